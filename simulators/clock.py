@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Virtual time: integer microseconds and the events due in it. Nothing here reads a real clock.
+
+Events that fall on the same microsecond fire in the order in which they were scheduled, so a run is repeatable.
+"""
+
+import heapq
+from collections.abc import Callable
+
+Action = Callable[[], None]
+
+
+class Event:
+    """One thing that will happen at ``time_us``, unless cancelled before."""
+
+    __slots__ = ("action", "time_us")
+
+    def __init__(self, time_us: int, action: Action) -> None:
+        self.time_us = time_us
+        self.action: Action | None = action
+
+    def cancel(self) -> None:
+        self.action = None
+
+
+class Clock:
+    """The one time of a simulation. ``now_us`` never goes back."""
+
+    def __init__(self, now_us: int = 0) -> None:
+        self.now_us = now_us
+        self._queue: list[tuple[int, int, Event]] = []
+        self._scheduled = 0
+
+    def at(self, time_us: int, action: Action) -> Event:
+        """Call ``action`` at ``time_us``; a time in the past means now."""
+        event = Event(max(time_us, self.now_us), action)
+        self._scheduled += 1
+        heapq.heappush(self._queue, (event.time_us, self._scheduled, event))
+        return event
+
+    def after(self, delay_us: int, action: Action) -> Event:
+        return self.at(self.now_us + delay_us, action)
+
+    def next_us(self) -> int | None:
+        """Time of the earliest event, or None if nothing is due ever."""
+        while self._queue and self._queue[0][2].action is None:
+            heapq.heappop(self._queue)
+        return self._queue[0][0] if self._queue else None
+
+    def run_until(self, time_us: int, stop: Callable[[], bool] | None = None) -> None:
+        """Fire everything due up to and including ``time_us``, then stand there.
+
+        If ``stop()`` is true after an event, time stays at that event instead.
+        """
+        while (due := self.next_us()) is not None and due <= time_us:
+            _, _, event = heapq.heappop(self._queue)
+            self.now_us = due
+            action, event.action = event.action, None
+            assert action is not None
+            action()
+            if stop is not None and stop():
+                return
+        self.now_us = max(self.now_us, time_us)

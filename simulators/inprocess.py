@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""``machine`` and ``time`` as a driver sees them, on CPython, over simulated devices in the same process.
+
+For fast unit tests of drivers. Every bus operation takes the time it takes on the wire, so that a missing wait shows.
+"""
+
+from simulators.clock import Clock
+from simulators.wires import OneWireDevice, SerialPort, SerialSettings, SpiDevice, Wire
+
+TICKS_PERIOD = 1 << 30  # as on ESP32: MicroPython, py/mpconfig.h, MICROPY_PY_TIME_TICKS_PERIOD
+_CALL_US = 2  # least time that a call into the machine module takes; ends busy loops
+
+
+class Time:
+    """The ``time`` module of a node: virtual, ticks wrap as on the board."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def _pass(self, us: int) -> None:
+        self._clock.run_until(self._clock.now_us + us)
+
+    def sleep_us(self, us: int) -> None:
+        self._pass(us)
+
+    def sleep_ms(self, ms: int) -> None:
+        self._pass(ms * 1000)
+
+    def ticks_us(self) -> int:
+        self._pass(_CALL_US)
+        return self._clock.now_us % TICKS_PERIOD
+
+    def ticks_ms(self) -> int:
+        self._pass(_CALL_US)
+        return self._clock.now_us // 1000 % TICKS_PERIOD
+
+    @staticmethod
+    def ticks_add(ticks: int, delta: int) -> int:
+        return (ticks + delta) % TICKS_PERIOD
+
+    @staticmethod
+    def ticks_diff(end: int, start: int) -> int:
+        return (end - start + TICKS_PERIOD // 2) % TICKS_PERIOD - TICKS_PERIOD // 2
+
+    def time(self) -> int:
+        return self._clock.now_us // 1_000_000
+
+
+class Pin:
+    """``machine.Pin`` on one wire."""
+
+    IN = 1
+    OUT = 3
+
+    def __init__(self, clock: Clock, wire: Wire) -> None:
+        self._clock = clock
+        self._wire = wire
+
+    def init(self, mode: int = -1, pull: int = -1, *, value: int | None = None) -> None:
+        if value is not None:
+            self.value(value)
+
+    def value(self, level: int | None = None) -> int | None:
+        self._clock.run_until(self._clock.now_us + _CALL_US)
+        if level is None:
+            return self._wire.level
+        self._wire.drive(1 if level else 0)
+        return None
+
+    __call__ = value
+
+    def on(self) -> None:
+        self.value(1)
+
+    def off(self) -> None:
+        self.value(0)
+
+
+class Spi:
+    """``machine.SPI`` with one device on it."""
+
+    def __init__(self, clock: Clock, device: SpiDevice, baudrate: int = 2_000_000) -> None:
+        self._clock = clock
+        self._device = device
+        self._baudrate = baudrate
+
+    def write_readinto(self, write: bytes | bytearray, read: bytearray | memoryview) -> None:
+        # The chip sees the bytes when the last of them has been clocked.
+        self._clock.run_until(self._clock.now_us + _CALL_US + len(write) * 8_000_000 // self._baudrate)
+        read[:] = self._device.transfer(bytes(write))
+
+    def write(self, data: bytes | bytearray) -> None:
+        self.write_readinto(data, bytearray(len(data)))
+
+    def readinto(self, buffer: bytearray | memoryview, write: int = 0) -> None:
+        self.write_readinto(bytes([write]) * len(buffer), buffer)
+
+    def read(self, count: int, write: int = 0) -> bytes:
+        buffer = bytearray(count)
+        self.readinto(buffer, write)
+        return bytes(buffer)
+
+
+class Uart:
+    """``machine.UART`` on one serial port."""
+
+    def __init__(self, clock: Clock, port: SerialPort) -> None:
+        self._clock = clock
+        self._port = port
+
+    def init(self, baudrate: int = 9600, bits: int = 8, parity: int | None = None, stop: int = 1) -> None:
+        self._port.settings = SerialSettings(baudrate, bits, parity, stop)
+
+    def _call(self) -> None:
+        self._clock.run_until(self._clock.now_us + _CALL_US)
+
+    def write(self, data: bytes | bytearray) -> int:
+        self._call()
+        self._port.transmit(bytes(data))
+        return len(data)
+
+    def txdone(self) -> bool:
+        self._call()
+        return not self._port.sending()
+
+    def any(self) -> int:
+        self._call()
+        return len(self._port.received)
+
+    def read(self, count: int | None = None) -> bytes | None:
+        """What has arrived, up to ``count`` bytes; None if nothing has."""
+        self._call()
+        count = len(self._port.received) if count is None else count
+        data = bytes(self._port.received[:count])
+        del self._port.received[:count]
+        return data or None
+
+
+class OneWire:
+    """``onewire.OneWire`` (MicroPython's own bus driver) with at most one device on the bus.
+
+    Slot times: Maxim application note 126, "1-Wire Communication Through Software".
+    """
+
+    def __init__(self, clock: Clock, device: OneWireDevice | None) -> None:
+        self._clock = clock
+        self._device = device
+
+    def _slot(self, us: int) -> None:
+        self._clock.run_until(self._clock.now_us + us)
+
+    def reset(self, required: bool = False) -> bool:
+        self._slot(960)
+        return self._device is not None and self._device.reset()
+
+    def writebit(self, bit: int) -> None:
+        self._slot(70)
+        if self._device is not None:
+            self._device.write_bit(1 if bit else 0)
+
+    def readbit(self) -> int:
+        self._slot(70)
+        return 1 if self._device is None else self._device.read_bit()
+
+    def writebyte(self, byte: int) -> None:
+        for n in range(8):
+            self.writebit(byte >> n & 1)
+
+    def readbyte(self) -> int:
+        return sum(self.readbit() << n for n in range(8))
+
+    def write(self, data: bytes | bytearray) -> None:
+        for byte in data:
+            self.writebyte(byte)
+
+    def readinto(self, buffer: bytearray) -> None:
+        for n in range(len(buffer)):
+            buffer[n] = self.readbyte()
