@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Maxim DS18B20 thermometer, alone on its 1-Wire bus. DS = datasheet 19-7487 Rev 6.
+
+A value is a number that was measured or the name of a fault; the driver raises nothing for a sensor's sake.
+
+The power-on value is 85 degrees, which is also a temperature. The driver tells them apart by what happened, not by
+the number: the chip was seen converting, and the alarm bytes written before the conversion are still there, so it has
+not been powered up since (DS "Memory": they come back from EEPROM at power-up).
+"""
+
+# Written to TH, TL (unused alarms, never copied to EEPROM) and the configuration: R1 R0 = 11, 12 bits
+# (DS "Configuration Register"). The first two differ from the factory's EEPROM (4Bh 46h) and from a dead bus.
+_MARK = b"\x2d\xd3\x7f"
+_SKIP_ROM = 0xCC  # DS "ROM Commands"
+_CONVERT_T = 0x44  # DS "Function Commands"
+_WRITE_SCRATCHPAD = 0x4E
+_READ_SCRATCHPAD = 0xBE
+_CONVERSION_MS = 1_000  # DS "AC Electrical Characteristics": 750 ms at most at 12 bits; a third more for tired ones
+_TRIES = 3
+_COLDEST = -55 * 16  # sixteenths of a degree, DS "Features"
+_HOTTEST = 125 * 16
+
+
+def crc8(data) -> int:
+    """DS "CRC Generation": x^8 + x^5 + x^4 + 1, reflected."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x8C if crc & 1 else crc >> 1
+    return crc
+
+
+class Ds18b20:
+    """``bus``: onewire.OneWire; ``clock``: the time module. ``start``, do something else for 750 ms, ``read``."""
+
+    def __init__(self, bus, clock):
+        self._bus = bus
+        self._clock = clock
+        self._fault = "not_ready"
+        self._started_ms = 0
+        self._scratchpad = bytearray(9)
+
+    def start(self) -> None:
+        """Begin a conversion."""
+        self._fault = "no_answer"
+        if not self._select(_WRITE_SCRATCHPAD):
+            return
+        self._bus.write(_MARK)
+        if not self._select(_CONVERT_T):
+            return
+        # DS "Function Commands", Convert T: read slots give 0 while it converts (external supply)
+        self._fault = "not_ready" if self._bus.readbit() else None
+        self._started_ms = self._clock.ticks_ms()
+
+    def read(self):
+        """Return the temperature in 0.01 degrees Celsius, or a fault's name; waits for the conversion."""
+        fault, self._fault = self._fault, "not_ready"
+        if fault is not None:
+            return fault
+        while not self._bus.readbit():
+            if self._clock.ticks_diff(self._clock.ticks_ms(), self._started_ms) > _CONVERSION_MS:
+                return "not_ready"
+            self._clock.sleep_ms(10)
+        scratchpad = self._scratchpad
+        for _ in range(_TRIES):
+            if not self._select(_READ_SCRATCHPAD):
+                return "no_answer"
+            self._bus.readinto(scratchpad)
+            # A bus held low reads as nine zeros, whose CRC is right: the configuration's ones are not.
+            if crc8(scratchpad) == 0 and scratchpad[4] & 0x1F == 0x1F:
+                return self._value(scratchpad)
+        return "bad_answer"
+
+    @staticmethod
+    def _value(scratchpad):
+        if scratchpad[2:5] != _MARK:
+            return "not_ready"
+        sixteenths = scratchpad[0] | scratchpad[1] << 8
+        if sixteenths > 0x7FFF:
+            sixteenths -= 0x10000
+        if not _COLDEST <= sixteenths <= _HOTTEST:
+            return "out_of_range"
+        return (sixteenths * 25 + 2) // 4  # to the nearest hundredth
+
+    def _select(self, command):
+        if not self._bus.reset():
+            return False
+        self._bus.writebyte(_SKIP_ROM)
+        self._bus.writebyte(command)
+        return True
