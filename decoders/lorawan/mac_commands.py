@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""MAC commands of a class A node. TS001-1.0.4 "MAC commands".
+
+A list of commands is what FOpts or the plain FRMPayload of FPort 0 holds: CID(1) payload(fixed length per CID).
+"""
+
+from decoders.lorawan.errors import FieldRange, MalformedFrame
+
+LINK_CHECK = 0x02
+LINK_ADR = 0x03
+DUTY_CYCLE = 0x04
+RX_PARAM_SETUP = 0x05
+DEV_STATUS = 0x06
+NEW_CHANNEL = 0x07
+RX_TIMING_SETUP = 0x08
+TX_PARAM_SETUP = 0x09
+DL_CHANNEL = 0x0A
+DEVICE_TIME = 0x0D
+
+# Bytes after the CID, by CID from 0x02; None is unknown. TS001-1.0.4 "MAC commands", one row per command.
+#           02 03 04 05 06 07 08 09 0A    0B    0C 0D
+_UPLINK = (0, 1, 0, 1, 2, 1, 0, 0, 1, None, None, 0)
+_DOWNLINK = (2, 4, 1, 4, 0, 5, 1, 1, 4, None, None, 5)
+
+
+def parse_uplink(data: bytes) -> list[tuple[int, bytes]]:
+    """(CID, payload) of what the node says, up to the first unknown or truncated command."""
+    return _parse(data, _UPLINK)
+
+
+def parse_downlink(data: bytes) -> list[tuple[int, bytes]]:
+    """(CID, payload) of what the network says, up to the first unknown or truncated command."""
+    return _parse(data, _DOWNLINK)
+
+
+def _parse(data: bytes, lengths: tuple[int | None, ...]) -> list[tuple[int, bytes]]:
+    commands = []
+    at = 0
+    while at < len(data):
+        row = data[at] - LINK_CHECK
+        length = lengths[row] if 0 <= row < len(lengths) else None
+        if length is None or at + 1 + length > len(data):
+            break
+        commands.append((data[at], bytes(data[at + 1 : at + 1 + length])))
+        at += 1 + length
+    return commands
+
+
+def device_time_req() -> bytes:
+    """Ask for the network's time. TS001-1.0.4 "Device time commands (DeviceTimeReq, DeviceTimeAns)"."""
+    return bytes([DEVICE_TIME])
+
+
+def device_time_ans(gps_s: int, fraction_256: int) -> bytes:
+    """GPS seconds and 1/256 s at the end of the uplink that asked; raises FieldRange."""
+    _check("seconds", gps_s, 32)
+    _check("fraction", fraction_256, 8)
+    return bytes([DEVICE_TIME]) + gps_s.to_bytes(4, "little") + bytes([fraction_256])
+
+
+def parse_device_time_ans(payload: bytes) -> tuple[int, int]:
+    """(gps_s, fraction_256) from what follows the CID; raises MalformedFrame."""
+    _exactly("DeviceTimeAns", payload, 5)
+    return int.from_bytes(payload[:4], "little"), payload[4]
+
+
+def link_check_req() -> bytes:
+    """Ask who hears us. TS001-1.0.4 "Link check commands (LinkCheckReq, LinkCheckAns)"."""
+    return bytes([LINK_CHECK])
+
+
+def link_check_ans(margin_db: int, gateway_count: int) -> bytes:
+    """Margin above the demodulation floor, 0..254 dB, and number of gateways; raises FieldRange."""
+    _check("Margin", margin_db, 8)
+    _check("GwCnt", gateway_count, 8)
+    return bytes([LINK_CHECK, margin_db, gateway_count])
+
+
+def parse_link_check_ans(payload: bytes) -> tuple[int, int]:
+    """(margin_db, gateway_count) from what follows the CID; raises MalformedFrame."""
+    _exactly("LinkCheckAns", payload, 2)
+    return payload[0], payload[1]
+
+
+def _check(field: str, value: int, bits: int) -> None:
+    if not 0 <= value < 1 << bits:
+        raise FieldRange(field, value)
+
+
+def _exactly(field: str, payload: bytes, need: int) -> None:
+    if len(payload) != need:
+        raise MalformedFrame(field, need, len(payload))
