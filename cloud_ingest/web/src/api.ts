@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: EUPL-1.2
+// The JSON of /api as types; cloud_ingest/README.md describes it.
+
+import type { FeatureCollection, Point, Polygon } from 'geojson'
+import type { State } from './badge'
+import type { Names } from './i18n'
+
+export type Sensor = 'ok' | 'silent' | 'fault' | 'frozen' | 'stuck' | 'none'
+
+export interface AreaProperties {
+  id: string
+  name: Names
+  state: State
+  quantity: string
+  unit: string
+  value: number | null
+  act: number
+  clear: number
+  direction: 'below' | 'above'
+  since: string | null
+  litres: number
+  trees: number
+}
+
+export interface Latest {
+  value: number | null
+  unit: string
+  at: string
+  age_s: number
+  fault: string | null
+}
+
+export interface TreeProperties {
+  id: string
+  name: Names
+  latin: string
+  planted: number
+  area: string
+  state: State
+  sensor: Sensor
+  fault: string | null
+  latest: Record<string, Latest>
+}
+
+export interface City {
+  name: Names
+  center: [number, number]
+  zoom: number
+}
+
+export type AreaCollection = FeatureCollection<Polygon, AreaProperties> & { now: string; city: City }
+export type TreeCollection = FeatureCollection<Point, TreeProperties> & { now: string }
+
+export interface Series {
+  unit: string
+  act: number | null
+  at: number[]
+  value: number[]
+}
+
+export interface CrewList {
+  now: string
+  city: City
+  litres: number
+  areas: {
+    id: string
+    name: Names
+    state: State
+    why: { quantity: string; unit: string; value: number; threshold: number; direction: 'below' | 'above'; since: string }
+    opened: string
+    sensor_lost: boolean
+    litres: number
+    litres_per_tree: number
+    center: [number, number]
+    trees: { id: string; name: Names }[]
+  }[]
+  sensors: { tree: string; name: Names; area_name: Names; lon: number; lat: number; sensor: Sensor; last: string | null }[]
+}
+
+async function get<T>(path: string): Promise<T> {
+  const response = await fetch(path)
+  if (!response.ok) throw new Error(`${path}: ${response.status}`)
+  return (await response.json()) as T
+}
+
+export const areas = () => get<AreaCollection>('/api/areas')
+export const trees = () => get<TreeCollection>('/api/trees')
+export const crew = () => get<CrewList>('/api/crew')
+
+/** The readings of the `days` before `now` (ISO). */
+export function series(treeId: string, quantity: string, now: string, days: number): Promise<Series> {
+  const from = new Date(Date.parse(now) - days * 86_400_000).toISOString()
+  const query = new URLSearchParams({ quantity, from, to: now })
+  return get<Series>(`/api/trees/${encodeURIComponent(treeId)}/series?${query}`)
+}

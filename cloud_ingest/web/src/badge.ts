@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: EUPL-1.2
+// A state as a coloured sign; the sign tells it without the colour too.
+
+import { word } from './i18n'
+
+export type State = 'green' | 'dry' | 'grey'
+
+const SIGNS: Record<State, string> = { green: '✓', dry: '!', grey: '?' }
+
+export function badge(state: State): HTMLElement {
+  const element = document.createElement('span')
+  element.className = `badge ${state}`
+  element.textContent = SIGNS[state]
+  element.setAttribute('aria-hidden', 'true')
+  return element
+}
+
+export function stateText(state: State): HTMLElement {
+  const element = document.createElement('span')
+  element.className = 'state'
+  element.append(badge(state), word(`${state}_short`))
+  return element
+}

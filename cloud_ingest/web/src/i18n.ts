@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: EUPL-1.2
+// Words of the pages in German and English, and how numbers and times are written in each.
+
+export type Language = 'de' | 'en'
+export type Names = Record<Language, string>
+
+const WORDS = {
+  title: { de: 'Stadtfunk', en: 'Stadtfunk' },
+  crew_link: { de: 'Gießliste', en: 'Watering list' },
+  map_link: { de: 'Karte', en: 'Map' },
+  crew_title: { de: 'Heute gießen', en: 'Water today' },
+  other_language: { de: 'English', en: 'Deutsch' },
+  skip_to_list: { de: 'Zur Liste der Bäume', en: 'Skip to the list of trees' },
+  map_label: { de: 'Karte der Bäume und Referenzflächen', en: 'Map of trees and reference areas' },
+  map_missing: {
+    de: 'Dieser Browser kann die Karte nicht zeichnen (kein WebGL). Alle Angaben stehen in den Listen darunter.',
+    en: 'This browser cannot draw the map (no WebGL). Everything is in the lists below.',
+  },
+  chart_empty: { de: 'In diesem Zeitraum liegt keine Messung vor.', en: 'There is no reading in this period.' },
+  period_label: { de: 'Zeitraum', en: 'Period' },
+  period_1: { de: '24 Stunden', en: '24 hours' },
+  period_7: { de: '7 Tage', en: '7 days' },
+  period_30: { de: '30 Tage', en: '30 days' },
+  areas_title: { de: 'Referenzflächen', en: 'Reference areas' },
+  trees_title: { de: 'Bäume', en: 'Trees' },
+  area: { de: 'Referenzfläche', en: 'Reference area' },
+  state: { de: 'Zustand', en: 'State' },
+  value: { de: 'Messwert', en: 'Reading' },
+  threshold: { de: 'Schwelle', en: 'Threshold' },
+  green_short: { de: 'genug Wasser', en: 'enough water' },
+  dry_short: { de: 'zu trocken', en: 'too dry' },
+  grey_short: { de: 'unbekannt', en: 'unknown' },
+  sensor_ok: { de: 'Sensor in Ordnung', en: 'sensor working' },
+  sensor_silent: { de: 'Sensor schweigt', en: 'sensor is silent' },
+  sensor_fault: { de: 'Sensor gestört', en: 'sensor faulty' },
+  sensor_frozen: { de: 'Boden gefroren, Messwert nicht gültig', en: 'soil frozen, reading not valid' },
+  sensor_stuck: { de: 'Messwert bewegt sich nicht', en: 'reading does not move' },
+  sensor_none: { de: 'ohne eigenen Sensor', en: 'no sensor of its own' },
+  sensor_lost: {
+    de: 'Seither ist hier kein Sensor mehr in Ordnung.',
+    en: 'No sensor here has been working since.',
+  },
+  offline_empty: { de: 'Keine Verbindung zum Server.', en: 'No connection to the server.' },
+  planted: { de: 'gepflanzt', en: 'planted' },
+  last_reading: { de: 'letzte Messung', en: 'last reading' },
+  as_of: { de: 'Stand', en: 'as of' },
+  since: { de: 'seit', en: 'since' },
+  litres: { de: 'Liter', en: 'litres' },
+  per_tree: { de: 'je Baum', en: 'per tree' },
+  why_below: { de: '{quantity} {value} liegt unter der Schwelle {threshold}', en: '{quantity} {value} is below the threshold {threshold}' },
+  why_above: { de: '{quantity} {value} liegt über der Schwelle {threshold}', en: '{quantity} {value} is above the threshold {threshold}' },
+  nothing_dry: { de: 'Heute ist nichts zu gießen.', en: 'Nothing to water today.' },
+  one_stop: { de: '1 Fläche, {litres} Liter', en: '1 area, {litres} litres' },
+  stops: { de: '{count} Flächen, {litres} Liter', en: '{count} areas, {litres} litres' },
+  navigate: { de: 'Weg dorthin', en: 'Directions' },
+  check_title: { de: 'Sensoren prüfen', en: 'Sensors to check' },
+  check_why: {
+    de: 'Hier fehlt eine gültige Messung. Ob diese Bäume Wasser brauchen, ist nicht bekannt.',
+    en: 'A valid reading is missing here. Whether these trees need water is not known.',
+  },
+  offline: { de: 'Keine Verbindung zum Server; gezeigt ist der Stand von {time}.', en: 'No connection to the server; showing the state of {time}.' },
+  open_data: {
+    de: 'Alle Messwerte sind offene Daten und dürfen frei verwendet werden.',
+    en: 'All readings are open data and free to use.',
+  },
+  health: { de: 'Dienststatus', en: 'Service status' },
+} satisfies Record<string, Names>
+
+export type Word = keyof typeof WORDS
+
+function preferred(): Language {
+  const asked = new URLSearchParams(location.search).get('lang') ?? localStorage.getItem('lang') ?? navigator.language
+  return asked.toLowerCase().startsWith('en') ? 'en' : 'de'
+}
+
+let language: Language = preferred()
+
+export function word(key: Word, values: Record<string, string> = {}): string {
+  return WORDS[key][language].replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '')
+}
+
+export const named = (names: Names): string => names[language]
+
+// English as it is written in Europe: day before month, 24 hours.
+export const locale = (): string => (language === 'de' ? 'de-DE' : 'en-GB')
+
+export function number(value: number, digits = 1): string {
+  return value.toLocaleString(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits })
+}
+
+const QUANTITIES: Record<string, Names> = {
+  soil_moisture: { de: 'Bodenfeuchte', en: 'Soil moisture' },
+  soil_temperature: { de: 'Bodentemperatur', en: 'Soil temperature' },
+  surface_temperature: { de: 'Oberflächentemperatur', en: 'Surface temperature' },
+  soil_water_tension: { de: 'Saugspannung', en: 'Soil water tension' },
+}
+export const quantity = (name: string): string => QUANTITIES[name]?.[language] ?? name
+
+// UCUM codes as people write them.
+const UNITS: Record<string, string> = { '%': '%', Cel: '°C', kPa: 'kPa', V: 'V' }
+export const withUnit = (value: number, unit: string): string => `${number(value)} ${UNITS[unit] ?? unit}`
+
+/** Local time of the city, from an ISO time. */
+export function time(iso: string): string {
+  return new Date(iso).toLocaleString(locale(), {
+    timeZone: 'Europe/Berlin', weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit',
+  })
+}
+
+/** Put the words of the page into it, and call `changed` whenever the reader switches the language. */
+export function translatePage(changed: () => void): void {
+  const apply = () => {
+    document.documentElement.lang = language
+    for (const element of document.querySelectorAll<HTMLElement>('[data-i18n]')) {
+      element.textContent = word(element.dataset.i18n as Word)
+    }
+    for (const element of document.querySelectorAll<HTMLElement>('[data-i18n-label]')) {
+      element.setAttribute('aria-label', word(element.dataset.i18nLabel as Word))
+    }
+    document.getElementById('language')!.textContent = word('other_language')
+  }
+  document.getElementById('language')!.addEventListener('click', () => {
+    language = language === 'de' ? 'en' : 'de'
+    localStorage.setItem('lang', language)
+    apply()
+    changed()
+  })
+  apply()
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: EUPL-1.2
+// The map: reference areas as polygons, trees as buttons. Needs no tiles, no fonts and no internet: a background
+// colour and our own GeoJSON.
+
+import maplibregl from 'maplibre-gl/dist/maplibre-gl-csp'
+import workerUrl from 'maplibre-gl/dist/maplibre-gl-csp-worker?url'
+import 'maplibre-gl/dist/maplibre-gl.css'
+import type { AreaCollection, TreeCollection } from './api'
+import { badge } from './badge'
+import { named } from './i18n'
+
+// The worker as a file of our own: a strict content security policy allows no script from a blob.
+maplibregl.setWorkerUrl(workerUrl)
+
+const COLOURS = ['match', ['get', 'state'], 'green', '#1b7f4d', 'dry', '#b3500b', '#66707a'] as unknown as string
+
+export class CityMap {
+  private readonly map: maplibregl.Map
+  private readonly trees = new Map<string, HTMLButtonElement>()
+  private readonly labels = new Map<string, HTMLElement>()
+  private fitted = false
+  private ready = false
+  private areas: AreaCollection | null = null
+
+  constructor(container: HTMLElement, private readonly chosen: (treeId: string) => void) {
+    this.map = new maplibregl.Map({
+      container,
+      style: {
+        version: 8,
+        sources: { areas: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } } },
+        layers: [
+          { id: 'ground', type: 'background', paint: { 'background-color': '#e9efec' } },
+          { id: 'area-fill', type: 'fill', source: 'areas', paint: { 'fill-color': COLOURS, 'fill-opacity': 0.25 } },
+          { id: 'area-edge', type: 'line', source: 'areas', paint: { 'line-color': COLOURS, 'line-width': 2 } },
+        ],
+      },
+      center: [11.586, 50.927],
+      zoom: 12,
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+    })
+    this.map.once('load', () => {
+      this.ready = true
+      this.drawAreas()
+    })
+    this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), 'top-right')
+    this.map.addControl(new maplibregl.ScaleControl(), 'bottom-right')
+  }
+
+  private drawAreas(): void {
+    // A source takes no data before the map has loaded.
+    if (this.ready && this.areas) (this.map.getSource('areas') as maplibregl.GeoJSONSource).setData(this.areas)
+  }
+
+  /** Bring a tree into view, near enough that its neighbours stand apart. */
+  focus(tree: TreeCollection['features'][number]): void {
+    const center = tree.geometry.coordinates as [number, number]
+    this.map.easeTo({ center, zoom: Math.max(this.map.getZoom(), 15.5) })
+  }
+
+  show(areas: AreaCollection, trees: TreeCollection, selected: string | null): void {
+    this.areas = areas
+    this.drawAreas()
+    const bounds = new maplibregl.LngLatBounds()
+    for (const area of areas.features) {
+      const ring = area.geometry.coordinates[0] ?? []
+      const top = ring.reduce((best, point) => (point[1]! > best[1]! ? point : best), ring[0]!)
+      for (const point of ring) bounds.extend(point as [number, number])
+      let label = this.labels.get(area.properties.id)
+      if (!label) {
+        label = document.createElement('div')
+        label.className = 'area-label'
+        this.labels.set(area.properties.id, label)
+        new maplibregl.Marker({ element: label, anchor: 'bottom', offset: [0, -6] })
+          .setLngLat([(Math.min(...ring.map((p) => p[0]!)) + Math.max(...ring.map((p) => p[0]!))) / 2, top[1]!])
+          .addTo(this.map)
+      }
+      label.textContent = named(area.properties.name)
+    }
+    for (const tree of trees.features) {
+      const { id, name, state } = tree.properties
+      let button = this.trees.get(id)
+      if (!button) {
+        button = document.createElement('button')
+        button.type = 'button'
+        button.className = 'tree-marker'
+        button.dataset.tree = id
+        button.addEventListener('click', () => this.chosen(id))
+        this.trees.set(id, button)
+        new maplibregl.Marker({ element: button }).setLngLat(tree.geometry.coordinates as [number, number]).addTo(this.map)
+      }
+      button.replaceChildren(badge(state))
+      button.title = `${named(name)} ${id}`
+      button.setAttribute('aria-label', `${named(name)} ${id}`)
+      button.setAttribute('aria-pressed', String(id === selected))
+    }
+    if (!this.fitted && !bounds.isEmpty()) {
+      this.fitted = true
+      this.map.fitBounds(bounds, { padding: 60, animate: false, maxZoom: 16 })
+    }
+  }
+}
