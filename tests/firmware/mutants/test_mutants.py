@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The drivers' tests have teeth: every driver broken on purpose fails at least one behaviour, for the right reason."""
+
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+from tests.firmware.mutants import ds18b20, smt100
+from tests.firmware.mutants.loading import Mutant, broken, load, sources
+from tests.firmware.sensors import ds18b20_behaviours, smt100_behaviours
+
+
+class Driver(NamedTuple):
+    table: ModuleType
+    suite: ModuleType
+
+
+DRIVERS = (Driver(ds18b20, ds18b20_behaviours), Driver(smt100, smt100_behaviours))
+CASES = [(driver, mutant) for driver in DRIVERS for mutant in driver.table.MUTANTS]
+
+
+def name(driver: Driver) -> str:
+    return driver.table.__name__.rpartition(".")[2]
+
+
+def first_failure(driver: Driver, texts: dict[str, str]) -> str | None:
+    """Run the suite on the driver made of ``texts``; say how it first failed, or None.
+
+    Only a failed assertion and the driver's own fault count: a mutant that merely cannot run proves nothing.
+    """
+    module = load(texts)
+    counted = (AssertionError, getattr(module, "RadioFault", AssertionError))
+    for behaviour in driver.suite.BEHAVIOURS:
+        try:
+            behaviour(module)
+        except counted as failure:
+            return f"{behaviour.__name__}: {failure}"
+    return None
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=name)
+def test_the_whole_driver_passes(driver: Driver) -> None:
+    assert first_failure(driver, sources(*driver.table.MODULES)) is None
+
+
+@pytest.mark.parametrize(
+    ("driver", "mutant"), CASES, ids=[f"{name(driver)}: {mutant.name}" for driver, mutant in CASES]
+)
+def test_the_broken_driver_fails(driver: Driver, mutant: Mutant) -> None:
+    texts = broken(sources(*driver.table.MODULES), mutant)
+
+    failure = first_failure(driver, texts)
+
+    assert failure is not None, "the mutant survives"
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=name)
+def test_there_are_enough_mutants_and_no_name_twice(driver: Driver) -> None:
+    names = [mutant.name for mutant in driver.table.MUTANTS]
+
+    assert len(names) >= 24
+    assert len(set(names)) == len(names)
