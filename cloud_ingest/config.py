@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The service's settings: one TOML file, read once into frozen dataclasses; unknown keys are errors.
+
+Relative paths are relative to the TOML file. The README documents every key; a test compares the two.
+"""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from cloud_ingest.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    path: Path = Path("stadtfunk.db")
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    path: Path = Path("city.json")
+
+
+@dataclass(frozen=True)
+class MqttSettings:
+    host: str = "127.0.0.1"
+    port: int = 1883
+    client_id: str = "stadtfunk-ingest"
+    keepalive_s: int = 30
+    username: str = ""
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    gateways: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_url: str = ""
+    query_timeout_s: int = 10
+
+
+@dataclass(frozen=True)
+class TimeSettings:
+    source: str = "system"
+
+
+@dataclass(frozen=True)
+class DeadLetterSettings:
+    max_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Config:
+    store: StoreSettings = field(default_factory=StoreSettings)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    mqtt: MqttSettings = field(default_factory=MqttSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    time: TimeSettings = field(default_factory=TimeSettings)
+    dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
+
+
+_RANGES = {
+    "mqtt.port": (1, 65535),
+    "mqtt.keepalive_s": (5, 3600),
+    "http.port": (0, 65535),
+    "http.query_timeout_s": (1, 600),
+    "dead_letters.max_bytes": (0, 2**40),
+}
+_CHOICES = {"time.source": ("system", "observations")}
+
+
+def load(path: Path) -> Config:
+    """Read and check the TOML file at ``path``; raises ConfigError."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"is not TOML: {error}") from error
+    return parse(table, path)
+
+
+def parse(table: dict[str, Any], path: Path) -> Config:
+    """Build the settings from a TOML ``table``; ``path`` names the file in errors and anchors relative paths."""
+    sections = get_type_hints(Config)
+    _refuse_unknown(table, sections, str(path), "")
+    built = {}
+    for name, section in sections.items():
+        values = table.get(name, {})
+        if not isinstance(values, dict):
+            raise ConfigError(str(path), f"'{name}' must be a table, written [{name}]")
+        built[name] = _section(section, name, values, path)
+    return Config(**built)
+
+
+def keys() -> list[str]:
+    """Every key there is, as ``section.key``."""
+    return [f"{name}.{key.name}" for name, section in get_type_hints(Config).items() for key in fields(section)]
+
+
+def _section(section: Any, name: str, values: dict[str, Any], path: Path) -> Any:
+    hints = get_type_hints(section)
+    _refuse_unknown(values, hints, str(path), f"{name}.")
+    built = {}
+    for key in fields(section):
+        if key.name in values:
+            built[key.name] = _value(hints[key.name], f"{name}.{key.name}", values[key.name], path)
+        elif isinstance(key.default, Path):
+            built[key.name] = path.parent / key.default
+    return section(**built)
+
+
+def _value(kind: Any, key: str, value: Any, path: Path) -> Any:
+    where = f"{path}: {key}"
+    if kind in (Path, Path | None):
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ConfigError(where, "must be a path in quotes")
+        return path.parent / value
+    if kind == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(where, "must be a list of strings")
+        return tuple(value)
+    if type(value) is not kind:
+        words = {str: "a string in quotes", int: "a whole number", bool: "true or false"}
+        raise ConfigError(where, f"must be {words[kind]}, not {value!r}")
+    low, high = _RANGES.get(key, (value, value))
+    if not low <= value <= high:
+        raise ConfigError(where, f"must be from {low} to {high}, not {value}")
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise ConfigError(where, f"must be one of {', '.join(_CHOICES[key])}, not {value!r}")
+    return value
+
+
+def _refuse_unknown(table: dict[str, Any], known: Any, where: str, prefix: str) -> None:
+    for key in table:
+        if key not in known:
+            names = ", ".join(prefix + name for name in known)
+            raise ConfigError(where, f"unknown key {prefix + key!r}; known are {names}")

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""One message of the broker, one transaction: bytes and topic in, a watermark out.
+
+Whatever comes, in whatever order and however often, the tables end up the same: uplinks by their key, readings by
+(dev_eui, quantity, at), progress as a set of sequence numbers. What cannot be applied becomes a dead letter.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cloud_ingest import dead_letters
+from cloud_ingest.dead_letters import DeadLetter
+from cloud_ingest.registry import City
+from cloud_ingest.store import Observation, SqliteStore
+from decoders import topics
+from decoders.payload import FAULTS
+from decoders.quantities import QUANTITIES
+from decoders.uplink import Batch, MalformedBatch, Reading, UplinkMessage, Watermark, decode_batch, encode_batch
+
+# A node's clock follows the network's; a reading sampled later than this after its reception is wrong about its time.
+MAX_AHEAD_S = 3600
+_MAX_AT = 1 << 32  # the id of an observation holds 32 bits of time (api/entities.py)
+
+
+class Applied(NamedTuple):
+    """What a message led to: whose watermark to publish (None for a refused message) and which things to judge."""
+
+    gateway_eui: str | None
+    watermark: Watermark | None
+    things: frozenset[int]
+
+
+class Ingest:
+    """Applies messages to ``store``; knows the ``city`` and, if the operator lists them, its ``gateways``."""
+
+    def __init__(self, store: SqliteStore, city: City, gateways: tuple[str, ...] = (), max_dead_bytes: int = 1 << 26):
+        self._store = store
+        self._city = city
+        self._gateways = gateways
+        self._max_dead_bytes = max_dead_bytes
+
+    def apply(self, topic: str, payload: bytes) -> Applied:
+        """Apply one message durably."""
+        gateway_eui = topics.gateway_eui_of(topic)
+        if gateway_eui is None or topic != topics.up(gateway_eui):
+            return self._refuse("unknown_topic", topic, payload, "not a gateway's up topic")
+        if self._gateways and gateway_eui not in self._gateways:
+            return self._refuse("unknown_gateway", topic, payload, "not listed in mqtt.gateways")
+        try:
+            batch = decode_batch(payload)
+        except MalformedBatch as error:
+            return self._refuse("malformed_batch", topic, payload, str(error))
+        if batch.gateway_eui != gateway_eui:
+            return self._refuse("wrong_gateway", topic, payload, "the batch names another gateway than its topic")
+        if batch.oldest_seq < 1:
+            return self._refuse("malformed_batch", topic, payload, "sequence numbers begin at 1")
+        return self._apply_batch(topic, batch)
+
+    def quarantine(self, topic: str, payload: bytes, problem: str) -> Applied:
+        """Keep a message that made us fail, so that the next one gets its turn."""
+        return self._refuse("internal_error", topic, payload, problem)
+
+    def replay(self, letter: DeadLetter) -> bool:
+        """Apply a replayable letter again and drop it; False (and kept) if it still cannot be applied."""
+        batch = decode_batch(letter.raw)
+        with self._store.transaction():
+            for message in batch.messages:
+                if self._problem_of(message) is not None or _problems(message):
+                    return False
+                self._store.is_new_uplink(message.key, message.received_at)
+                self._store.append(_observations(message))
+            dead_letters.drop(self._store, letter.id)
+            self._store.count("dead_letters", "replayed")
+        return True
+
+    def _apply_batch(self, topic: str, batch: Batch) -> Applied:
+        store = self._store
+        things = set()
+        with store.transaction():
+            for message in batch.messages:
+                if self._apply_message(topic, batch, message):
+                    things.add(store.thing_of(message.key.dev_eui))
+            first = batch.messages[0].seq if batch.messages else batch.oldest_seq
+            before = store.progress(batch.gateway_eui, batch.epoch)
+            progress = before.with_batch(first, first + len(batch.messages) - 1, batch.oldest_seq)
+            if progress != before:
+                store.set_progress(batch.gateway_eui, batch.epoch, progress)
+            store.count("batches", "applied")
+        return Applied(batch.gateway_eui, Watermark(batch.epoch, progress.watermark), frozenset(things))
+
+    def _apply_message(self, topic: str, batch: Batch, message: UplinkMessage) -> bool:
+        problem = self._problem_of(message)
+        if problem is not None:
+            self._bury(topic, batch, message, problem)
+            return False
+        if not self._store.is_new_uplink(message.key, message.received_at):
+            self._store.count("uplinks", "duplicates")
+            return False
+        self._store.count("uplinks", "applied")
+        self._store.append(_observations(message))
+        for problem in _problems(message):
+            self._bury(topic, batch, message, problem)
+        return True
+
+    def _problem_of(self, message: UplinkMessage) -> str | None:
+        return None if message.key.dev_eui in self._city.nodes else "unknown_dev_eui"
+
+    def _bury(self, topic: str, batch: Batch, message: UplinkMessage, reason: str) -> None:
+        key = message.key
+        alone = Batch(batch.gateway_eui, batch.epoch, message.seq, (message,))
+        dead_letters.keep(
+            self._store,
+            self._max_dead_bytes,
+            reason=reason,
+            topic=topic,
+            detail=f"dev_eui={key.dev_eui} session={key.session} f_cnt={key.f_cnt}",
+            raw=encode_batch(alone),
+            identity=f"{key.dev_eui}:{key.session}:{key.f_cnt}",
+            replayable=True,
+        )
+
+    def _refuse(self, reason: str, topic: str, payload: bytes, detail: str) -> Applied:
+        with self._store.transaction():
+            dead_letters.keep(self._store, self._max_dead_bytes, reason=reason, topic=topic, detail=detail, raw=payload)
+        return Applied(None, None, frozenset())
+
+
+def _problem(message: UplinkMessage, reading: Reading) -> str | None:
+    """Why a reading cannot be stored; None if it can."""
+    facts = QUANTITIES.get(reading.quantity)
+    if facts is None:
+        return "unknown_quantity"
+    if reading.unit != facts.unit:
+        return "wrong_unit"
+    if reading.fault is not None and reading.fault not in FAULTS:
+        return "unknown_fault"
+    if reading.at > message.received_at + MAX_AHEAD_S or reading.at >= _MAX_AT:
+        return "time_ahead"
+    return None
+
+
+def _problems(message: UplinkMessage) -> list[str]:
+    found = {_problem(message, reading) for reading in message.readings}
+    return sorted(problem for problem in found if problem is not None)
+
+
+def _observations(message: UplinkMessage) -> Iterator[Observation]:
+    for reading in message.readings:
+        if _problem(message, reading) is None:
+            facts = QUANTITIES[reading.quantity]
+            flag = reading.fault
+            if reading.value is not None and not facts.minimum <= reading.value <= facts.maximum:
+                flag = "out_of_range"
+            yield Observation(
+                message.key.dev_eui, reading.quantity, reading.at, reading.value, flag, message.received_at
+            )

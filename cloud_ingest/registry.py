@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The city's registry `city.json`: reference areas, trees and nodes, strictly checked.
+
+Lengths of time in seconds, coordinates longitude before latitude in degrees (WGS 84). An unknown key, a missing one,
+a name used twice or a reference to nothing is a ConfigError that names the place.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloud_ingest.errors import ConfigError
+from decoders.quantities import QUANTITIES
+
+# rule quantity -> does a dry soil read lower (moisture) or higher (tension)?
+DRY_IS_LOW = {"soil_moisture": True, "soil_water_tension": False}
+DEFAULT_DEBOUNCE_S = 7200
+DEFAULT_DEPTH_CM = 20
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DEV_EUI = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Name:
+    """One name in both languages."""
+
+    de: str
+    en: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"de": self.de, "en": self.en}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When an area is dry: beyond ``act``, until it is beyond ``clear`` again; both for ``debounce_s``."""
+
+    quantity: str
+    act: float
+    clear: float
+    debounce_s: int = DEFAULT_DEBOUNCE_S
+
+    @property
+    def dry_is_low(self) -> bool:
+        return DRY_IS_LOW[self.quantity]
+
+
+@dataclass(frozen=True)
+class Area:
+    """A reference area; ``polygon`` is one closed ring."""
+
+    id: str
+    name: Name
+    polygon: tuple[tuple[float, float], ...]
+    rule: Rule
+    litres_per_tree: int
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """The mean of the corners: good enough to point at."""
+        corners = self.polygon[:-1]
+        return (sum(lon for lon, _ in corners) / len(corners), sum(lat for _, lat in corners) / len(corners))
+
+
+@dataclass(frozen=True)
+class Tree:
+    id: str
+    name: Name
+    latin: str
+    planted: int
+    area: str
+    lon: float
+    lat: float
+
+
+@dataclass(frozen=True)
+class Node:
+    """A sensor node at a tree; ``depth_cm`` is how deep its soil probe sits."""
+
+    dev_eui: str
+    tree: str
+    interval_s: int
+    depth_cm: int = DEFAULT_DEPTH_CM
+
+
+@dataclass(frozen=True)
+class City:
+    name: Name
+    center: tuple[float, float]
+    zoom: float
+    areas: dict[str, Area]
+    trees: dict[str, Tree]
+    nodes: dict[str, Node]
+
+    def trees_of(self, area_id: str) -> list[Tree]:
+        return [tree for tree in self.trees.values() if tree.area == area_id]
+
+    def node_at(self, tree_id: str) -> Node | None:
+        return next((node for node in self.nodes.values() if node.tree == tree_id), None)
+
+
+def load(path: Path) -> City:
+    """Read and check the registry at ``path``; raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), "is not UTF-8") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str = "city.json") -> City:
+    """Build the city from JSON ``text``; raises ConfigError."""
+    try:
+        data = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(where, f"is not JSON: {error}") from error
+    top = _Table(data, where, ("name", "center", "zoom", "reference_areas", "trees", "nodes"))
+    areas = [_area(item) for item in top.tables("reference_areas", _AREA_KEYS)]
+    trees = [_tree(item) for item in top.tables("trees", _TREE_KEYS)]
+    nodes = [_node(item) for item in top.tables("nodes", _NODE_KEYS, ("depth_cm",))]
+    city = City(
+        _name(top),
+        _point(top.value("center"), top.at("center")),
+        top.number("zoom", 0, 24),
+        _by_id(areas, where, "reference_areas"),
+        _by_id(trees, where, "trees"),
+        {node.dev_eui: node for node in nodes},
+    )
+    _check_references(city, nodes, where)
+    return city
+
+
+_AREA_KEYS = ("id", "name", "polygon", "rule", "litres_per_tree")
+_TREE_KEYS = ("id", "name", "latin", "planted", "area", "lon", "lat")
+_NODE_KEYS = ("dev_eui", "tree", "interval_s")
+
+
+class _Table:
+    """One JSON object with exactly the ``required`` keys and perhaps the ``optional`` ones."""
+
+    def __init__(self, data: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
+        if not isinstance(data, dict):
+            raise ConfigError(where, "must be an object")
+        for key in data:
+            if key not in required + optional:
+                raise ConfigError(where, f"unknown key {key!r}; known are {', '.join(required + optional)}")
+        for key in required:
+            if key not in data:
+                raise ConfigError(where, f"{key!r} is missing")
+        self.data, self.where = data, where
+
+    def at(self, key: str) -> str:
+        return f"{self.where}: {key}"
+
+    def value(self, key: str) -> Any:
+        return self.data[key]
+
+    def text(self, key: str) -> str:
+        value = self.data[key]
+        if not isinstance(value, str) or not value.strip() or len(value) > 200 or not value.isprintable():
+            raise ConfigError(self.at(key), "must be a short text")
+        return value
+
+    def matching(self, key: str, pattern: re.Pattern[str], words: str) -> str:
+        value = self.data[key]
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ConfigError(self.at(key), f"must be {words}, not {value!r}")
+        return value
+
+    def number(self, key: str, low: float, high: float) -> float:
+        return _number(self.data[key], low, high, self.at(key))
+
+    def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        value = self.data.get(key, default)
+        if type(value) is not int or not low <= value <= high:
+            raise ConfigError(self.at(key), f"must be a whole number from {low} to {high}, not {value!r}")
+        return value
+
+    def tables(self, key: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> "list[_Table]":
+        items = self.data[key]
+        if not isinstance(items, list):
+            raise ConfigError(self.at(key), "must be a list")
+        return [_Table(item, f"{self.where}: {key}[{i}]", required, optional) for i, item in enumerate(items)]
+
+
+def _area(item: _Table) -> Area:
+    ring = item.value("polygon")
+    if not isinstance(ring, list) or len(ring) < 4 or ring[0] != ring[-1]:
+        raise ConfigError(item.at("polygon"), "must be a closed ring of at least four [lon, lat] points")
+    points = tuple(_point(point, item.at("polygon")) for point in ring)
+    return Area(
+        item.matching("id", _ID, "an id of letters, digits, '.', '_' or '-'"),
+        _name(item),
+        points,
+        _rule(_Table(item.value("rule"), item.at("rule"), ("quantity", "act", "clear"), ("debounce_s",))),
+        item.whole("litres_per_tree", 1, 10_000),
+    )
+
+
+def _rule(item: _Table) -> Rule:
+    quantity = item.value("quantity")
+    known = [name for name in DRY_IS_LOW if name in QUANTITIES]
+    if quantity not in known:
+        raise ConfigError(item.at("quantity"), f"must be one of {', '.join(known)}, not {quantity!r}")
+    act, clear = item.number("act", 0, 2000), item.number("clear", 0, 2000)
+    if (act >= clear) if DRY_IS_LOW[quantity] else (act <= clear):
+        order = "below" if DRY_IS_LOW[quantity] else "above"
+        raise ConfigError(item.where, f"for {quantity}, 'act' must be {order} 'clear'")
+    return Rule(quantity, act, clear, item.whole("debounce_s", 0, 7 * 86400, DEFAULT_DEBOUNCE_S))
+
+
+def _tree(item: _Table) -> Tree:
+    return Tree(
+        item.matching("id", _ID, "an id of letters, digits, '.', '_' or '-'"),
+        _name(item),
+        item.text("latin"),
+        item.whole("planted", 1000, 9999),
+        item.text("area"),
+        item.number("lon", -180, 180),
+        item.number("lat", -90, 90),
+    )
+
+
+def _node(item: _Table) -> Node:
+    return Node(
+        item.matching("dev_eui", _DEV_EUI, "16 hex digits in lower case"),
+        item.text("tree"),
+        item.whole("interval_s", 1, 7 * 86400),
+        item.whole("depth_cm", 1, 1000, DEFAULT_DEPTH_CM),
+    )
+
+
+def _name(item: _Table) -> Name:
+    table = _Table(item.value("name"), item.at("name"), ("de", "en"))
+    return Name(table.text("de"), table.text("en"))
+
+
+def _point(value: Any, where: str) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ConfigError(where, "must be made of [lon, lat] pairs")
+    return (_number(value[0], -180, 180, where), _number(value[1], -90, 90, where))
+
+
+def _number(value: Any, low: float, high: float, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(where, f"must be a number, not {value!r}")
+    if not low <= value <= high or not math.isfinite(value):
+        raise ConfigError(where, f"must be from {low} to {high}, not {value!r}")
+    return float(value)
+
+
+def _by_id(items: list[Any], where: str, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in items:
+        if item.id in found:
+            raise ConfigError(where, f"{kind}: id {item.id!r} is used twice")
+        found[item.id] = item
+    return found
+
+
+def _check_references(city: City, nodes: list[Node], where: str) -> None:
+    for tree in city.trees.values():
+        if tree.area not in city.areas:
+            raise ConfigError(where, f"tree {tree.id!r} is in an area {tree.area!r} that does not exist")
+    taken: set[str] = set()
+    for node in nodes:
+        if node.tree not in city.trees:
+            raise ConfigError(where, f"node {node.dev_eui} is at a tree {node.tree!r} that does not exist")
+        if node.tree in taken:
+            raise ConfigError(where, f"tree {node.tree!r} has two nodes; one is allowed")
+        taken.add(node.tree)
+    if len(city.nodes) != len(nodes):
+        raise ConfigError(where, "nodes: a dev_eui is used twice")
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key is written twice in one object")
+    return table
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not a JSON number")

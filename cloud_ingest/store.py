@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The SQLite file: opened by one writer (WAL, synchronous=FULL), changed only inside `transaction()`.
+
+Migrations are `migrations/NNN_*.sql`, applied in order, each in one transaction with its record in ``user_version``.
+Readers open their own read-only connections (api/readers.py). Times in Unix seconds.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from cloud_ingest import instruments
+from cloud_ingest.errors import StoreError
+from cloud_ingest.progress import Progress
+from cloud_ingest.registry import City, Tree
+from decoders.quantities import QUANTITIES
+from decoders.uplink import UplinkKey, Watermark
+
+_PROPERTY_BASE = "https://qudt.org/vocab/quantitykind/"
+_QUANTITY_KIND = {
+    "soil_moisture": "VolumeFraction",
+    "soil_temperature": "Temperature",
+    "surface_temperature": "Temperature",
+    "battery_voltage": "Voltage",
+}
+
+
+class Observation(NamedTuple):
+    """One reading of a node: a value when ``flag`` is None, else the reason why not."""
+
+    dev_eui: str
+    quantity: str
+    at: int
+    result: float | None
+    flag: str | None
+    received_at: float
+
+    @property
+    def rank(self) -> tuple[bool, float, float, str]:
+        """Of two with the same key the lower stays: values before faults, then what the network received first."""
+        return (self.flag is not None, self.received_at, self.result or 0.0, self.flag or "")
+
+
+class SqliteStore:
+    """The writer's side of the file at ``path``; one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = FULL")
+            self.db.execute("PRAGMA foreign_keys = ON")
+            _migrate(self.db, path)
+        except sqlite3.Error as error:
+            raise StoreError(str(path), str(error)) from error
+        self._trees: dict[str, int] = {}  # dev_eui -> thing
+        self._datastreams: dict[tuple[str, str], int] = {}
+        self._touched: set[int] = set()
+
+    def close(self) -> None:
+        self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; durable when left without an exception."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._refresh_latest()
+            self.db.execute("COMMIT")
+        except BaseException:
+            self._datastreams.clear()
+            self._touched.clear()
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+
+    def register(self, city: City) -> None:
+        """Bring things up to date with the registry; ids stay what they were."""
+        with self.transaction():
+            self.db.executemany(
+                "INSERT INTO things (tree, area, name, description, properties, lon, lat) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (tree) DO UPDATE SET area = excluded.area, name = excluded.name, lon = excluded.lon, "
+                "description = excluded.description, properties = excluded.properties, lat = excluded.lat",
+                [_thing_row(city, tree) for tree in city.trees.values()],
+            )
+        ids = dict(self.db.execute("SELECT tree, id FROM things"))
+        self._trees = {node.dev_eui: ids[node.tree] for node in city.nodes.values()}
+        self._datastreams.clear()
+
+    def thing_of(self, dev_eui: str) -> int:
+        """The thing at which a registered node stands."""
+        return self._trees[dev_eui]
+
+    def append(self, observations: Iterable[Observation]) -> int:
+        """Store what is new, by (dev_eui, quantity, at), counting the rest; return how many were new."""
+        new = duplicates = conflicts = values = faults = 0
+        for new_one in observations:
+            stream = self._datastream(new_one.dev_eui, new_one.quantity)
+            row = (stream, new_one.at, new_one.result, new_one.flag, new_one.received_at)
+            inserted = self.db.execute("INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?)", row).rowcount
+            if inserted:
+                new += 1
+                values += new_one.flag is None
+                faults += new_one.flag is not None
+                self._touched.add(stream)
+                continue
+            duplicates += 1
+            old_one = self._stored(stream, new_one)
+            conflicts += old_one.flag is None and new_one.flag is None and old_one.result != new_one.result
+            if new_one.rank < old_one.rank:
+                self.db.execute(
+                    "UPDATE observations SET result = ?, flag = ?, received_at = ? WHERE datastream = ? AND at = ?",
+                    (*row[2:], *row[:2]),
+                )
+                became_value = old_one.flag is not None and new_one.flag is None
+                values += became_value
+                faults -= became_value
+                self._touched.add(stream)
+        for name, much in (
+            ("values", values),
+            ("faults", faults),
+            ("duplicates", duplicates),
+            ("conflicts", conflicts),
+        ):
+            self.count("readings", name, much)
+        return new
+
+    def is_new_uplink(self, key: UplinkKey, received_at: float) -> bool:
+        """Note the uplink; False when it is known and was not received earlier than we knew."""
+        row = self.db.execute(
+            "INSERT INTO uplinks VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET received_at = excluded.received_at "
+            "WHERE excluded.received_at < received_at RETURNING 1",
+            (*key, received_at),
+        ).fetchone()
+        return row is not None
+
+    def count(self, name: str, reason: str, much: int = 1) -> None:
+        """Add to a counter that survives restarts."""
+        if much:
+            self.db.execute(
+                "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                (name, reason, much),
+            )
+
+    def progress(self, gateway_eui: str, epoch: int) -> Progress:
+        """How far a gateway's epoch is durable here."""
+        where = "WHERE gateway_eui = ? AND epoch = ?"
+        ranges = self.db.execute(f"SELECT first_seq, last_seq FROM applied {where} ORDER BY 1", (gateway_eui, epoch))
+        oldest = self.db.execute(f"SELECT oldest_seq FROM watermarks {where}", (gateway_eui, epoch)).fetchone()
+        return Progress(tuple(ranges), oldest[0] if oldest else 0)
+
+    def set_progress(self, gateway_eui: str, epoch: int, progress: Progress) -> None:
+        """Write what ``progress`` says, with the watermark and the gaps that follow from it."""
+        for table, ranges in (("applied", progress.applied), ("gaps", progress.gaps)):
+            self.db.execute(f"DELETE FROM {table} WHERE gateway_eui = ? AND epoch = ?", (gateway_eui, epoch))
+            self.db.executemany(
+                f"INSERT INTO {table} VALUES (?, ?, ?, ?)", [(gateway_eui, epoch, *pair) for pair in ranges]
+            )
+        self.db.execute(
+            "INSERT OR REPLACE INTO watermarks VALUES (?, ?, ?, ?)",
+            (gateway_eui, epoch, progress.watermark, progress.oldest_seq),
+        )
+
+    def watermarks(self) -> list[tuple[str, Watermark]]:
+        """Every gateway's watermarks, the newest epoch last."""
+        rows = self.db.execute("SELECT gateway_eui, epoch, seq FROM watermarks ORDER BY gateway_eui, epoch")
+        return [(gateway_eui, Watermark(epoch, seq)) for gateway_eui, epoch, seq in rows]
+
+    def newest_received_at(self) -> float:
+        """When the newest uplink was received; 0 for none."""
+        newest = self.db.execute("SELECT max(received_at) FROM uplinks").fetchone()[0]
+        return float(newest or 0.0)
+
+    def _datastream(self, dev_eui: str, quantity: str) -> int:
+        known = self._datastreams.get((dev_eui, quantity))
+        if known is not None:
+            return known
+        facts = QUANTITIES[quantity]
+        sensor = instruments.BY_QUANTITY.get(quantity, instruments.UNNAMED)
+        self.db.execute("INSERT OR IGNORE INTO sensors (name, description, metadata) VALUES (?, ?, ?)", sensor)
+        self.db.execute(
+            "INSERT OR IGNORE INTO observed_properties (name, definition, description, properties) VALUES (?, ?, ?, ?)",
+            (
+                quantity,
+                _PROPERTY_BASE + _QUANTITY_KIND.get(quantity, "Dimensionless"),
+                facts.en,
+                json.dumps({"de": facts.de, "en": facts.en}, ensure_ascii=False),
+            ),
+        )
+        key = (self._trees[dev_eui], dev_eui, quantity)
+        self.db.execute(
+            "INSERT OR IGNORE INTO datastreams (thing, dev_eui, quantity, unit, sensor, observed_property) "
+            "SELECT ?, ?, ?, ?, s.id, p.id FROM sensors s, observed_properties p WHERE s.name = ? AND p.name = ?",
+            (*key, facts.unit, sensor.name, quantity),
+        )
+        where = "WHERE thing = ? AND dev_eui = ? AND quantity = ?"
+        stream = int(self.db.execute(f"SELECT id FROM datastreams {where}", key).fetchone()[0])
+        self._datastreams[dev_eui, quantity] = stream
+        return stream
+
+    def _stored(self, stream: int, like: Observation) -> Observation:
+        row = self.db.execute(
+            "SELECT result, flag, received_at FROM observations WHERE datastream = ? AND at = ?", (stream, like.at)
+        ).fetchone()
+        return Observation(like.dev_eui, like.quantity, like.at, *row)
+
+    def _refresh_latest(self) -> None:
+        self.db.executemany(
+            "INSERT OR REPLACE INTO latest SELECT datastream, at, result, flag, received_at FROM observations "
+            "WHERE datastream = ? ORDER BY at DESC LIMIT 1",
+            [(stream,) for stream in self._touched],
+        )
+        self._touched.clear()
+
+
+def _thing_row(city: City, tree: Tree) -> tuple[str, str, str, str, str, float, float]:
+    area = city.areas[tree.area]
+    properties = {
+        "tree": tree.id,
+        "species": tree.latin,
+        "planted": tree.planted,
+        "referenceArea": tree.area,
+        "name": tree.name.as_json(),
+        "referenceAreaName": area.name.as_json(),
+    }
+    description = f"{tree.name.en} ({tree.latin}), planted {tree.planted}, reference area {area.name.en}"
+    text = json.dumps(properties, ensure_ascii=False)
+    return (tree.id, tree.area, tree.id, description, text, tree.lon, tree.lat)
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    found = []
+    for entry in resources.files("cloud_ingest").joinpath("migrations").iterdir():
+        match = re.fullmatch(r"(\d{3})_\w+\.sql", entry.name)
+        if match:
+            found.append((int(match[1]), entry))
+    found.sort(key=lambda item: item[0])
+    done = db.execute("PRAGMA user_version").fetchone()[0]
+    if done > len(found):
+        raise StoreError(str(path), f"was written by a newer Stadtfunk (schema {done}, this one knows {len(found)})")
+    for number, entry in found:
+        if number > done:
+            _apply_migration(db, number, entry.read_text(encoding="utf-8"))
+
+
+def _apply_migration(db: sqlite3.Connection, number: int, sql: str) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if db.execute("PRAGMA user_version").fetchone()[0] < number:
+            for statement in _statements(sql):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _statements(sql: str) -> Iterator[str]:
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip() and not all(line.startswith("--") for line in statement.strip().splitlines()):
+        yield statement
