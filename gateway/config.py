@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: EUPL-1.2
+# ruff: noqa: RUF009 - _key() is dataclasses.field()
+"""One TOML file, read once into frozen dataclasses. Unknown keys are errors; README.md lists every key.
+
+Relative paths are relative to the configuration file. ``load`` raises ConfigError.
+"""
+
+import re
+import tomllib
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gateway.errors import ConfigError
+
+_PORT = (0, 65_535)
+
+
+def _key(
+    default: Any = MISSING, *, limits: tuple[float, float] | None = None, pattern: str = "", what: str = ""
+) -> Any:
+    """One key: its default (none = required), its inclusive limits, or the pattern of a text and its name."""
+    return field(default=default, metadata={"limits": limits, "pattern": pattern, "what": what})
+
+
+class DevAddrBlock(NamedTuple):
+    """A block of device addresses: ``first`` and the next ``size - 1``, written like ``01000000/16``."""
+
+    first: int
+    size: int
+
+
+@dataclass(frozen=True)
+class GatewaySection:
+    """Who this gateway is and where it keeps its data."""
+
+    eui: str = _key(pattern="[0-9a-f]{16}", what="16 lower-case hex digits")
+    database: Path = _key(Path("gateway.sqlite3"))
+    key_file: Path = _key(Path("gateway.key"))
+
+
+@dataclass(frozen=True)
+class GwmpSection:
+    """Where concentrators' packet forwarders send to."""
+
+    host: str = _key("127.0.0.1")
+    port: int = _key(1700, limits=_PORT)
+
+
+@dataclass(frozen=True)
+class NetworkSection:
+    """What the join server and the network server hand out."""
+
+    net_id: str = _key("000000", pattern="[0-9a-f]{6}", what="6 lower-case hex digits")
+    dev_addr_block: str = _key("01000000/16", pattern="[0-9a-f]{8}/[0-9]{1,2}", what="a block such as 01000000/16")
+    tx_power_dbm: int = _key(14, limits=(0, 27))
+    duplicate_window_s: int = _key(60, limits=(1, 3600))
+
+
+@dataclass(frozen=True)
+class StoreSection:
+    """How uplinks share one fsync."""
+
+    group_window_ms: int = _key(0, limits=(0, 20))
+    group_records: int = _key(100, limits=(1, 100))
+
+
+@dataclass(frozen=True)
+class MqttSection:
+    """The broker towards the cloud."""
+
+    host: str = _key("127.0.0.1")
+    port: int = _key(1883, limits=(1, 65_535))
+    username: str = _key("")
+    password_file: Path | None = _key(None)
+    ca_file: Path | None = _key(None)
+    cert_file: Path | None = _key(None)
+    key_file: Path | None = _key(None)
+    batch_messages: int = _key(100, limits=(1, 500))
+    window_batches: int = _key(20, limits=(1, 100))
+    resend_s: float = _key(5.0, limits=(0.05, 3600.0))
+    reconnect_max_s: float = _key(60.0, limits=(0.05, 3600.0))
+    keepalive_s: int = _key(30, limits=(5, 3600))
+
+
+@dataclass(frozen=True)
+class PageSection:
+    """The local page: /status and /metrics."""
+
+    host: str = _key("127.0.0.1")
+    port: int = _key(8081, limits=_PORT)
+
+
+@dataclass(frozen=True)
+class LogSection:
+    """What is written to stderr."""
+
+    level: str = _key("info", pattern="debug|info|warning|error", what="debug, info, warning or error")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole file; one attribute a section."""
+
+    gateway: GatewaySection
+    gwmp: GwmpSection
+    network: NetworkSection
+    store: StoreSection
+    mqtt: MqttSection
+    page: PageSection
+    log: LogSection
+
+    @property
+    def net_id(self) -> int:
+        return int(self.network.net_id, 16)
+
+    @property
+    def dev_addr_block(self) -> DevAddrBlock:
+        first, prefix = self.network.dev_addr_block.split("/")
+        return DevAddrBlock(int(first, 16), 1 << (32 - int(prefix)))
+
+
+SECTIONS: dict[str, type] = {section.name: section.type for section in fields(Config) if isinstance(section.type, type)}
+
+
+def load(path: Path) -> Config:
+    """Read ``path``; raises ConfigError with one line that says what is wrong and where."""
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(path, f"cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(path, f"is not TOML: {error}") from error
+    for name in document:
+        if name not in SECTIONS:
+            raise ConfigError(path, f"unknown section [{name}]; known are {', '.join(SECTIONS)}")
+    config = Config(**{name: _section(path, name, kind, document.get(name, {})) for name, kind in SECTIONS.items()})
+    _check_together(path, config)
+    return config
+
+
+def _section(path: Path, name: str, kind: type, table: object) -> Any:
+    if not isinstance(table, dict):
+        raise ConfigError(path, f"{name} must be a section: [{name}]")
+    known = {item.name: item for item in fields(kind)}
+    for key in table:
+        if key not in known:
+            raise ConfigError(path, f"unknown key {key} in [{name}]; known are {', '.join(known)}")
+    values: dict[str, Any] = {}
+    for key, item in known.items():
+        if key in table:
+            values[key] = _value(path, f"{key} in [{name}]", item.type, item.metadata, table[key])
+        elif item.default is MISSING:
+            raise ConfigError(path, f"{key} in [{name}] is missing; it must be {item.metadata['what']}")
+        elif isinstance(item.default, Path):
+            values[key] = path.parent / item.default
+    return kind(**values)
+
+
+def _value(path: Path, where: str, kind: Any, rule: Any, value: Any) -> Any:
+    if kind in (Path, Path | None):
+        if not isinstance(value, str) or not value:
+            raise ConfigError(path, f"{where} must be a path in quotes")
+        return path.parent / Path(value).expanduser()
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        words = {str: "a text in quotes", int: "a whole number", float: "a number"}
+        raise ConfigError(path, f"{where} must be {words[kind]}, not {value!r}")
+    if rule["limits"] and not rule["limits"][0] <= value <= rule["limits"][1]:
+        raise ConfigError(path, f"{where} must be {rule['limits'][0]} to {rule['limits'][1]}, not {value!r}")
+    if rule["pattern"] and not re.fullmatch(rule["pattern"], value):
+        raise ConfigError(path, f"{where} must be {rule['what']}, not {value!r}")
+    return value
+
+
+def _check_together(path: Path, config: Config) -> None:
+    prefix = int(config.network.dev_addr_block.split("/")[1])
+    if not 7 <= prefix <= 31 or config.dev_addr_block.first % config.dev_addr_block.size:
+        raise ConfigError(
+            path, f"dev_addr_block in [network] must start at a multiple of its size, /7 to /31, not "
+            f"{config.network.dev_addr_block!r}"
+        )  # fmt: skip
+    if (config.mqtt.cert_file is None) != (config.mqtt.key_file is None):
+        raise ConfigError(path, "cert_file and key_file in [mqtt] belong together: give both or neither")
+    if config.mqtt.cert_file is not None and config.mqtt.ca_file is None:
+        raise ConfigError(path, "cert_file in [mqtt] needs ca_file: without it the connection is not encrypted")
+    if config.mqtt.password_file is not None and not config.mqtt.username:
+        raise ConfigError(path, "password_file in [mqtt] needs username")

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Who heard an accepted uplink, so that a late copy or a retransmission is told from a replay.
+
+A copy has the same counter and the same bytes, and comes within ``window_s`` of the first. It is a retransmission when
+a concentrator that has heard the frame hears it again at another moment: then the node has sent it again (NbTrans) and
+listens again. TS001-1.0.4 "Data messages". Only statistics live here, in memory: the counter decides what is stored.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from gateway.errors import Refused
+from gateway.radio import Reception
+from gateway.store import Session
+
+_REMEMBERED = 4096
+_MAX_NB_TRANS = 15  # TS001-1.0.4 "Link ADR commands": NbTrans
+
+
+@dataclass
+class _Heard:
+    digest: bytes
+    at: float
+    by: dict[str, int] = field(default_factory=dict)  # concentrator: tmst_us of its latest copy
+    sent: int = 1
+
+
+class Copies:
+    """The last few thousand accepted uplinks, by session row and counter."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._heard: OrderedDict[tuple[int, int], _Heard] = OrderedDict()
+
+    def begin(self, session_id: int, f_cnt: int, digest: bytes, reception: Reception) -> None:
+        """Remember the first copy."""
+        first = _Heard(digest, reception.received_at, {reception.concentrator: reception.tmst_us})
+        self._heard[session_id, f_cnt] = first
+        if len(self._heard) > _REMEMBERED:
+            self._heard.popitem(last=False)
+
+    def concentrators(self, session_id: int, f_cnt: int) -> int:
+        """How many concentrators heard that uplink, as far as remembered."""
+        heard = self._heard.get((session_id, f_cnt))
+        return len(heard.by) if heard else 0
+
+    def tell_copy_from_replay(self, session: Session, f_cnt: int, digest: bytes, reception: Reception) -> bool:
+        """Merge a copy and return whether the node has sent the frame again; raises Refused("replay")."""
+        heard = self._heard.get((session.id, f_cnt))
+        if heard is None and f_cnt == session.f_cnt_up:  # accepted before a restart
+            heard = self._heard[session.id, f_cnt] = _Heard(session.last_digest, session.last_at)
+        if heard is None or heard.digest != digest or abs(reception.received_at - heard.at) > self._window_s:
+            raise Refused("replay")
+        sent_again = heard.by.get(reception.concentrator, reception.tmst_us) != reception.tmst_us
+        heard.by[reception.concentrator] = reception.tmst_us
+        if sent_again:
+            heard.sent += 1
+        return sent_again and heard.sent <= _MAX_NB_TRANS

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What can go wrong at the gateway. Peers' faults hang on the wire formats' own tree.
+
+RemoteError (decoders)       the peer broke a specification: count it, drop the frame, go on
+    MalformedDatagram        problem
+    Refused                  reason, a name in metrics.REFUSALS
+GatewayError                 what an operator must put right; the message is one clear line
+    ConfigError              path, problem
+    KeyFileError             path, problem
+    DevicesError             problems, one line each
+    PortTaken                what, host, port
+    StoreError               problem: the disk is full, the file is locked or damaged
+"""
+
+from decoders.lorawan.errors import RemoteError
+
+
+class MalformedDatagram(RemoteError):
+    """Bytes on the GWMP port that are no GWMP v2 message."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"malformed datagram: {problem}")
+        self.problem = problem
+
+
+class Refused(RemoteError):
+    """A well-formed frame that the network or join server must not accept."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"refused: {reason}")
+        self.reason = reason
+
+
+class GatewayError(Exception):
+    """Ends a command with one line and exit status 1."""
+
+
+class ConfigError(GatewayError):
+    """The configuration file cannot be used."""
+
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class KeyFileError(GatewayError):
+    """The key-encryption key cannot be used."""
+
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class DevicesError(GatewayError):
+    """A devices file, or one device, cannot be stored; nothing of it was."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class PortTaken(GatewayError):
+    """Another program listens where this one should."""
+
+    def __init__(self, what: str, host: str, port: int, problem: str) -> None:
+        super().__init__(
+            f"{what}: cannot listen on {host}:{port} ({problem}); stop the other program or change the configuration"
+        )
+        self.what = what
+        self.host = host
+        self.port = port
+
+
+class StoreError(GatewayError):
+    """The database could not be opened or written; nothing of the transaction is stored."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"database: {problem}")
+        self.problem = problem

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""One thread writes; what arrives while it is busy shares the next transaction, and so the next fsync.
+
+``run(work)`` calls ``work()`` in the writer thread and returns its result only after COMMIT has returned: with WAL and
+synchronous=FULL the result is then on the disk. Each work has its own savepoint: when it raises, only its own changes
+are undone. When COMMIT fails, nothing of the group is stored and every caller gets StoreError.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from gateway.errors import StoreError
+
+_T = TypeVar("_T")
+
+
+class _Job(NamedTuple):
+    work: Callable[[], Any]
+    future: "asyncio.Future[Any]"
+
+
+class GroupCommit:
+    """The writer thread of one connection. Create it in the event loop that calls ``run``."""
+
+    def __init__(self, connection: sqlite3.Connection, *, window_s: float = 0.0, records: int = 100) -> None:
+        self._connection = connection
+        self._window_s = window_s
+        self._records = records
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closing = False
+        self.commits = 0
+        self._thread = threading.Thread(target=self._write, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Callable[[], _T]) -> "asyncio.Future[_T]":
+        """Start ``work`` in the next group; await the future for its result, durable. Works keep their order."""
+        if self._closing:
+            raise StoreError("is closing")
+        future: asyncio.Future[_T] = self._loop.create_future()
+        self._jobs.put(_Job(work, future))
+        return future
+
+    def waiting(self) -> int:
+        """Works not yet begun."""
+        return self._jobs.qsize()
+
+    async def close(self) -> None:
+        """Finish what was given before, then end the thread."""
+        if not self._closing:
+            self._closing = True
+            self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _write(self) -> None:
+        open_for_more = True
+        while open_for_more:
+            group: list[_Job] = []
+            open_for_more = self._collect(group)
+            if group:
+                results = self._commit(group)
+                self._loop.call_soon_threadsafe(_deliver, group, results)
+
+    def _collect(self, group: list[_Job]) -> bool:
+        """Wait for a first job, then take what else is there or comes within the window; False when closing."""
+        job = self._jobs.get()
+        ends = time.monotonic() + self._window_s
+        while job is not None:
+            group.append(job)
+            if len(group) == self._records:
+                return True
+            try:
+                left_s = ends - time.monotonic()
+                job = self._jobs.get(timeout=left_s) if left_s > 0 else self._jobs.get_nowait()
+            except queue.Empty:
+                return True
+        return False
+
+    def _commit(self, group: list[_Job]) -> list[Any]:
+        """Return a result or an exception for each job; either way the transaction is over."""
+        results: list[Any] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in group:
+                results.append(self._one(job))
+            self._connection.execute("COMMIT")
+            self.commits += 1
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            return [StoreError(str(error))] * len(group)
+        return results
+
+    def _one(self, job: _Job) -> Any:
+        self._connection.execute("SAVEPOINT job")
+        try:
+            result = job.work()
+        except Exception as error:
+            if not self._connection.in_transaction:  # SQLite has undone the whole group, as it does on a full disk
+                raise sqlite3.OperationalError(str(error)) from error
+            self._connection.execute("ROLLBACK TO job")
+            result = error
+        self._connection.execute("RELEASE job")
+        return result
+
+
+def _deliver(group: list[_Job], results: list[Any]) -> None:
+    for job, result in zip(group, results, strict=True):
+        if job.future.done():  # its caller has gone
+            continue
+        if isinstance(result, Exception):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The network server: one data uplink through a list of named steps, values in and values out.
+
+    parse -> find_session (address, counter, MIC, decrypt) -> tell_copy_from_replay -> advance_up
+          -> decode -> append | quarantine -> answer_commands -> downlink in RX1
+
+The first copy of a frame is handled at once; later copies only add who heard it. Runs inside the store's transaction:
+the frame counter and the reading are stored together or not at all. TS001-1.0.4 "MAC frame formats".
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from decoders.lorawan import mac_commands
+from decoders.lorawan.errors import FieldRange, MicMismatch
+from decoders.lorawan.frame import ACK, ADR_ACK_REQ, CONFIRMED_UP, UNCONFIRMED_DOWN, DataFrame, Fhdr, verify_data
+from decoders.lorawan.gps_time import unix_from_gps
+from decoders.lorawan.region import RECEIVE_DELAY1_MS
+from decoders.payload import MalformedPayload
+from decoders.profiles import BY_F_PORT
+from decoders.quantities import QUANTITIES
+from decoders.uplink import Batch, Reading, UplinkKey, UplinkMessage, encode_batch
+from gateway.copies import Copies
+from gateway.errors import Refused
+from gateway.radio import Downlink, Reception, in_rx1, may_transmit_on
+from gateway.store import Ledger, Session
+
+# Lowest SNR at which a frame is demodulated, in dB by spreading factor. SX1261/2 data sheet "LoRa Modulation"
+_FLOOR_DB = {5: -2.5, 6: -5.0, 7: -7.5, 8: -10.0, 9: -12.5, 10: -15.0, 11: -17.5, 12: -20.0}
+_MAX_F_CNT = 0xFFFF_FFFF
+_MAX_F_OPTS = 15
+
+
+class Accepted(NamedTuple):
+    """An uplink whose counter and content are stored. ``problem``: why its payload is in quarantine, or ""."""
+
+    key: UplinkKey
+    f_port: int | None
+    data_rate: int
+    rssi_dbm: float
+    stored: bool
+    problem: str
+    downlink: Downlink | None
+
+
+class Copy(NamedTuple):
+    """An accepted uplink again; ``downlink`` repeats the answer where the node itself has sent the frame again."""
+
+    key: UplinkKey
+    downlink: Downlink | None
+
+
+class Opened(NamedTuple):
+    """A frame with its session, its full counter, and its plain payload."""
+
+    frame: DataFrame
+    session: Session
+    f_cnt: int
+    frm_payload: bytes
+
+    @property
+    def key(self) -> UplinkKey:
+        return UplinkKey(self.session.dev_eui, self.session.session, self.f_cnt)
+
+
+class NetworkServer:
+    """Handles the data uplinks of all devices of a ledger."""
+
+    def __init__(self, gateway_eui: str, tx_power_dbm: int, duplicate_window_s: float) -> None:
+        self._gateway_eui = gateway_eui
+        self._tx_power_dbm = tx_power_dbm
+        self._copies = Copies(duplicate_window_s)
+
+    def handle(self, reception: Reception, ledger: Ledger) -> Accepted | Copy:
+        """Take one uplink through the steps; raises Refused, MalformedFrame or MicMismatch."""
+        data_rate = reception.data_rate
+        digest = hashlib.sha256(reception.phy_payload).digest()[:8]
+        frame = DataFrame.parse(reception.phy_payload)
+        opened = find_session(reception.phy_payload, frame, ledger.sessions(frame.fhdr.dev_addr))
+        session, f_cnt = opened.session, opened.f_cnt
+        if f_cnt <= session.f_cnt_up:
+            sent_again = self._copies.tell_copy_from_replay(session, f_cnt, digest, reception)
+            return Copy(opened.key, self._answer(opened, reception, f_cnt, ledger) if sent_again else None)
+        ledger.advance_up(session, f_cnt, digest, reception.received_at)
+        stored, problem = self._keep(opened, reception, ledger)
+        downlink = self._answer(opened, reception, session.f_cnt_up, ledger)
+        self._copies.begin(session.id, f_cnt, digest, reception)
+        return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, downlink)
+
+    def _keep(self, opened: Opened, reception: Reception, ledger: Ledger) -> tuple[bool, str]:
+        """Put the readings into the outbox, or the payload into quarantine; (stored, problem)."""
+        if not opened.frame.f_port:  # none, or MAC commands
+            return False, ""
+        readings, problem = decode(opened, reception)
+        if not problem:
+            problem = unfit_for_the_cloud(self._gateway_eui, opened, reception, readings)
+        if problem:
+            ledger.quarantine(
+                opened.key, opened.frame.f_port, reception.received_at, opened.frm_payload, problem
+            )  # fmt: skip
+            return False, problem
+        ledger.append(opened.key, reception.received_at, opened.session.profile, readings)
+        return True, ""
+
+    def _answer(self, opened: Opened, reception: Reception, heard_f_cnt: int, ledger: Ledger) -> Downlink | None:
+        """A downlink for RX1 if the node waits for one; uses up a downlink counter value.
+
+        ``heard_f_cnt`` is the uplink by which concentrators are counted: with no wait for copies, that of this one
+        is not yet known.
+        """
+        heard = max(1, self._copies.concentrators(opened.session.id, heard_f_cnt))
+        f_opts = answer_commands(opened, reception, heard)
+        flags = ACK if opened.frame.m_type == CONFIRMED_UP else 0
+        wanted = f_opts or flags or opened.frame.fhdr.f_ctrl & ADR_ACK_REQ
+        if not wanted or not may_transmit_on(reception.frequency_hz):
+            return None
+        session = opened.session
+        f_cnt = ledger.next_f_cnt_down(session)
+        frame = DataFrame(UNCONFIRMED_DOWN, Fhdr(session.dev_addr, flags, f_cnt & 0xFFFF, f_opts), None, b"")
+        phy_payload = frame.serialize(session.nwk_s_key, session.app_s_key, f_cnt)
+        return in_rx1(reception, RECEIVE_DELAY1_MS, self._tx_power_dbm, phy_payload)
+
+
+def find_session(phy_payload: bytes, frame: DataFrame, sessions: Sequence[Session]) -> Opened:
+    """Whose frame it is, by the MIC under each candidate key and counter; raises Refused or MicMismatch."""
+    if not sessions:
+        raise Refused("unknown_dev_addr")
+    for session in sessions:
+        for f_cnt in candidate_counters(session.f_cnt_up, frame.fhdr.f_cnt):
+            try:
+                verify_data(phy_payload, session.nwk_s_key, f_cnt)
+            except MicMismatch:
+                continue
+            return Opened(frame, session, f_cnt, frame.decrypt(session.nwk_s_key, session.app_s_key, f_cnt))
+    raise MicMismatch
+
+
+def candidate_counters(last: int, low_16: int) -> list[int]:
+    """The 32-bit counters that 16 bits on air may stand for, after ``last`` (-1: none), the likelier one first.
+
+    TS001-1.0.4 "Frame counter (FCnt)". There is the next one above ``last``, however far (MAX_FCNT_GAP is gone), and
+    the nearest one not above it: a copy or a replay.
+    """
+    if last < 0:
+        return [low_16]
+    near = last & ~0xFFFF | low_16
+    above, below = (near, near - 0x1_0000) if near > last else (near + 0x1_0000, near)
+    order = (below, above) if below == last else (above, below)
+    return [f_cnt for f_cnt in order if 0 <= f_cnt <= _MAX_F_CNT]
+
+
+def answer_commands(opened: Opened, reception: Reception, concentrators: int) -> bytes:
+    """FOpts that answer the node's requests, in their order, whole answers only."""
+    fhdr, payload = opened.frame.fhdr, opened.frm_payload
+    answers = b""
+    for command, _ in mac_commands.parse_uplink(payload if opened.frame.f_port == 0 else fhdr.f_opts):
+        if command == mac_commands.DEVICE_TIME:
+            gps_s, rest_ms = divmod(reception.gps_ms, 1000)
+            answer = mac_commands.device_time_ans(gps_s, rest_ms * 256 // 1000)
+        elif command == mac_commands.LINK_CHECK:
+            margin_db = int(max(0.0, reception.snr_db - _FLOOR_DB[reception.sf]))
+            answer = mac_commands.link_check_ans(min(margin_db, 254), min(concentrators, 255))
+        else:  # answers to requests that this server never sends
+            continue
+        if len(answers) + len(answer) > _MAX_F_OPTS:
+            break
+        answers += answer
+    return answers
+
+
+def decode(opened: Opened, reception: Reception) -> tuple[tuple[Reading, ...], str]:
+    """(readings, "") or ((), problem). A sample without a time was taken just before sending."""
+    layout = BY_F_PORT.get(opened.frame.f_port or 0)
+    if layout is None:
+        return (), "no_layout"
+    if layout.profile != opened.session.profile:
+        return (), "other_profile"
+    try:
+        rows = layout.decode(opened.frm_payload).readings(reception.gps_ms // 1000)
+    except MalformedPayload:
+        return (), "malformed_payload"
+    return tuple(
+        Reading(name, QUANTITIES[name].unit, unix_from_gps(at), value, fault) for name, at, value, fault in rows
+    ), ""
+
+
+def unfit_for_the_cloud(
+    gateway_eui: str, opened: Opened, reception: Reception, readings: tuple[Reading, ...]
+) -> str:  # fmt: skip
+    """Why this uplink cannot go into a batch, or "". One that could not would block the outbox for ever."""
+    message = UplinkMessage(1, opened.key, reception.received_at, opened.session.profile, readings)
+    try:
+        encode_batch(Batch(gateway_eui, 0, 1, (message,)))
+    except FieldRange:
+        return "unfit_for_the_cloud"
+    return ""

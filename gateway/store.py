@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Devices, sessions and the outbox in one SQLite file: WAL, synchronous=FULL. All SQL of the gateway is here.
+
+``open_store`` migrates the file and returns a Store. Its ``ledger`` is the writing side: call it in a transaction only,
+either ``with store.transaction()`` (a command) or in a GroupCommit of ``store.connection`` (the service).
+``OutboxReader`` reads beside a running writer.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from decoders.uplink import Reading, UplinkKey, UplinkMessage
+from gateway.config import DevAddrBlock
+from gateway.errors import Refused, StoreError
+from gateway.keys import Keyring, load_key_file
+
+_KEY_CHECK = b"this key opens it"
+_QUARANTINE_ROWS = 10_000  # a node gone mad must not fill the card
+
+
+class Device(NamedTuple):
+    """One device of the registry. ``dev_nonce`` -1: none yet. ``repr`` hides the key."""
+
+    dev_eui: str
+    join_eui: str
+    app_key: bytes
+    profile: str
+    name: str
+    dev_nonce: int = -1
+    join_nonce: int = 0
+
+    def __repr__(self) -> str:
+        return f"Device(dev_eui={self.dev_eui!r}, profile={self.profile!r}, name={self.name!r})"
+
+
+class Session(NamedTuple):
+    """One session of a device. ``session`` is the DevNonce of its join; counters are 32 bits, -1: none yet."""
+
+    id: int
+    dev_eui: str
+    session: int
+    dev_addr: int
+    nwk_s_key: bytes
+    app_s_key: bytes
+    f_cnt_up: int
+    f_cnt_down: int
+    last_digest: bytes
+    last_at: float
+    profile: str
+
+    def __repr__(self) -> str:
+        return f"Session(dev_eui={self.dev_eui!r}, session={self.session}, f_cnt_up={self.f_cnt_up})"
+
+
+class Ledger:
+    """What a transaction may read and write. Values in, values out; the caller commits."""
+
+    def __init__(self, connection: sqlite3.Connection, keyring: Keyring) -> None:
+        self._db = connection
+        self._keyring = keyring
+
+    def device(self, dev_eui: str) -> Device | None:
+        """The device, its key opened."""
+        row = self._db.execute(
+            "SELECT dev_eui, join_eui, app_key, profile, name, dev_nonce, join_nonce FROM devices WHERE dev_eui = ?",
+            (dev_eui,),
+        ).fetchone()
+        if row is None:
+            return None
+        return Device(*row)._replace(app_key=self._keyring.open(row[2], dev_eui=dev_eui, column="devices.app_key"))
+
+    def devices(self) -> list[tuple[str, str, str, int]]:
+        """(dev_eui, profile, name, last dev_nonce) of all, by DevEUI; no keys."""
+        return self._db.execute("SELECT dev_eui, profile, name, dev_nonce FROM devices ORDER BY dev_eui").fetchall()
+
+    def put_device(self, device: Device) -> str:
+        """Store a device; returns added, changed or unchanged. Nonces and sessions of a known device stay."""
+        known = self.device(device.dev_eui)
+        if known is not None and known[:5] == device[:5]:
+            return "unchanged"
+        sealed = self._keyring.seal(device.app_key, dev_eui=device.dev_eui, column="devices.app_key")
+        self._db.execute(
+            "INSERT INTO devices (dev_eui, join_eui, app_key, profile, name) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (dev_eui) DO UPDATE SET join_eui = excluded.join_eui, app_key = excluded.app_key, "
+            "profile = excluded.profile, name = excluded.name",
+            (device.dev_eui, device.join_eui, sealed, device.profile, device.name),
+        )
+        return "added" if known is None else "changed"
+
+    def allocate_dev_addr(self, block: DevAddrBlock) -> int:
+        """The next address of the block that no session holds; raises Refused("no_dev_addr_left")."""
+        (last,) = self._db.execute("SELECT last_dev_addr FROM gateway").fetchone()
+        offset = last - block.first + 1 if block.first <= last < block.first + block.size else 0
+        for step in range(block.size):
+            dev_addr = block.first + (offset + step) % block.size
+            if not self._db.execute("SELECT 1 FROM sessions WHERE dev_addr = ?", (dev_addr,)).fetchone():
+                self._db.execute("UPDATE gateway SET last_dev_addr = ?", (dev_addr,))
+                return dev_addr
+        raise Refused("no_dev_addr_left")
+
+    def record_join(
+        self, dev_eui: str, dev_nonce: int, join_nonce: int, dev_addr: int, nwk_s_key: bytes, app_s_key: bytes
+    ) -> None:
+        """Keep the new session beside the one in use; a newer join replaces one that was never used."""
+        self._db.execute(
+            "UPDATE devices SET dev_nonce = ?, join_nonce = ? WHERE dev_eui = ?", (dev_nonce, join_nonce, dev_eui)
+        )
+        self._db.execute("DELETE FROM sessions WHERE dev_eui = ? AND f_cnt_up < 0", (dev_eui,))
+        place = {"dev_eui": dev_eui, "session": dev_nonce}
+        self._db.execute(
+            "INSERT INTO sessions (dev_eui, session, dev_addr, nwk_s_key, app_s_key) VALUES (?, ?, ?, ?, ?)",
+            (
+                dev_eui,
+                dev_nonce,
+                dev_addr,
+                self._keyring.seal(nwk_s_key, column="sessions.nwk_s_key", **place),  # type: ignore[arg-type]
+                self._keyring.seal(app_s_key, column="sessions.app_s_key", **place),  # type: ignore[arg-type]
+            ),
+        )
+
+    def sessions(self, dev_addr: int) -> list[Session]:
+        """The sessions with this address, keys opened."""
+        rows = self._db.execute(
+            "SELECT id, dev_eui, session, dev_addr, nwk_s_key, app_s_key, f_cnt_up, f_cnt_down, last_digest, last_at, "
+            "profile FROM sessions JOIN devices USING (dev_eui) WHERE dev_addr = ?",
+            (dev_addr,),
+        ).fetchall()
+        return [self._opened(Session(*row)) for row in rows]
+
+    def _opened(self, row: Session) -> Session:
+        place = {"dev_eui": row.dev_eui, "session": row.session}
+        return row._replace(
+            nwk_s_key=self._keyring.open(row.nwk_s_key, column="sessions.nwk_s_key", **place),  # type: ignore[arg-type]
+            app_s_key=self._keyring.open(row.app_s_key, column="sessions.app_s_key", **place),  # type: ignore[arg-type]
+        )
+
+    def advance_up(self, session: Session, f_cnt: int, digest: bytes, at: float) -> None:
+        """Compare and set: raises Refused("replay") unless ``f_cnt`` is above the stored counter.
+
+        The first uplink of a session ends the device's older sessions.
+        """
+        changed = self._db.execute(
+            "UPDATE sessions SET f_cnt_up = ?, last_digest = ?, last_at = ? WHERE id = ? AND f_cnt_up < ?",
+            (f_cnt, digest, at, session.id, f_cnt),
+        ).rowcount
+        if changed != 1:
+            raise Refused("replay")
+        if session.f_cnt_up < 0:
+            self._db.execute("DELETE FROM sessions WHERE dev_eui = ? AND id <> ?", (session.dev_eui, session.id))
+
+    def next_f_cnt_down(self, session: Session) -> int:
+        """Use up one downlink counter value."""
+        row = self._db.execute(
+            "UPDATE sessions SET f_cnt_down = f_cnt_down + 1 WHERE id = ? RETURNING f_cnt_down", (session.id,)
+        ).fetchone()
+        return int(row[0])
+
+    def append(self, key: UplinkKey, received_at: float, profile: str, readings: Sequence[Reading]) -> int:
+        """Put one uplink into the outbox; returns its seq."""
+        row = (key.dev_eui, key.session, key.f_cnt, received_at, profile, json.dumps(readings, separators=(",", ":")))
+        cursor = self._db.execute(
+            "INSERT INTO outbox (dev_eui, session, f_cnt, received_at, profile, readings) VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def quarantine(self, key: UplinkKey, f_port: int, received_at: float, frm_payload: bytes, problem: str) -> None:
+        """Keep a payload that no decoder reads; the oldest go when there are too many."""
+        cursor = self._db.execute(
+            "INSERT INTO quarantine (dev_eui, session, f_cnt, f_port, received_at, frm_payload, problem) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*key, f_port, received_at, frm_payload, problem),
+        )
+        assert cursor.lastrowid is not None
+        self._db.execute("DELETE FROM quarantine WHERE id <= ?", (cursor.lastrowid - _QUARANTINE_ROWS,))
+
+    def delete_up_to(self, epoch: int, seq: int) -> str:
+        """Apply the cloud's watermark; returns deleted, unknown_epoch, or ahead (of any seq given: nothing is deleted)."""
+        if (epoch,) != self._db.execute("SELECT epoch FROM gateway").fetchone():
+            return "unknown_epoch"
+        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        if seq > last:
+            return "ahead"
+        self._db.execute("DELETE FROM outbox WHERE seq <= ?", (seq,))
+        return "deleted"
+
+    def begin_epoch(self) -> int:
+        """Give the numbering of the outbox a new name; returns it."""
+        epoch = int.from_bytes(os.urandom(4), "big")
+        self._db.execute("UPDATE gateway SET epoch = ?", (epoch,))
+        return epoch
+
+
+class Held(NamedTuple):
+    """What the outbox holds: ``oldest``..``last`` without gaps; nothing when ``oldest`` is ``last`` + 1."""
+
+    epoch: int
+    oldest: int
+    last: int
+
+
+class OutboxReader:
+    """A reading connection of its own; one caller at a time, in any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = _connect(path)
+        self._db.execute("PRAGMA query_only = ON")
+
+    def held(self) -> Held:
+        """One consistent look at epoch and ends of the outbox."""
+        epoch, oldest, last = self._db.execute(
+            "SELECT epoch, (SELECT min(seq) FROM outbox), "
+            "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) FROM gateway"
+        ).fetchone()
+        return Held(epoch, last + 1 if oldest is None else oldest, last)
+
+    def messages(self, first: int, most: int) -> tuple[UplinkMessage, ...]:
+        """Up to ``most`` messages from seq ``first`` on."""
+        rows = self._db.execute(
+            "SELECT seq, dev_eui, session, f_cnt, received_at, profile, readings FROM outbox WHERE seq >= ? "
+            "ORDER BY seq LIMIT ?",
+            (first, most),
+        )
+        return tuple(
+            UplinkMessage(
+                row[0], UplinkKey(*row[1:4]), row[4], row[5], tuple(Reading(*item) for item in json.loads(row[6]))
+            )
+            for row in rows
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Rows of the small tables."""
+        tables = ("devices", "sessions", "quarantine")
+        return {table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class Store:
+    """An open, migrated database with its keyring."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, keyring: Keyring) -> None:
+        self.path = path
+        self.connection = connection
+        self.ledger = Ledger(connection, keyring)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Ledger]:
+        """One transaction for a command; raises StoreError when it cannot be stored."""
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.ledger
+                self.connection.execute("COMMIT")
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+
+    def reader(self) -> OutboxReader:
+        return OutboxReader(self.path)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def open_store(database: Path, key_file: Path) -> Store:
+    """Open or create the database and its key file; raises StoreError, KeyFileError."""
+    try:
+        _create_file(database)
+        connection = _connect(database)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{database} cannot be opened ({error})") from error
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection)
+        row = connection.execute("SELECT key_check FROM gateway").fetchone()
+        keyring = Keyring(load_key_file(key_file, create=row is None))
+        if row is None:
+            _begin(connection, keyring)
+        elif keyring.open(row[0], dev_eui="", column="gateway.key_check") != _KEY_CHECK:
+            raise StoreError(f"{database} was encrypted with another key file than {key_file}")
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"{database} cannot be used ({error})") from error
+    except BaseException:
+        connection.close()
+        raise
+    return Store(database, connection, keyring)
+
+
+def _create_file(path: Path) -> None:
+    """Make the file for its owner only, and its name durable."""
+    if path.exists():
+        return
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _begin(connection: sqlite3.Connection, keyring: Keyring) -> None:
+    check = keyring.seal(_KEY_CHECK, dev_eui="", column="gateway.key_check")
+    epoch = int.from_bytes(os.urandom(4), "big")
+    connection.execute("INSERT INTO gateway VALUES (1, ?, ?, -1)", (epoch, check))
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Apply the numbered files not yet applied, each in one transaction with its record."""
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, file TEXT NOT NULL) STRICT")
+    done = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()[0]
+    files = sorted(
+        (file for file in (resources.files("gateway") / "migrations").iterdir() if file.name.endswith(".sql")),
+        key=lambda file: file.name,
+    )
+    if done > len(files):
+        raise StoreError("was written by a newer version of this program; install that version")
+    for number, file in enumerate(files, 1):
+        if number <= done:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        with closing(connection.cursor()) as cursor:
+            for statement in _statements(file.read_text("utf-8")):
+                cursor.execute(statement)
+            cursor.execute("INSERT INTO migrations VALUES (?, ?)", (number, file.name))
+        connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
