@@ -25,12 +25,13 @@ MAX_BATCH_BYTES = 4 << 20  # uncompressed
 _MAX_WATERMARK_BYTES = 256
 
 # RFC 8428 "CBOR Representation (application/senml+cbor)": labels
-_BN, _BT, _N, _U, _V, _VS, _T = -2, -3, 0, 1, 2, 3, 6
-_LABELS = frozenset((_BN, _BT, _N, _U, _V, _VS, _T))
+_BVER, _BN, _BT, _N, _U, _V, _VS, _T = -1, -2, -3, 0, 1, 2, 3, 6
+_BASE = frozenset((_BVER, _BN, _BT))
+_VERSION = 10 + (1 << 4)  # RFC 9100 "Feature: Secondary Units"
 _DECIMAL_FRACTION = 4  # CBOR tag, RFC 8949 "Decimal Fractions and Bigfloats"
 
-# UCUM to SenML where they differ: SenML's own "%" is a ratio of 0..1 (RFC 8428 "Units Registry"), a percentage is
-# "/100" (RFC 8798 "Registry"). Units that SenML lacks go as UCUM.
+# UCUM to SenML where they differ: SenML's own "%" is a ratio of 0..1 (RFC 8428 "SenML Units Registry"), a percentage is
+# "/100" (RFC 8798 "New Registry for Secondary Units"). Units that SenML lacks go as UCUM.
 _SENML_UNIT = {"%": "/100"}
 _UCUM_UNIT = {senml: ucum for ucum, senml in _SENML_UNIT.items()}
 
@@ -41,7 +42,7 @@ _NAME = re.compile("[a-z][a-z0-9_.]{0,63}")
 _UNIT = re.compile("[!-~]{1,32}")
 _MAX_INT = (1 << 63) - 1  # what a database column holds
 _MAX_F_CNT = (1 << 32) - 1
-_FIRST_ABSOLUTE_S = 1 << 28  # RFC 8428 "Requirements and Design Goals": SenML times below are relative to now
+_FIRST_ABSOLUTE_S = 1 << 28  # RFC 8428 "Time": SenML times below are relative to now
 _MAX_TIME_S = 1 << 33
 
 
@@ -149,16 +150,14 @@ def decode_watermark(data: bytes) -> Watermark:
 
 def _pack_message(message: UplinkMessage) -> list[Any]:
     key = message.key
-    base_time = message.readings[0].at if message.readings else 0
-    base: dict[int, Any] = {_BN: f"urn:dev:mac:{key.dev_eui}_"}
-    if message.readings:
-        base[_BT] = base_time
+    if not message.readings:
+        raise FieldRange("readings", message.readings)
+    base_time = message.readings[0].at
+    base: dict[int, Any] = {_BVER: _VERSION, _BN: f"urn:dev:mac:{key.dev_eui}_", _BT: base_time}
     pack = []
     for quantity, unit, at, value, fault in message.readings:
-        record = base
+        record = {**base, _N: quantity, _U: _SENML_UNIT.get(unit, unit)}
         base = {}
-        record[_N] = quantity
-        record[_U] = _SENML_UNIT.get(unit, unit)
         if (value is None) == (fault is None):
             raise FieldRange(quantity, value)
         if value is None:
@@ -168,7 +167,7 @@ def _pack_message(message: UplinkMessage) -> list[Any]:
         if at != base_time:
             record[_T] = at - base_time
         pack.append(record)
-    return [key.session, key.f_cnt, round(message.received_at * 1000), message.profile, pack or [base]]
+    return [key.session, key.f_cnt, round(message.received_at * 1000), message.profile, pack]
 
 
 def _shortest(value: float) -> float | Decimal:
@@ -222,25 +221,23 @@ def _message(seq: int, fields: Any) -> UplinkMessage:
     session, f_cnt, received_ms, profile, pack = _array("message", fields, 5)
     if type(pack) is not list or not pack or type(pack[0]) is not dict:
         raise MalformedBatch("pack must be an array of records")
+    if pack[0].get(_BVER) != _VERSION:
+        raise MalformedBatch(f"base version must be {_VERSION}")
     urn = pack[0].get(_BN)
     match = _URN.fullmatch(urn) if type(urn) is str else None
     if match is None:
         raise MalformedBatch("base name must be urn:dev:mac:<dev_eui>_")
-    if len(pack) == 1 and pack[0].keys() == {_BN}:
-        readings = []
-    else:
-        base_time = _integer("base time", pack[0].get(_BT), _MAX_TIME_S)
-        readings = [_reading(record, base_time, {_BN, _BT} if record is pack[0] else set()) for record in pack]
+    base_time = _integer("base time", pack[0].get(_BT), _MAX_TIME_S)
     return UplinkMessage(
         seq,
         UplinkKey(match[1], _integer("session", session, _MAX_INT), _integer("f_cnt", f_cnt, _MAX_F_CNT)),
         _integer("received_ms", received_ms, _MAX_TIME_S * 1000) / 1000,
         _text("profile", profile, _NAME),
-        tuple(readings),
+        tuple(_reading(record, base_time, _BASE if index == 0 else frozenset()) for index, record in enumerate(pack)),
     )
 
 
-def _reading(record: Any, base_time: int, base_labels: set[int]) -> Reading:
+def _reading(record: Any, base_time: int, base_labels: frozenset[int]) -> Reading:
     if type(record) is not dict:
         raise MalformedBatch("record must be a map")
     labels = record.keys() - base_labels

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """LoRaWAN 1.0.4 frames: parse, serialize, sign, encrypt. Nothing here waits, counts or remembers.
 
-TS001-1.0.4 "MAC frame formats" and "End-device activation". EUIs are lower-case hex, most significant byte first;
+TS001-1.0.4 "MAC Frame Formats" and "End-Device Activation". EUIs are lower-case hex, most significant byte first;
 on air everything is little endian. Keys are 16 bytes. ``f_cnt32`` is the full counter, of which 16 bits are on air.
 """
 
@@ -10,7 +10,7 @@ from collections import namedtuple
 from decoders.lorawan.aes import cmac, decrypt_block, encrypt_block
 from decoders.lorawan.errors import FieldRange, MalformedFrame, MicMismatch
 
-# TS001-1.0.4 "MAC header (MHDR field)": MType, bits 7..5
+# TS001-1.0.4 "PHY Payload (PHYPayload)", table "MAC frame types": MHDR bits 7..5
 JOIN_REQUEST = 0b000
 JOIN_ACCEPT = 0b001
 UNCONFIRMED_UP = 0b010
@@ -30,10 +30,10 @@ _MAX_PHY_PAYLOAD = 255  # the radio's length byte
 
 
 def m_type(phy_payload: bytes) -> int:
-    """The kind of frame; raises MalformedFrame if there is no frame or it is of another major version."""
+    """The kind of frame; raises MalformedFrame if there is none or its major version is not LoRaWAN R1."""
     if not phy_payload:
         raise MalformedFrame("PHYPayload", 1, 0)
-    if phy_payload[0] & 0x03:  # Major: LoRaWAN R1
+    if phy_payload[0] & 0x03:
         raise MalformedFrame("Major", 0, phy_payload[0] & 0x03)
     return phy_payload[0] >> 5
 
@@ -162,7 +162,7 @@ class Fhdr(namedtuple("Fhdr", ("dev_addr", "f_ctrl", "f_cnt", "f_opts"))):
 
 
 class DataFrame(namedtuple("DataFrame", ("m_type", "fhdr", "f_port", "frm_payload"))):
-    """MHDR(1) FHDR(7..22) FPort(0..1) FRMPayload(0..N) MIC(4). TS001-1.0.4 "MAC payload of data frames".
+    """MHDR(1) FHDR(7..22) FPort(0..1) FRMPayload(0..N) MIC(4). TS001-1.0.4 "MAC Payload of Data Frames (MACPayload)".
 
     ``frm_payload`` is encrypted in a parsed frame and plain in one to be serialized. ``f_port`` is None when absent.
     """
@@ -178,7 +178,7 @@ class DataFrame(namedtuple("DataFrame", ("m_type", "fhdr", "f_port", "frm_payloa
         kind = _expect_data(phy_payload)
         fhdr = Fhdr.parse(phy_payload[1:-_MIC])
         rest = phy_payload[8 + len(fhdr.f_opts) : -_MIC]
-        # "FPort": MAC commands are in FOpts or in FRMPayload, never in both
+        # "Frame options (FOptsLen in FCtrl, FOpts)": MAC commands never in both, such a frame is discarded
         if rest and rest[0] == 0 and fhdr.f_opts:
             raise MalformedFrame("FOpts beside FPort 0", 0, len(fhdr.f_opts))
         return cls(kind, fhdr, rest[0] if rest else None, bytes(rest[1:]))
@@ -202,7 +202,7 @@ class DataFrame(namedtuple("DataFrame", ("m_type", "fhdr", "f_port", "frm_payloa
         return body + cmac(nwk_s_key, _b0(body, f_cnt32) + body)[:_MIC]
 
     def decrypt(self, nwk_s_key: bytes, app_s_key: bytes, f_cnt32: int) -> bytes:
-        """The other side of FRMPayload: plain from encrypted and back. TS001-1.0.4 "Frame payload encryption"."""
+        """Plain FRMPayload from encrypted, and back. TS001-1.0.4 "MAC frame payload encryption (FRMPayload)"."""
         payload = self.frm_payload
         head = b"\x01" + bytes(4) + _direction_block(self.m_type, self.fhdr.dev_addr, f_cnt32) + b"\x00"
         count = (len(payload) + 15) // 16

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""MAC commands of a class A node. TS001-1.0.4 "MAC commands".
+"""MAC commands of a class A node. TS001-1.0.4 "MAC Commands".
 
 A list of commands is what FOpts or the plain FRMPayload of FPort 0 holds: CID(1) payload(fixed length per CID).
 """
@@ -17,7 +17,7 @@ TX_PARAM_SETUP = 0x09
 DL_CHANNEL = 0x0A
 DEVICE_TIME = 0x0D
 
-# Bytes after the CID, by CID from 0x02; None is unknown. TS001-1.0.4 "MAC commands", one row per command.
+# Bytes after the CID, by CID from 0x02; None is unknown. TS001-1.0.4 "MAC Commands", one row per CID.
 #           02 03 04 05 06 07 08 09 0A    0B    0C 0D
 _UPLINK = (0, 1, 0, 1, 2, 1, 0, 0, 1, None, None, 0)
 _DOWNLINK = (2, 4, 1, 4, 0, 5, 1, 1, 4, None, None, 5)
@@ -47,7 +47,7 @@ def _parse(data: bytes, lengths: tuple[int | None, ...]) -> list[tuple[int, byte
 
 
 def device_time_req() -> bytes:
-    """Ask for the network's time. TS001-1.0.4 "Device time commands (DeviceTimeReq, DeviceTimeAns)"."""
+    """Ask for the network's time. TS001-1.0.4 "End-Device Time Commands (DeviceTimeReq, DeviceTimeAns)"."""
     return bytes([DEVICE_TIME])
 
 
@@ -65,7 +65,7 @@ def parse_device_time_ans(payload: bytes) -> tuple[int, int]:
 
 
 def link_check_req() -> bytes:
-    """Ask who hears us. TS001-1.0.4 "Link check commands (LinkCheckReq, LinkCheckAns)"."""
+    """Ask who hears us. TS001-1.0.4 "Link Check Commands (LinkCheckReq, LinkCheckAns)"."""
     return bytes([LINK_CHECK])
 
 

@@ -5,7 +5,7 @@ from collections import namedtuple
 
 from decoders.lorawan.errors import FieldRange, MalformedFrame
 
-# RP002-1.0.4 "EU863-870 Default Settings"; the same in every region
+# RP002-1.0.4 "Default Settings", the same in every region
 RECEIVE_DELAY1_MS = 1000
 RECEIVE_DELAY2_MS = 2000  # always RECEIVE_DELAY1 + 1 s
 JOIN_ACCEPT_DELAY1_MS = 5000
