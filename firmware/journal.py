@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The newest of a node's records on flash, in two slots written by turns: a torn or damaged slot costs one record.
+
+Slot: version(1) sequence(4) length(2) record CRC-32(4), little endian, nothing behind; the CRC covers all before it.
+"""
+
+import binascii
+import struct
+
+_VERSION = 1
+_HEAD = "<BIH"
+_HEAD_SIZE = struct.calcsize(_HEAD)
+_SLOTS = ("/state.a", "/state.b")
+
+
+class Journal:
+    """``folder``: where the two files live; it must exist."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._sequence = 0
+        self._slot = 1  # of the newest record, so that the first one goes to slot 0
+
+    def load(self) -> "bytes | None":
+        """The newest record that is whole; None if there is none."""
+        newest = None
+        self._sequence = 0
+        for number in range(len(_SLOTS)):
+            sequence, record = self._read(number)
+            if sequence > self._sequence:
+                self._sequence, self._slot, newest = sequence, number, record
+        return newest
+
+    def append(self, record: bytes) -> None:
+        """Write ``record`` over the older slot; it is on flash when this returns. Raises OSError."""
+        slot = 1 - self._slot
+        data = struct.pack(_HEAD, _VERSION, self._sequence + 1, len(record)) + record
+        with open(self._folder + _SLOTS[slot], "wb") as file:
+            file.write(data + struct.pack("<I", binascii.crc32(data)))
+        self._slot = slot
+        self._sequence += 1
+
+    def _read(self, number):
+        """(sequence, record); sequence 0 if the slot holds nothing whole."""
+        try:
+            with open(self._folder + _SLOTS[number], "rb") as file:
+                data = file.read()
+        except OSError:
+            return 0, None
+        if len(data) < _HEAD_SIZE + 4:
+            return 0, None
+        version, sequence, length = struct.unpack(_HEAD, data[:_HEAD_SIZE])
+        if version != _VERSION or length != len(data) - _HEAD_SIZE - 4:
+            return 0, None
+        if binascii.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
+            return 0, None
+        return sequence, data[_HEAD_SIZE:-4]

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What a node knows and must not forget, in two places.
+
+RTC memory, written around every exchange, survives deep sleep and most resets: session, counters, history, network
+time, duty cycle. The journal on flash survives everything: nonces before each join request, the session after a join,
+after an accepted downlink and every ``RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where
+the reservation on flash ends, so no counter is ever used twice.
+"""
+
+import binascii
+import struct
+
+from decoders.payload import FAULTS
+from firmware.session import SIZE as SESSION_SIZE
+from firmware.session import Session
+
+RESERVED_F_CNTS = 32
+KEPT_SAMPLES = 4  # the newest and three older ones: three lost frames in a row lose no reading
+
+_VERSION = 1
+_CHECKPOINT = "<IiB"  # next_dev_nonce, last_join_nonce, whether a session follows
+_CHECKPOINT_SIZE = struct.calcsize(_CHECKPOINT)
+_CRASHES = "<HH"  # exceptions in a row, and its complement; outside the record's CRC, so that it outlives a bad record
+_CRASHES_SIZE = struct.calcsize(_CRASHES)
+# version, next_dev_nonce, last_join_nonce, join_attempts, join_started_s, saved_s, gps_less_local_s, time_known,
+# time_set_local_s, next_join_local_s, unanswered, radio_faults, total_crashes, band_free_s, samples, has a session
+_FIXED = "<BIiIIIqBIIHHH6IBB"
+_FIXED_SIZE = struct.calcsize(_FIXED)
+_FAULT = 0x7FFFFFF0  # of a sample's value: this and above is a fault's number
+
+
+class Memory:
+    """What the application remembers from cycle to cycle. ``local``: seconds of the clock that runs through sleep."""
+
+    __slots__ = (
+        "cold",
+        "gps_less_local_s",
+        "history",
+        "next_join_local_s",
+        "radio_faults",
+        "time_known",
+        "time_set_local_s",
+        "total_crashes",
+        "unanswered",
+    )
+
+    def __init__(self) -> None:
+        self.cold = True  # RTC memory was lost
+        self.time_known = False
+        self.gps_less_local_s = 0
+        self.time_set_local_s = 0
+        self.next_join_local_s = 0
+        self.unanswered = 0  # uplinks in a row that asked for something and got no answer
+        self.radio_faults = 0
+        self.total_crashes = 0
+        self.history = []  # (gps_s, values by name), newest first
+
+
+class Store:
+    """Keeps a ``firmware.mac.Mac`` and a Memory. ``fields`` names a sample's values, in an order that stays.
+
+    ``rtc`` is like machine.RTC: ``memory()`` reads, ``memory(data)`` writes; ``journal`` is a firmware.journal.Journal.
+    """
+
+    def __init__(self, rtc, journal, fields: tuple) -> None:
+        self._rtc = rtc
+        self._journal = journal
+        self._fields = fields
+        self._reserved_to = 0  # uplink counters below this may be used without writing to flash
+
+    def load(self, mac, now_s: int) -> Memory:
+        """Fill ``mac`` and return the Memory: from RTC memory, else what flash has, else as new."""
+        session = self._load_checkpoint(mac)
+        memory = Memory()
+        record = self._rtc_record()
+        memory.cold = record is None
+        if record is not None:
+            rtc_session = self._unpack(record, mac, memory, now_s)
+            if session is None or (rtc_session is not None and rtc_session.nwk_s_key == session.nwk_s_key):
+                session = rtc_session  # the same session, but newer than its checkpoint
+        mac.session = session
+        return memory
+
+    def save(self, mac, memory: Memory, now_s: int) -> None:
+        """Write everything to RTC memory; before an uplink goes out, or its counter would be used again."""
+        record = self._pack(mac, memory, now_s)
+        crashes = struct.pack(_CRASHES, self.crashes(), self.crashes() ^ 0xFFFF)
+        self._rtc.memory(crashes + struct.pack("<I", binascii.crc32(record)) + record)
+
+    def checkpoint(self, mac) -> None:
+        """Write nonces and session to flash. Raises OSError."""
+        session = mac.session
+        data = struct.pack(_CHECKPOINT, mac.next_dev_nonce, mac.last_join_nonce, session is not None)
+        self._journal.append(data if session is None else data + session.pack())
+        if session is not None:
+            self._reserved_to = session.f_cnt_up + RESERVED_F_CNTS
+
+    def reserve(self, mac) -> None:
+        """See to it that flash allows the session's next uplink counter. Raises OSError."""
+        if mac.session.f_cnt_up >= self._reserved_to:
+            self.checkpoint(mac)
+
+    def crashes(self) -> int:
+        """Exceptions in a row that ended a cycle."""
+        data = self._rtc.memory()
+        if len(data) < _CRASHES_SIZE:
+            return 0
+        count, complement = struct.unpack(_CRASHES, data[:_CRASHES_SIZE])
+        return count if count ^ complement == 0xFFFF else 0
+
+    def note_crash(self, count: int, forget: bool = False) -> None:
+        """Set the number of exceptions in a row; ``forget`` drops the rest of RTC memory, perhaps the reason."""
+        record = b"" if forget else bytes(self._rtc.memory()[_CRASHES_SIZE:])
+        self._rtc.memory(struct.pack(_CRASHES, count, count ^ 0xFFFF) + record)
+
+    # --- flash ---
+
+    def _load_checkpoint(self, mac):
+        """Set the nonces; return the session with its counter past all that may have been used."""
+        data = self._journal.load()
+        self._reserved_to = 0
+        if data is None:
+            return None
+        mac.next_dev_nonce, mac.last_join_nonce, joined = struct.unpack(_CHECKPOINT, data[:_CHECKPOINT_SIZE])
+        if not joined or len(data) != _CHECKPOINT_SIZE + SESSION_SIZE:
+            return None
+        session = Session.unpack(data[_CHECKPOINT_SIZE:])
+        session.f_cnt_up += RESERVED_F_CNTS
+        self._reserved_to = session.f_cnt_up
+        return session
+
+    # --- RTC memory ---
+
+    def _rtc_record(self):
+        data = bytes(self._rtc.memory()[_CRASHES_SIZE:])
+        if len(data) < 4 + _FIXED_SIZE:
+            return None
+        record = data[4:]
+        if binascii.crc32(record) != struct.unpack("<I", data[:4])[0] or record[0] != _VERSION:
+            return None
+        return record
+
+    def _pack(self, mac, memory, now_s):
+        session = b"" if mac.session is None else mac.session.pack()
+        record = struct.pack(
+            _FIXED,
+            _VERSION,
+            mac.next_dev_nonce,
+            mac.last_join_nonce,
+            mac.join_attempts,
+            mac.join_started_s,
+            now_s,
+            memory.gps_less_local_s,
+            memory.time_known,
+            memory.time_set_local_s,
+            memory.next_join_local_s,
+            min(memory.unanswered, 0xFFFF),
+            min(memory.radio_faults, 0xFFFF),
+            min(memory.total_crashes, 0xFFFF),
+            *mac.band_free_s,
+            len(memory.history),
+            len(session) > 0,
+        )
+        samples = b"".join([self._pack_sample(gps_s, values) for gps_s, values in memory.history])
+        return record + session + samples
+
+    def _pack_sample(self, gps_s, values):
+        data = struct.pack("<I", gps_s)
+        for field in self._fields:
+            value = values[field]
+            data += struct.pack("<i", _FAULT + FAULTS.index(value) if isinstance(value, str) else value)
+        return data
+
+    def _unpack(self, record, mac, memory, now_s):
+        """Fill ``mac`` and ``memory``; return the session or None."""
+        fields = struct.unpack(_FIXED, record[:_FIXED_SIZE])
+        at = _FIXED_SIZE
+        session = None
+        if fields[-1]:
+            session = Session.unpack(record[at : at + SESSION_SIZE])
+            at += SESSION_SIZE
+        mac.next_dev_nonce = max(mac.next_dev_nonce, fields[1])
+        mac.last_join_nonce = max(mac.last_join_nonce, fields[2])
+        memory.unanswered, memory.radio_faults, memory.total_crashes = fields[10:13]
+        memory.history = [self._unpack_sample(record, at + n * self._sample_size()) for n in range(fields[-2])]
+        if fields[5] <= now_s:  # otherwise the clock has been set back: it says nothing about these times
+            mac.join_attempts, mac.join_started_s = fields[3:5]
+            mac.band_free_s = list(fields[13:-2])
+            memory.gps_less_local_s, time_known = fields[6:8]
+            memory.time_known = bool(time_known)
+            memory.time_set_local_s, memory.next_join_local_s = fields[8:10]
+        return session
+
+    def _sample_size(self):
+        return 4 + 4 * len(self._fields)
+
+    def _unpack_sample(self, record, at):
+        (gps_s,) = struct.unpack("<I", record[at : at + 4])
+        values = {}
+        for n, field in enumerate(self._fields, 1):
+            (value,) = struct.unpack("<i", record[at + 4 * n : at + 4 * n + 4])
+            values[field] = FAULTS[value - _FAULT] if value >= _FAULT else value
+        return gps_s, values
