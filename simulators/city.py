@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The small Jena: four reference areas, their street trees, a node at each tree, one gateway, all from a seed.
+
+Simulation time 0 is Monday, 2026-07-06 00:00 UTC, in a dry spell. The areas dry out one after the other: first the
+sealed pits on the Löbdergraben, in the morning of the second day, then Westbahnhofstraße after a good three days, the
+other two not in the first week. An area's threshold is what watering practice uses (REW 0.40 of its own soil, fine
+again at 0.50), so it differs with the soil, and one level for the whole city would be wrong everywhere.
+
+DevEUIs and the JoinEUI lie in the locally administered block ``02 4a 45 4e 41 xx xx xx`` (02 = locally administered by
+IEEE 802's U/L bit, then "JENA" in ASCII): no maker owns them and no real device can carry them. Keys are derived from
+the seed and protect nothing.
+"""
+
+import csv
+import hashlib
+import io
+import math
+import random
+from typing import Any, NamedTuple
+
+from simulators.soil import SOILS, SoilClass, TreePit
+from simulators.weather import DAY_US, HOUR_US, Weather
+
+START_UNIX_S = 1_783_296_000  # 2026-07-06 00:00:00 UTC
+EARTH_RADIUS_M = 6_371_008.8  # IUGG mean radius
+JOIN_EUI = "024a454e41000000"
+ACT_SHARE, CLEAR_SHARE, FULL_SHARE = 0.40, 0.50, 0.90  # REW: dry, fine again, what a watering aims at
+ROOT_DEPTH_M, PIT_AREA_M2, WATERING_EFFICIENCY = 0.5, 1.0, 0.7
+
+Lon = float
+Lat = float
+GATEWAY: tuple[Lon, Lat] = (11.58472, 50.92889)  # the roof of the JenTower
+CENTER: tuple[Lon, Lat] = (11.586, 50.927)
+
+
+class Area(NamedTuple):
+    """A reference area. ``dry_after_us`` sets the start so that its first tree, left dry, is at the threshold then."""
+
+    id: str
+    de: str
+    en: str
+    soil: SoilClass
+    demand: float
+    sun: float
+    start_share: float | None = None
+    dry_after_us: int | None = None
+
+    def rule(self) -> dict[str, object]:
+        return {
+            "quantity": "soil_moisture",
+            "act": round(self.soil.at_share(ACT_SHARE), 1),
+            "clear": round(self.soil.at_share(CLEAR_SHARE), 1),
+        }
+
+    def litres_per_tree(self) -> int:
+        """L = (theta_target - theta_now) Z A 1000 / efficiency at the threshold, in steps of 25, 50 to 150."""
+        missing = (FULL_SHARE - ACT_SHARE) * self.soil.available / 100
+        litres = missing * ROOT_DEPTH_M * PIT_AREA_M2 * 1000 / WATERING_EFFICIENCY
+        return min(max(25 * round(litres / 25), 50), 150)
+
+
+class Tree(NamedTuple):
+    id: str
+    de: str
+    en: str
+    latin: str
+    planted: int
+    area: int  # index into AREAS
+    lon: Lon
+    lat: Lat
+
+
+class Device(NamedTuple):
+    """One line of the gateway's devices file."""
+
+    dev_eui: str
+    join_eui: str
+    app_key: str
+    profile: str
+    name: str
+
+
+class Truth(NamedTuple):
+    """What really is at a tree: %, Cel, Cel, kPa."""
+
+    soil_moisture: float
+    soil_temperature: float
+    surface_temperature: float
+    soil_water_tension: float
+
+
+AREAS = (
+    Area("RA-01", "Löbdergraben", "Löbdergraben", SOILS["Sl3"], 2.4, 0.9, dry_after_us=30 * HOUR_US),
+    Area(
+        "RA-02",
+        "Westbahnhofstraße",
+        "Westbahnhofstrasse",
+        SOILS["Ls3"],
+        1.4,
+        0.7,
+        dry_after_us=3 * DAY_US + 8 * HOUR_US,
+    ),
+    Area("RA-03", "Karl-Liebknecht-Straße", "Karl-Liebknecht-Strasse", SOILS["Slu"], 1.0, 0.6, start_share=0.85),
+    Area("RA-04", "Rasenmühleninsel", "Rasenmühlen island", SOILS["Ut3"], 0.9, 0.35, start_share=0.95),
+)
+
+# Interleaved, so that the first four nodes already stand for all four areas.
+TREES = (
+    Tree("J-0001", "Winterlinde", "Small-leaved lime", "Tilia cordata", 2024, 0, 11.58812, 50.92742),
+    Tree("J-0002", "Feldahorn", "Field maple", "Acer campestre", 2023, 1, 11.57935, 50.92448),
+    Tree("J-0003", "Silberlinde", "Silver lime", "Tilia tomentosa", 2022, 2, 11.60251, 50.92861),
+    Tree("J-0004", "Schwarzerle", "Common alder", "Alnus glutinosa", 2023, 3, 11.58873, 50.91792),
+    Tree("J-0005", "Gleditschie", "Honey locust", "Gleditsia triacanthos", 2025, 0, 11.58829, 50.92689),
+    Tree("J-0006", "Hopfenbuche", "Hop hornbeam", "Ostrya carpinifolia", 2024, 1, 11.57861, 50.92415),
+    Tree("J-0007", "Spitzahorn", "Norway maple", "Acer platanoides", 2022, 2, 11.60342, 50.92887),
+    Tree("J-0008", "Stieleiche", "Pedunculate oak", "Quercus robur", 2024, 3, 11.58921, 50.91734),
+    Tree("J-0009", "Blumenesche", "Manna ash", "Fraxinus ornus", 2025, 0, 11.58834, 50.92631),
+    Tree("J-0010", "Hainbuche", "Hornbeam", "Carpinus betulus", 2023, 1, 11.57784, 50.92383),
+    Tree("J-0011", "Amberbaum", "Sweetgum", "Liquidambar styraciflua", 2024, 2, 11.60436, 50.92911),
+    Tree("J-0012", "Flatterulme", "European white elm", "Ulmus laevis", 2022, 3, 11.58838, 50.91681),
+)
+
+
+class City:
+    """The city's trees, devices and soil. Tree ``i`` carries node ``i`` as far as there are nodes."""
+
+    def __init__(self, seed: int, nodes: int) -> None:
+        self.seed = seed
+        self.start_unix_s = START_UNIX_S
+        self.gateway = GATEWAY
+        self.weather = Weather(seed, START_UNIX_S, CENTER[1], CENTER[0])
+        self.trees = TREES + tuple(_more_tree(n) for n in range(len(TREES), nodes))
+        self.nodes = nodes
+        self._start_shares = [_start_share(area, self.weather) for area in AREAS]
+        self._pits: dict[int, TreePit] = {}
+
+    def registry(self, interval_s: int = 3600) -> dict[str, Any]:
+        """What the city's side knows of all this: the contents of ``city.json``."""
+        return {
+            "name": {"de": "Jena", "en": "Jena"},
+            "center": list(CENTER),
+            "zoom": 13,
+            "reference_areas": [
+                {
+                    "id": area.id,
+                    "name": {"de": area.de, "en": area.en},
+                    "polygon": _outline([tree for tree in self.trees if AREAS[tree.area] is area]),
+                    "rule": area.rule(),
+                    "litres_per_tree": area.litres_per_tree(),
+                }
+                for area in AREAS
+            ],
+            "trees": [
+                {
+                    "id": tree.id,
+                    "name": {"de": tree.de, "en": tree.en},
+                    "latin": tree.latin,
+                    "planted": tree.planted,
+                    "area": AREAS[tree.area].id,
+                    "lon": tree.lon,
+                    "lat": tree.lat,
+                }
+                for tree in self.trees
+            ],
+            "nodes": [
+                {"dev_eui": device.dev_eui, "tree": tree.id, "interval_s": interval_s}
+                for device, tree in zip(self.devices(), self.trees, strict=False)
+            ],
+        }
+
+    def devices(self) -> list[Device]:
+        """The nodes as the gateway provisions them, in the order of their trees."""
+        devices = []
+        for index in range(self.nodes):
+            dev_eui = f"024a454e41{index + 1:06x}"
+            app_key = hashlib.sha256(f"small jena {self.seed} {dev_eui}".encode()).hexdigest()[:32]
+            devices.append(Device(dev_eui, JOIN_EUI, app_key, "tree", self.trees[index].id))
+        return devices
+
+    def devices_csv(self) -> str:
+        """The same as the gateway's ``devices.csv``."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(Device._fields)
+        writer.writerows(self.devices())
+        return text.getvalue()
+
+    def position(self, tree_index: int) -> tuple[float, float]:
+        """Metres east and north of the gateway."""
+        tree = self.trees[tree_index]
+        return _metres(self.gateway, (tree.lon, tree.lat))
+
+    def truth(self, tree_index: int, now_us: int) -> Truth:
+        """What is at this tree, ``now_us`` after the start of the simulation."""
+        pit = self._pit(tree_index)
+        return Truth(
+            pit.moisture_percent(now_us),
+            pit.temperature_celsius(now_us),
+            pit.surface_celsius(now_us),
+            pit.tension_kpa(now_us),
+        )
+
+    def water(self, tree_index: int, litres: float, now_us: int) -> None:
+        """A crew, or a citizen, waters this tree."""
+        self._pit(tree_index).water(litres, now_us)
+
+    def _pit(self, tree_index: int) -> TreePit:
+        if tree_index not in self._pits:
+            area = self.trees[tree_index].area
+            # No two pits are alike; the first tree of an area has the driest.
+            dice = random.Random(f"pit {self.seed} {tree_index}")
+            first = tree_index < len(AREAS)
+            share = self._start_shares[area] + (0.0 if first else dice.uniform(0.0, 0.01))
+            demand = AREAS[area].demand * (1.0 if first else dice.uniform(0.96, 1.0))
+            self._pits[tree_index] = _tree_pit(AREAS[area], self.weather, share, demand)
+        return self._pits[tree_index]
+
+
+def small_jena(seed: int, nodes: int = 12) -> City:
+    """The demo's city: 12 trees, or as many as there are nodes."""
+    if nodes < 1 or nodes > 0xFFFFFF:
+        raise ValueError(f"nodes must be 1 to {0xFFFFFF}, not {nodes}")
+    return City(seed, nodes)
+
+
+def _tree_pit(area: Area, weather: Weather, share: float, demand: float) -> TreePit:
+    return TreePit(
+        area.soil,
+        weather,
+        depth_mm=1000 * ROOT_DEPTH_M,
+        area_m2=PIT_AREA_M2,
+        demand=demand,
+        share=share,
+        sun=area.sun,
+    )
+
+
+def _start_share(area: Area, weather: Weather) -> float:
+    """The REW from which the area, unwatered, reaches its threshold when ``dry_after_us`` says, in this weather."""
+    if area.start_share is not None:
+        return area.start_share
+    assert area.dry_after_us is not None
+    low, high = ACT_SHARE, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        dry = _tree_pit(area, weather, middle, area.demand).share(area.dry_after_us) < ACT_SHARE
+        low, high = (middle, high) if dry else (low, middle)
+    return (low + high) / 2
+
+
+def _more_tree(index: int) -> Tree:
+    """Trees beyond the twelve: the same kinds, scattered around the three of their area."""
+    like = TREES[index % len(TREES)]
+    dice = random.Random(f"tree {index}")
+    lon, lat = _moved((like.lon, like.lat), dice.uniform(-120, 120), dice.uniform(-120, 120))
+    return like._replace(
+        id=f"J-{index + 1:04d}", planted=dice.randint(2022, 2025), lon=round(lon, 6), lat=round(lat, 6)
+    )
+
+
+def _metres(origin: tuple[Lon, Lat], point: tuple[Lon, Lat]) -> tuple[float, float]:
+    """Metres east and north of ``origin``, equirectangular: right to a few centimetres across a city."""
+    scale = math.radians(1) * EARTH_RADIUS_M
+    return (point[0] - origin[0]) * scale * math.cos(math.radians(origin[1])), (point[1] - origin[1]) * scale
+
+
+def _moved(point: tuple[Lon, Lat], east_m: float, north_m: float) -> tuple[Lon, Lat]:
+    scale = math.radians(1) * EARTH_RADIUS_M
+    return point[0] + east_m / (scale * math.cos(math.radians(point[1]))), point[1] + north_m / scale
+
+
+def _outline(trees: list[Tree], margin_m: float = 25.0) -> list[list[float]]:
+    """A closed ring, counter-clockwise, around the trees: the convex hull of an octagon about each."""
+    turns = [math.pi * (n + 0.5) / 4 for n in range(8)]
+    points = sorted(
+        _moved((tree.lon, tree.lat), margin_m * math.cos(turn), margin_m * math.sin(turn))
+        for tree in trees
+        for turn in turns
+    )
+
+    def half(ordered: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        chain: list[tuple[float, float]] = []
+        for point in ordered:
+            while len(chain) > 1 and _turn(chain[-2], chain[-1], point) <= 0:
+                chain.pop()
+            chain.append(point)
+        return chain[:-1]
+
+    ring = half(points) + half(points[::-1])
+    return [[round(lon, 6), round(lat, 6)] for lon, lat in [*ring, ring[0]]]
+
+
+def _turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
+    """Positive where a-b-c turns left."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The tree pit: nothing is lost, tension follows van Genuchten, and drying looks like drying."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulators.soil import SOILS, TreePit, VanGenuchten
+from simulators.weather import DAY_US, HOUR_US, Weather
+
+START = 1_783_296_000  # 2026-07-06 00:00 UTC
+LOAM = SOILS["Slu"]
+DRY = Weather(1, START, dry_days=1000)
+RAINY = Weather(1, START, dry_days=0)
+
+
+def pit(weather: Weather = DRY, **options: float) -> TreePit:
+    return TreePit(LOAM, weather, **options)
+
+
+class TestVanGenuchten:
+    """van Genuchten (1980); parameters of loam: Carsel & Parrish (1988), alpha 0.036 per cm = 0.36 per kPa."""
+
+    LOAM = VanGenuchten(7.8, 43.0, 0.36, 1.56)
+
+    def test_water_at_33_kpa_worked_by_hand(self):
+        # (0.36 * 33)^1.56 = 47.5; (1 + 47.5)^(-0.359) = 0.2482; 7.8 + 35.2 * 0.2482
+        assert self.LOAM.water_percent(33.0) == pytest.approx(16.54, abs=0.02)
+
+    def test_saturated_soil_has_no_tension_and_bone_dry_soil_the_most(self):
+        assert self.LOAM.tension_kpa(43.0) == 0.0
+        assert self.LOAM.tension_kpa(7.0) == 10_000.0
+
+    @given(st.floats(0.1, 1500))
+    def test_tension_is_the_inverse_of_water(self, tension):
+        assert self.LOAM.tension_kpa(self.LOAM.water_percent(tension)) == pytest.approx(tension, rel=1e-6)
+
+    @pytest.mark.parametrize("soil", SOILS.values(), ids=SOILS)
+    def test_every_soil_is_at_field_capacity_at_pf_1_8_and_wilts_at_pf_4_2(self, soil):
+        curve = soil.retention()
+
+        assert curve.water_percent(6.0) == pytest.approx(soil.field_capacity, abs=0.01)
+        assert curve.water_percent(1585.0) == pytest.approx(soil.wilting_point, abs=0.01)
+
+    def test_the_watering_threshold_rew_0_4_is_near_80_kpa_in_sandy_loam(self):
+        """Two thresholds of practice, REW 0.40 and pF 2.9, describe the same soil."""
+        soil = SOILS["Sl3"]
+
+        assert soil.retention().tension_kpa(soil.at_share(0.40)) == pytest.approx(80, abs=10)
+
+
+class TestKa5:
+    @pytest.mark.parametrize(
+        ("name", "field_capacity", "wilting_point"), [("Ss", 20, 4), ("Sl3", 27, 9), ("Ls3", 33, 17), ("Tl", 41, 28)]
+    )
+    def test_rows(self, name, field_capacity, wilting_point):
+        assert (SOILS[name].field_capacity, SOILS[name].wilting_point) == (field_capacity, wilting_point)
+
+
+class TestWaterBalance:
+    @settings(max_examples=25, deadline=None)
+    @given(
+        share=st.floats(0.0, 1.5),
+        demand=st.floats(0.0, 4.0),
+        waterings=st.lists(st.tuples(st.integers(0, 10 * DAY_US), st.floats(0, 400)), max_size=5),
+        now_us=st.integers(0, 12 * DAY_US),
+    )
+    def test_what_is_stored_is_what_came_in_less_what_went_out(self, share, demand, waterings, now_us):
+        tree = pit(RAINY, share=share, demand=demand)
+        before = tree.balance(0)
+        for at_us, litres in waterings:
+            tree.water(litres, at_us)
+
+        after = tree.balance(now_us)
+
+        gained = after.rain + after.watering
+        lost = after.transpiration + after.drainage + after.overflow
+        assert after.storage - before.storage == pytest.approx(gained - lost, abs=1e-9)
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.floats(0.0, 1.2), st.integers(0, 20 * DAY_US))
+    def test_the_soil_never_leaves_the_range_from_wilting_point_to_saturation(self, share, now_us):
+        moisture = pit(RAINY, share=share, demand=3.0).moisture_percent(now_us)
+
+        assert LOAM.wilting_point - 1e-9 <= moisture <= LOAM.saturation + 1e-9
+
+
+class TestDrying:
+    def test_a_well_supplied_tree_draws_its_demand(self):
+        tree = pit(demand=1.5, share=0.9)
+
+        assert tree.balance(DAY_US).transpiration == pytest.approx(1.5 * DRY.day(0).et0_mm)
+
+    def test_at_a_quarter_of_the_available_water_it_draws_half_of_that(self):
+        tree = pit(demand=1.0, share=0.25, depth_mm=10_000.0)  # so deep that the share hardly changes in a day
+
+        assert tree.balance(DAY_US).transpiration == pytest.approx(0.5 * DRY.day(0).et0_mm, rel=0.01)
+
+    def test_drying_pauses_at_night(self):
+        tree = pit(share=0.9)
+
+        assert tree.moisture_percent(21 * HOUR_US) == pytest.approx(tree.moisture_percent(26 * HOUR_US), abs=1e-9)
+        assert tree.moisture_percent(33 * HOUR_US) < tree.moisture_percent(26 * HOUR_US)
+
+    def test_after_a_wetting_drainage_rules_and_dies_away(self):
+        tree = pit(share=1.3, demand=0.0)
+
+        losses = [tree.balance((day + 1) * DAY_US).drainage - tree.balance(day * DAY_US).drainage for day in range(10)]
+
+        assert losses == sorted(losses, reverse=True)
+        assert losses[1] / losses[0] == pytest.approx(0.513, abs=0.005)  # exp(-1 / 1.5)
+        assert losses[9] < 0.01 * losses[0]
+
+    def test_rain_wets_the_soil(self):
+        tree = pit(RAINY, share=0.3)
+        wet = next(n for n in range(1, 60) if RAINY.day(n).rain_mm > 10)
+        start = RAINY.day(wet).rain_start_us
+
+        gain = tree.balance(start + RAINY.day(wet).rain_us).rain - tree.balance(start).rain
+
+        assert gain == pytest.approx(0.6 * RAINY.day(wet).rain_mm, rel=0.05)
+
+
+class TestWatering:
+    def test_100_litres_on_a_square_metre_leave_70_mm_at_the_roots(self):
+        watered, dry = pit(share=0.3), pit(share=0.3)
+        watered.water(100, 22 * HOUR_US)
+
+        gain = watered.balance(23 * HOUR_US).storage - dry.balance(23 * HOUR_US).storage
+
+        assert gain == pytest.approx(70, abs=0.1)
+        assert watered.share(23 * HOUR_US) > 0.5
+
+    def test_it_does_not_change_what_was_before(self):
+        tree = pit(share=0.3)
+        before = tree.moisture_percent(10 * HOUR_US)
+        tree.moisture_percent(40 * HOUR_US)
+        tree.water(100, 20 * HOUR_US)
+
+        assert tree.moisture_percent(10 * HOUR_US) == before
+
+    def test_the_order_of_questions_and_waterings_does_not_matter(self):
+        curious, calm = pit(), pit()
+        for hour in range(100):
+            curious.moisture_percent(hour * HOUR_US)
+        for tree in (curious, calm):
+            tree.water(80, 30 * HOUR_US)
+            tree.water(50, 12 * HOUR_US)
+
+        assert curious.balance(90 * HOUR_US) == calm.balance(90 * HOUR_US)
+
+    def test_more_than_the_pit_holds_runs_off(self):
+        tree = pit(share=1.0)
+        tree.water(400, 0)
+
+        assert tree.balance(HOUR_US).overflow > 200
+        assert tree.moisture_percent(600_000_000) == pytest.approx(LOAM.saturation)
+
+
+class TestTemperatures:
+    def test_the_soil_swings_less_than_the_air_and_hours_later(self):
+        tree = pit()
+        hours = range(5 * 24, 6 * 24)
+
+        soil = [tree.temperature_celsius(hour * HOUR_US) for hour in hours]
+        air = [DRY.air_celsius(hour * HOUR_US) for hour in hours]
+
+        assert max(soil) - min(soil) < 0.25 * (max(air) - min(air))
+        assert 6 <= (soil.index(max(soil)) - air.index(max(air))) % 24 <= 11
+
+    def test_deeper_soil_swings_less(self):
+        tree = pit()
+
+        def swing(depth_m: float) -> float:
+            series = [tree.temperature_celsius(hour * HOUR_US, depth_m) for hour in range(24)]
+            return max(series) - min(series)
+
+        assert swing(0.05) > swing(0.15) > swing(0.30)
+
+    def test_a_surface_in_the_sun_is_hotter_than_the_air_and_at_night_a_little_colder(self):
+        tree = pit(sun=1.0)
+
+        noon = tree.surface_celsius(11 * HOUR_US) - DRY.air_celsius(11 * HOUR_US)
+        night = tree.surface_celsius(23 * HOUR_US) - DRY.air_celsius(23 * HOUR_US)
+
+        assert 15 < noon < 22
+        assert night == pytest.approx(-1.5)
