@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""firmware.journal, firmware.state and firmware.provisioning: what survives which damage."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from firmware.errors import IdentityInvalid
+from firmware.journal import Journal
+from firmware.mac import Mac
+from firmware.provisioning import pack_identity, parse_identity
+from firmware.state import Store
+from tests.firmware.lorawan_peer import DEV_ADDR, IDENTITY, free_bands, join_accept, joined
+
+FIELDS = ("soil_moisture", "soil_temperature")
+SLOTS = ("state.a", "state.b")
+
+
+class RtcMemory:
+    """machine.RTC as far as its memory goes."""
+
+    def __init__(self):
+        self.data = b""
+
+    def memory(self, data=None):
+        if data is None:
+            return self.data
+        assert len(data) <= 2048  # what an ESP32 keeps
+        self.data = bytes(data)
+        return None
+
+
+@pytest.fixture
+def rtc():
+    return RtcMemory()
+
+
+@pytest.fixture
+def store(rtc, tmp_path):
+    return Store(rtc, Journal(str(tmp_path)), FIELDS)
+
+
+def reopened(rtc, tmp_path, now_s=0):
+    """(mac, memory, store) of a node that starts with what is there."""
+    mac = Mac(IDENTITY)
+    store = Store(rtc, Journal(str(tmp_path)), FIELDS)
+    return mac, store.load(mac, now_s), store
+
+
+class TestJournal:
+    def test_an_empty_folder_holds_nothing(self, tmp_path):
+        assert Journal(str(tmp_path)).load() is None
+
+    def test_the_last_record_counts(self, tmp_path):
+        for n in range(5):
+            journal = Journal(str(tmp_path))
+            journal.load()
+            journal.append(b"record %d" % n)
+
+        assert Journal(str(tmp_path)).load() == b"record 4"
+
+    def test_a_cut_in_the_middle_of_writing_leaves_the_record_before(self, tmp_path):
+        journal = Journal(str(tmp_path))
+        journal.append(b"first")
+        journal.append(b"second")
+        whole = (tmp_path / "state.b").read_bytes()
+
+        for length in range(len(whole)):
+            (tmp_path / "state.b").write_bytes(whole[:length])
+            assert Journal(str(tmp_path)).load() == b"first"
+
+    def test_a_damaged_slot_is_the_next_to_be_written(self, tmp_path):
+        journal = Journal(str(tmp_path))
+        journal.append(b"first")
+        journal.append(b"second")
+        (tmp_path / "state.b").write_bytes(b"")
+        journal = Journal(str(tmp_path))
+        journal.load()
+
+        journal.append(b"third")
+
+        assert (tmp_path / "state.a").read_bytes().count(b"first") == 1
+        assert Journal(str(tmp_path)).load() == b"third"
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data(), records=st.lists(st.binary(max_size=40), min_size=1, max_size=4))
+    def test_damage_to_one_slot_leaves_the_newest_whole_record(self, tmp_path, data, records):
+        for slot in SLOTS:
+            (tmp_path / slot).unlink(missing_ok=True)
+        journal = Journal(str(tmp_path))
+        for record in records:
+            journal.append(record)
+        victim = tmp_path / data.draw(st.sampled_from([slot for slot in SLOTS if (tmp_path / slot).exists()]))
+        before = victim.read_bytes()
+        damaged = data.draw(
+            st.one_of(
+                st.integers(0, len(before) - 1).map(lambda n: before[:n]),
+                st.binary(min_size=1, max_size=60).map(lambda more: before + more),
+                st.tuples(st.integers(0, len(before) - 1), st.integers(1, 255)).map(
+                    lambda change: bytes(b ^ change[1] if n == change[0] else b for n, b in enumerate(before))
+                ),
+            )
+        )
+        victim.write_bytes(damaged)
+        newest_was_hit = victim.name == SLOTS[(len(records) - 1) % 2]
+        survivors = records[:-1] if newest_was_hit else records
+
+        assert Journal(str(tmp_path)).load() == (survivors[-1] if survivors else None)
+
+
+class TestNonces:
+    def test_a_committed_nonce_is_not_used_again_after_a_power_cut(self, rtc, tmp_path, store):
+        mac = Mac(IDENTITY)
+        store.load(mac, 0)
+        for n in range(3):
+            free_bands(mac).join_request(n)
+            store.checkpoint(mac)
+        rtc.data = b""
+
+        again, _, _ = reopened(rtc, tmp_path)
+
+        assert again.next_dev_nonce == 3
+
+    def test_rtc_memory_helps_when_both_slots_are_gone(self, rtc, tmp_path, store):
+        mac, _ = joined(join_nonce=8)
+        memory = store.load(Mac(IDENTITY), 0)
+        store.save(mac, memory, 0)
+
+        again, _, _ = reopened(rtc, tmp_path)
+
+        assert (again.next_dev_nonce, again.last_join_nonce) == (1, 8)
+        assert again.session.dev_addr == DEV_ADDR
+
+
+class TestFrameCounter:
+    def uplink(self, mac, store, memory):
+        store.reserve(mac)
+        free_bands(mac).uplink(0, 2, b"x")
+        store.save(mac, memory, 0)
+        return mac.session.f_cnt_up - 1
+
+    @given(cuts=st.lists(st.tuples(st.integers(0, 70), st.booleans()), max_size=5))
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+    def test_no_counter_is_used_twice_whatever_is_lost_when(self, tmp_path, cuts):
+        for slot in SLOTS:
+            (tmp_path / slot).unlink(missing_ok=True)
+        rtc = RtcMemory()
+        mac, _ = joined()
+        store = Store(rtc, Journal(str(tmp_path)), FIELDS)
+        memory = store.load(Mac(IDENTITY), 0)
+        store.checkpoint(mac)
+        used = []
+
+        for uplinks, power_lost in [*cuts, (1, False)]:
+            used += [self.uplink(mac, store, memory) for _ in range(uplinks)]
+            if power_lost:
+                rtc.data = b""
+            mac, memory, store = reopened(rtc, tmp_path)
+
+        assert used == sorted(set(used))
+        assert used[-1] <= len(used) - 1 + 32 * len(cuts)
+
+    def test_after_a_power_cut_it_goes_on_where_the_reservation_ends(self, rtc, tmp_path, store):
+        mac, _ = joined()
+        memory = store.load(Mac(IDENTITY), 0)
+        store.checkpoint(mac)
+        for _ in range(5):
+            self.uplink(mac, store, memory)
+        rtc.data = b""
+
+        again, memory, _ = reopened(rtc, tmp_path)
+
+        assert again.session.f_cnt_up == 32
+        assert again.session.nwk_s_key == mac.session.nwk_s_key
+        assert memory.cold
+
+    def test_flash_is_written_once_in_32_uplinks(self, tmp_path, store):
+        mac, _ = joined()
+        memory = store.load(Mac(IDENTITY), 0)
+        store.checkpoint(mac)
+        writes = set()
+
+        for _ in range(97):
+            self.uplink(mac, store, memory)
+            writes.add(tuple((tmp_path / slot).read_bytes() for slot in SLOTS if (tmp_path / slot).exists()))
+
+        assert len(writes) == 4  # at 0, 32, 64, 96
+
+    def test_a_new_session_on_flash_beats_an_old_one_in_rtc_memory(self, rtc, tmp_path, store):
+        old, _ = joined()
+        store.save(old, store.load(Mac(IDENTITY), 0), 0)
+        new = Mac(IDENTITY)
+        new.next_dev_nonce = 4
+        free_bands(new).join_request(0)
+        new.received(join_accept(join_nonce=2))
+        store.checkpoint(new)  # and the power fails before RTC memory is written
+
+        again, _, _ = reopened(rtc, tmp_path)
+
+        assert again.session.nwk_s_key == new.session.nwk_s_key
+        assert again.last_join_nonce == 2
+
+
+class TestMemory:
+    def filled(self, store, mac):
+        memory = store.load(Mac(IDENTITY), 0)
+        memory.time_known = True
+        memory.gps_less_local_s = 1_470_000_000
+        memory.time_set_local_s = 1234
+        memory.next_join_local_s = 99
+        memory.unanswered = 3
+        memory.radio_faults = 70_000
+        memory.total_crashes = 2
+        memory.history = [
+            (1_470_001_000, {"soil_moisture": 2345, "soil_temperature": -1234}),
+            (1_470_000_000, {"soil_moisture": "no_answer", "soil_temperature": "out_of_range"}),
+        ]
+        mac.band_free_s[2] = 777
+        store.save(mac, memory, 5000)
+        return memory
+
+    def test_it_survives_deep_sleep_whole(self, rtc, tmp_path, store):
+        memory = self.filled(store, joined()[0])
+
+        mac, again, _ = reopened(rtc, tmp_path, now_s=5000)
+
+        assert again.history == memory.history
+        assert (again.time_known, again.gps_less_local_s, again.time_set_local_s) == (True, 1_470_000_000, 1234)
+        assert (again.next_join_local_s, again.unanswered, again.total_crashes) == (99, 3, 2)
+        assert again.radio_faults == 65_535  # a counter that is full stays full
+        assert mac.band_free_s == [0, 0, 777, 0, 0, 0]
+        assert not again.cold
+
+    def test_a_clock_that_was_set_back_is_not_believed(self, rtc, tmp_path, store):
+        memory = self.filled(store, joined()[0])
+
+        mac, again, _ = reopened(rtc, tmp_path, now_s=4999)
+
+        assert not again.time_known
+        assert again.next_join_local_s == 0
+        assert mac.band_free_s == [0] * 6
+        assert again.history == memory.history
+        assert mac.session is not None
+
+    def test_any_changed_byte_is_noticed(self, rtc, tmp_path, store):
+        self.filled(store, joined()[0])
+        good = rtc.data
+
+        for n in range(4, len(good)):
+            rtc.data = good[:n] + bytes([good[n] ^ 0x10]) + good[n + 1 :]
+            assert reopened(rtc, tmp_path, now_s=5000)[1].cold
+
+    @given(data=st.binary(max_size=400))
+    def test_any_bytes_in_rtc_memory_are_survived(self, tmp_path_factory, data):
+        rtc = RtcMemory()
+        rtc.data = data
+
+        mac, memory, _ = reopened(rtc, tmp_path_factory.getbasetemp(), now_s=5000)
+
+        assert mac.session is None
+        assert memory.cold
+
+
+class TestCrashes:
+    def test_they_are_counted_beside_the_record(self, rtc, tmp_path, store):
+        mac, _ = joined()
+        store.save(mac, store.load(Mac(IDENTITY), 0), 10)
+
+        store.note_crash(3)
+        again, memory, _ = reopened(rtc, tmp_path, now_s=10)
+
+        assert store.crashes() == 3
+        assert not memory.cold
+        assert again.session.f_cnt_up == 0
+
+    def test_power_on_garbage_is_no_crash(self, rtc, store):
+        rtc.data = b"\x12\x34\x56\x78" + bytes(40)
+
+        assert store.crashes() == 0
+
+    def test_the_record_can_be_forgotten_but_not_the_count(self, rtc, tmp_path, store):
+        store.save(joined()[0], store.load(Mac(IDENTITY), 0), 10)
+
+        store.note_crash(4, forget=True)
+
+        assert store.crashes() == 4
+        assert reopened(rtc, tmp_path, now_s=10)[1].cold
+
+
+class TestIdentity:
+    KEY = bytes(range(16))
+
+    def test_what_is_packed_is_parsed(self):
+        identity = parse_identity(pack_identity("70b3d57ed0000001", "70b3d57ed0ffff00", self.KEY, 900))
+
+        assert (identity.dev_eui, identity.join_eui) == ("70b3d57ed0000001", "70b3d57ed0ffff00")
+        assert (identity.app_key, identity.interval_s) == (self.KEY, 900)
+
+    def test_the_format_stays_as_it_shipped(self):
+        data = pack_identity("70b3d57ed0000001", "70b3d57ed0ffff00", self.KEY, 3600)
+
+        assert data[:-4].hex() == (
+            "53460100" + "70b3d57ed0000001" + "70b3d57ed0ffff00" + "000102030405060708090a0b0c0d0e0f" + "100e0000"
+        )
+
+    def test_the_key_is_not_printed(self):
+        identity = parse_identity(pack_identity("70b3d57ed0000001", "70b3d57ed0ffff00", self.KEY))
+
+        assert self.KEY.hex() not in f"{identity!r}{identity}{identity!s}"
+        assert repr(self.KEY) not in f"{identity!r}"
+
+    @pytest.mark.parametrize(
+        ("field", "values"),
+        [
+            ("dev_eui", ("70b3d57ed00000", "70b3d57ed0ffff00", KEY, 3600)),
+            ("join_eui", ("70b3d57ed0000001", "no hex at all!!!", KEY, 3600)),
+            ("app_key", ("70b3d57ed0000001", "70b3d57ed0ffff00", KEY[:15], 3600)),
+            ("app_key", ("70b3d57ed0000001", "70b3d57ed0ffff00", KEY + b"x", 3600)),
+            ("interval_s", ("70b3d57ed0000001", "70b3d57ed0ffff00", KEY, 59)),
+            ("interval_s", ("70b3d57ed0000001", "70b3d57ed0ffff00", KEY, 57_601)),
+        ],
+    )
+    def test_what_the_node_would_refuse_is_not_packed(self, field, values):
+        with pytest.raises(IdentityInvalid) as refused:
+            pack_identity(*values)
+
+        assert refused.value.field == field
+
+    @given(data=st.binary(max_size=60))
+    def test_any_bytes_are_refused(self, data):
+        with pytest.raises(IdentityInvalid):
+            parse_identity(data)
+
+    def test_any_changed_byte_is_noticed(self):
+        good = pack_identity("70b3d57ed0000001", "70b3d57ed0ffff00", self.KEY)
+
+        for n in range(len(good)):
+            with pytest.raises(IdentityInvalid):
+                parse_identity(good[:n] + bytes([good[n] ^ 1]) + good[n + 1 :])
