@@ -47,17 +47,23 @@ class Clock:
             heapq.heappop(self._queue)
         return self._queue[0][0] if self._queue else None
 
+    def step(self) -> None:
+        """Fire the earliest event; there must be one."""
+        due = self.next_us()
+        assert due is not None
+        _, _, event = heapq.heappop(self._queue)
+        self.now_us = due
+        action, event.action = event.action, None
+        assert action is not None
+        action()
+
     def run_until(self, time_us: int, stop: Callable[[], bool] | None = None) -> None:
         """Fire everything due up to and including ``time_us``, then stand there.
 
         If ``stop()`` is true after an event, time stays at that event instead.
         """
         while (due := self.next_us()) is not None and due <= time_us:
-            _, _, event = heapq.heappop(self._queue)
-            self.now_us = due
-            action, event.action = event.action, None
-            assert action is not None
-            action()
+            self.step()
             if stop is not None and stop():
                 return
         self.now_us = max(self.now_us, time_us)

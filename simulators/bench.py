@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The devices around one microcontroller, as its pins and buses reach them.
+
+NotWired             the firmware used a bus or a pin that leads nowhere
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from simulators.clock import Clock
+from simulators.micropython import _ops
+from simulators.wires import OneWireDevice, SerialPort, SerialSettings, SpiDevice, Wire
+
+_IN, _OUT, _OPEN_DRAIN = 1, 3, 7  # machine.Pin
+_RISING, _FALLING = 1, 2
+_RTC_PADS = range(22)  # ESP32-S3: GPIO0..21 keep a hold over deep sleep by themselves
+ONEWIRE_SLOT_US = 70
+
+
+class NotWired(Exception):
+    """``what``: the bus or pin, as the firmware names it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the firmware uses {what}, which is not wired")
+
+
+_Device = TypeVar("_Device")
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What leads where, by machine's numbers. A wire's level now is its idle level: where its pulls take it.
+
+    A 1-Wire bus with nobody on it is None. ``power`` is 1 while the board has power; chips that share its supply
+    watch it.
+    """
+
+    pins: Mapping[int, Wire] = field(default_factory=dict)
+    spi: Mapping[int, SpiDevice] = field(default_factory=dict)
+    uart: Mapping[int, SerialPort] = field(default_factory=dict)
+    onewire: Mapping[int, OneWireDevice | None] = field(default_factory=dict)
+    adc: Mapping[int, Callable[[], int]] = field(default_factory=dict)
+    power: Wire = field(default_factory=Wire)
+
+
+def _at(devices: Mapping[int, _Device], number: int, bus: str) -> _Device:
+    if number not in devices:
+        raise NotWired(f"{bus}({number})")
+    return devices[number]
+
+
+class _Pad:
+    """One GPIO: its output latch, its direction, its hold."""
+
+    __slots__ = ("held", "idle", "latch", "mode", "wire")
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.idle = wire.level
+        self.latch = 0
+        self.mode = _IN
+        self.held = False
+
+    def apply(self) -> None:
+        if not self.held:
+            driving = self.mode == _OUT or (self.mode == _OPEN_DRAIN and not self.latch)
+            self.wire.drive(self.latch if driving else self.idle)
+
+    def release(self, keep_hold: bool) -> None:
+        """The chip is reset: the pad becomes an input, unless it is held and the hold outlasts this."""
+        self.latch, self.mode = 0, _IN
+        self.held = self.held and keep_hold
+        self.apply()
+
+
+class Board:
+    """Applies the operations of ``simulators.micropython._ops`` to the devices, at the clock's present time."""
+
+    def __init__(self, clock: Clock, wiring: Wiring, seed: int, edge: Callable[[], None]) -> None:
+        self._clock = clock
+        self._wiring = wiring
+        self._edge = edge
+        self._pads = {gpio: _Pad(wire) for gpio, wire in wiring.pins.items()}
+        self._triggers: dict[int, int] = {}
+        self._random = random.Random(seed)
+        self._hold_in_sleep = False
+        self.levels = sum(wire.level << gpio for gpio, wire in wiring.pins.items())
+        self.edges: deque[int] = deque()
+        self.rtc_memory = bytearray()
+        for gpio, wire in wiring.pins.items():
+            wire.watch(lambda level, gpio=gpio: self._changed(gpio, level))  # type: ignore[misc]
+
+    @property
+    def wired(self) -> int:
+        return sum(1 << gpio for gpio in self._pads)
+
+    def _changed(self, gpio: int, level: int) -> None:
+        self.levels = self.levels & ~(1 << gpio) | level << gpio
+        if self._triggers.get(gpio, 0) & (_RISING if level else _FALLING):
+            self.edges.append(0x80 | gpio << 1 | level)
+            self._edge()
+
+    def take_edges(self) -> int:
+        """The oldest edges, packed as an answer carries them."""
+        packed = 0
+        for n in range(min(len(self.edges), _ops.WATCHED_EDGES)):
+            packed |= self.edges.popleft() << 8 * n
+        return packed
+
+    def reset(self, keep_rtc_memory: bool = True) -> None:
+        """The microcontroller stops: every pin floats to its idle level, except those that are held."""
+        self._triggers.clear()
+        self.edges.clear()
+        for gpio, pad in self._pads.items():
+            pad.release(keep_rtc_memory and (gpio in _RTC_PADS or self._hold_in_sleep))
+        if not keep_rtc_memory:
+            self._hold_in_sleep = False
+            self.rtc_memory.clear()
+
+    def apply(self, op: int, device: int, argument: int, data: bytes) -> tuple[int, bytes]:
+        """Do one operation; return its value and its data (both empty for a posted one)."""
+        return _OPERATIONS[op](self, device, argument, data) or (0, b"")
+
+    def _pin_mode(self, gpio: int, mode: int, _data: bytes) -> None:
+        pad = self._pads[gpio]
+        pad.mode = mode
+        pad.apply()
+
+    def _pin_write(self, gpio: int, level: int, _data: bytes) -> None:
+        pad = self._pads[gpio]
+        pad.latch = level
+        pad.apply()
+
+    def _pin_hold(self, gpio: int, held: int, _data: bytes) -> None:
+        pad = self._pads[gpio]
+        pad.held = bool(held)
+        pad.apply()
+
+    def _pin_irq(self, gpio: int, triggers: int, _data: bytes) -> None:
+        self._triggers[gpio] = triggers
+
+    def _hold_all(self, _device: int, enabled: int, _data: bytes) -> None:
+        self._hold_in_sleep = bool(enabled)
+
+    def _spi(self, bus: int, _argument: int, data: bytes) -> tuple[int, bytes]:
+        return 0, _at(self._wiring.spi, bus, "SPI").transfer(data)
+
+    def _uart_setup(self, port: int, packed: int, _data: bytes) -> None:
+        parity = packed >> 40 & 0xF
+        _at(self._wiring.uart, port, "UART").settings = SerialSettings(
+            packed & 0xFFFF_FFFF, packed >> 32 & 0xFF, parity - 1 if parity else None, packed >> 44
+        )
+
+    def _uart_write(self, port: int, _argument: int, data: bytes) -> None:
+        _at(self._wiring.uart, port, "UART").transmit(data)
+
+    def _uart_state(self, port: int, _argument: int, _data: bytes) -> tuple[int, bytes]:
+        uart = _at(self._wiring.uart, port, "UART")
+        return len(uart.received) | uart.sending() << 32, b""
+
+    def _uart_read(self, port: int, most: int, _data: bytes) -> tuple[int, bytes]:
+        received = _at(self._wiring.uart, port, "UART").received
+        data = bytes(received[:most])
+        del received[:most]
+        return len(data), data.ljust(most, b"\0")
+
+    def _adc_read(self, gpio: int, _argument: int, _data: bytes) -> tuple[int, bytes]:
+        return _at(self._wiring.adc, gpio, "ADC")(), b""
+
+    def _onewire_reset(self, gpio: int, _argument: int, _data: bytes) -> tuple[int, bytes]:
+        device = _at(self._wiring.onewire, gpio, "OneWire")
+        return int(device is not None and device.reset()), b""
+
+    def _onewire_write(self, gpio: int, bit: int, _data: bytes) -> None:
+        device = _at(self._wiring.onewire, gpio, "OneWire")
+        if device is not None:
+            device.write_bit(bit)
+
+    def _onewire_read(self, gpio: int, _argument: int, _data: bytes) -> tuple[int, bytes]:
+        device = _at(self._wiring.onewire, gpio, "OneWire")
+        return 1 if device is None else device.read_bit(), b""
+
+    def _rtc_size(self, _device: int, _argument: int, _data: bytes) -> tuple[int, bytes]:
+        return len(self.rtc_memory), b""
+
+    def _rtc_read(self, _device: int, count: int, _data: bytes) -> tuple[int, bytes]:
+        return count, bytes(self.rtc_memory[:count])
+
+    def _rtc_write(self, _device: int, start: int, data: bytes) -> None:
+        self.rtc_memory[start:] = data
+
+    def _random_bytes(self, _device: int, count: int, _data: bytes) -> tuple[int, bytes]:
+        return count, self._random.randbytes(count)
+
+    def seed(self) -> int:
+        """A number to seed the node's ``random`` with at one boot."""
+        return self._random.getrandbits(30)
+
+
+_Operation = Callable[[Board, int, int, bytes], tuple[int, bytes] | None]
+_OPERATIONS: dict[int, _Operation] = {
+    _ops.PIN_MODE: Board._pin_mode,
+    _ops.PIN_WRITE: Board._pin_write,
+    _ops.PIN_HOLD: Board._pin_hold,
+    _ops.PIN_IRQ: Board._pin_irq,
+    _ops.HOLD_IN_SLEEP: Board._hold_all,
+    _ops.SPI_WRITE: Board._spi,
+    _ops.SPI_TRANSFER: Board._spi,
+    _ops.UART_SETUP: Board._uart_setup,
+    _ops.UART_WRITE: Board._uart_write,
+    _ops.UART_STATE: Board._uart_state,
+    _ops.UART_READ: Board._uart_read,
+    _ops.ADC_READ: Board._adc_read,
+    _ops.ONEWIRE_RESET: Board._onewire_reset,
+    _ops.ONEWIRE_WRITE: Board._onewire_write,
+    _ops.ONEWIRE_READ: Board._onewire_read,
+    _ops.RTC_SIZE: Board._rtc_size,
+    _ops.RTC_READ: Board._rtc_read,
+    _ops.RTC_WRITE: Board._rtc_write,
+    _ops.RANDOM: Board._random_bytes,
+}

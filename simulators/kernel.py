@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Runs many nodes and one clock in one order, so that the same start gives the same run, bit for bit.
+
+All awake nodes run (each in its own process) until it is known what each does next. Then the earliest thing happens:
+an event of the clock or a node's operation; at the same microsecond events go first, then the lowest node index.
+"""
+
+from collections.abc import Callable, Iterable
+
+from simulators.clock import Clock
+from simulators.node import NEVER_US, NodeBench, State
+
+
+class Kernel:
+    """``lookahead_us``: no node can affect another one sooner than that (the air takes at least a LoRa symbol).
+
+    ``pace`` is called with the time virtual time is about to advance to; it may block, to hold or slow the run.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        nodes: Iterable[NodeBench],
+        *,
+        lookahead_us: int = 1000,
+        pace: Callable[[int], None] | None = None,
+    ) -> None:
+        self.clock = clock
+        self.nodes = sorted(nodes, key=lambda node: node.index)
+        self.pace = pace
+        self._lookahead_us = lookahead_us
+        self._running: list[NodeBench] = []
+        for node in self.nodes:
+            node.state_changed = self._state_changed
+        self._state_changed()
+
+    def _state_changed(self, _node: NodeBench | None = None, _before: State | None = None) -> None:
+        self._running = [node for node in self.nodes if node.running]
+
+    def run_until(self, time_us: int) -> None:
+        """Let everything happen that is due up to and including ``time_us``, and stand there."""
+        clock = self.clock
+        while True:
+            for node in self._running:
+                node.receive()
+            first = min(self._running, key=lambda node: node.due_us, default=None)
+            node_us = NEVER_US if first is None else first.due_us
+            event_us = clock.next_us()
+            if event_us is not None and event_us <= node_us:
+                if event_us > time_us:
+                    break
+                self._advance(event_us)
+                clock.step()
+            elif first is None or node_us > time_us:
+                break
+            else:
+                self._advance(node_us)
+                first.execute(self._horizon_us(first, time_us if event_us is None else min(event_us, time_us)))
+        self._advance(time_us)
+
+    def _advance(self, time_us: int) -> None:
+        if time_us > self.clock.now_us:
+            if self.pace is not None:
+                self.pace(time_us)
+            self.clock.now_us = time_us
+
+    def _horizon_us(self, node: NodeBench, limit_us: int) -> int:
+        others = (other.due_us for other in self._running if other is not node)
+        return min(limit_us, min(others, default=NEVER_US) + self._lookahead_us)
+
+    def close(self) -> None:
+        """End every node's process."""
+        for node in self.nodes:
+            node.close()
+
+    def __enter__(self) -> "Kernel":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""``machine`` of an ESP32-S3 over the bench's devices (runs on MicroPython).
+
+Names, defaults and constants: MicroPython documentation, "machine" and "Quick reference for the ESP32"; what is not
+here, and any option that the bench does not obey, raises.
+"""
+
+import sys
+import time as _time
+
+import _ops
+import _simlink as _link
+
+PWRON_RESET = 1
+HARD_RESET = 2
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+
+_freq_hz = 160_000_000
+
+
+def _refuse(what):
+    raise NotImplementedError("the bench does not simulate " + what)
+
+
+class Pin:
+    """One GPIO. A bus takes a Pin without a mode; anything else needs a GPIO that is wired in the bench."""
+
+    IN = 1
+    OUT = 3
+    OPEN_DRAIN = 7
+    PULL_DOWN = 1
+    PULL_UP = 2
+    IRQ_RISING = 1
+    IRQ_FALLING = 2
+    DRIVE_0 = 0
+    DRIVE_1 = 1
+    DRIVE_2 = 2
+    DRIVE_3 = 3
+
+    def __init__(self, id, mode=None, pull=-1, *, value=None, drive=None, hold=None):
+        if isinstance(id, Pin):
+            id = id._gpio
+        if not 0 <= id <= 48 or 22 <= id <= 25:
+            raise ValueError("invalid pin")
+        self._gpio = id
+        if mode is not None or value is not None or hold is not None:
+            self.init(mode, pull, value=value, drive=drive, hold=hold)
+
+    def _wired(self):
+        if not _link.wired >> self._gpio & 1:
+            raise ValueError("GPIO%d is not wired in this bench" % self._gpio)
+
+    def init(self, mode=None, pull=-1, *, value=None, drive=None, hold=None):
+        self._wired()
+        _link.spend(_link.cpu_us)
+        if value is not None:
+            _link.post(_ops.PIN_WRITE, self._gpio, 1 if value else 0)
+        if mode is not None:
+            if mode not in (1, 3, 7):
+                raise ValueError("invalid mode")
+            _link.post(_ops.PIN_MODE, self._gpio, mode)
+        if hold is not None:
+            _link.post(_ops.PIN_HOLD, self._gpio, 0)  # lets changes out first, as the board does
+            if hold:
+                _link.post(_ops.PIN_HOLD, self._gpio, 1)
+
+    def value(self, level=None):
+        if level is None:
+            _link.touch()
+            self._wired()
+            return _link.levels >> self._gpio & 1
+        self._wired()
+        _link.spend(_link.cpu_us)
+        _link.post(_ops.PIN_WRITE, self._gpio, 1 if level else 0)
+
+    __call__ = value
+
+    def on(self):
+        self.value(1)
+
+    def off(self):
+        self.value(0)
+
+    def irq(self, handler=None, trigger=3, wake=None):
+        self._wired()
+        if wake is not None or not 0 < trigger <= 3:
+            _refuse("level interrupts and wake-up by pin")
+        _link.spend(_link.cpu_us)
+        if handler is None:
+            _link.handlers.pop(self._gpio, None)
+            trigger = 0
+        else:
+            _link.handlers[self._gpio] = (handler, self)
+        _link.post(_ops.PIN_IRQ, self._gpio, trigger)
+        return self
+
+    def __repr__(self):
+        return "Pin(%d)" % self._gpio
+
+
+class SPI:
+    """A hardware SPI in mode 0, most significant bit first."""
+
+    MSB = 0
+    LSB = 1
+
+    def __init__(self, id, baudrate=500_000, *, sck=None, mosi=None, miso=None, **options):
+        self._id = id
+        self.init(baudrate, **options)
+
+    def init(self, baudrate=500_000, *, polarity=0, phase=0, bits=8, firstbit=0, sck=None, mosi=None, miso=None):
+        if polarity or phase or firstbit or bits != 8:
+            _refuse("SPI modes other than 0, 8 bits, MSB first")
+        self._baudrate = baudrate
+
+    def deinit(self):
+        pass
+
+    def _clock(self, count):
+        _link.spend(_link.cpu_us + count * 8_000_000 // self._baudrate)
+
+    def write(self, data):
+        self._clock(len(data))
+        if len(data) > 512:
+            _refuse("SPI transfers of more than 512 bytes")
+        _link.post_data(_ops.SPI_WRITE, self._id, 0, data)
+
+    def write_readinto(self, data, buffer):
+        if len(data) != len(buffer):
+            raise ValueError("buffers must be the same length")
+        if len(data) > 512:
+            _refuse("SPI transfers of more than 512 bytes")
+        self._clock(len(data))
+        _link.transfer(_ops.SPI_TRANSFER, self._id, data, buffer)
+
+    def readinto(self, buffer, write=0):
+        for i in range(len(buffer)):
+            buffer[i] = write
+        self.write_readinto(buffer, buffer)
+
+    def read(self, count, write=0):
+        buffer = bytearray(count)
+        self.readinto(buffer, write)
+        return bytes(buffer)
+
+
+class UART:
+    """A UART; ``timeout`` and ``timeout_char`` in ms as on the ESP32."""
+
+    def __init__(self, id, baudrate=115_200, *arguments, **options):
+        self._id = id
+        self._timeout_us = self._timeout_char_us = 0
+        self._cached = self._count = -1
+        self.init(baudrate, *arguments, **options)
+
+    def init(
+        self,
+        baudrate=115_200,
+        bits=8,
+        parity=None,
+        stop=1,
+        *,
+        tx=None,
+        rx=None,
+        txbuf=256,
+        rxbuf=256,
+        timeout=0,
+        timeout_char=0,
+        invert=0,
+        flow=0,
+    ):
+        if invert or flow:
+            _refuse("inverted UART lines and flow control")
+        self._timeout_us = timeout * 1000
+        self._byte_us = -(-(1 + bits + (parity is not None) + stop) * 1_000_000 // baudrate)
+        self._timeout_char_us = max(timeout_char * 1000, self._byte_us * 2)
+        _link.spend(_link.cpu_us)
+        parity = 0 if parity is None else 1 + (parity & 1)
+        _link.post(_ops.UART_SETUP, self._id, baudrate | bits << 32 | parity << 40 | stop << 44)
+
+    def deinit(self):
+        pass
+
+    def write(self, data):
+        if isinstance(data, str):
+            data = data.encode()
+        _link.spend(_link.cpu_us)
+        for start in range(0, len(data), 256):
+            _link.post_data(_ops.UART_WRITE, self._id, 0, data[start : start + 256])
+        return len(data)
+
+    def _state(self):
+        _link.touch()
+        if self._cached != _link.answers:  # nothing changes before the horizon
+            self._count = _link.request(_ops.UART_STATE, self._id, 0)
+            self._cached = _link.answers
+        return self._count
+
+    def any(self):
+        return self._state() & 0xFFFF_FFFF
+
+    def txdone(self):
+        return not self._state() >> 32
+
+    def flush(self):
+        while not self.txdone():
+            _link.sleep_until(_link.t + self._byte_us)
+
+    def _fill(self, buffer):
+        """Read until the buffer is full or a timeout passes; return how many characters."""
+        have = 0
+        wait_us = self._timeout_us
+        _link.touch()
+        while True:
+            part = bytearray(len(buffer) - have)
+            count = _link.request(_ops.UART_READ, self._id, len(part), part)
+            if count:
+                buffer[have : have + count] = part[:count]
+                have += count
+                wait_us = self._timeout_char_us if self._timeout_us else 0
+            if have == len(buffer) or wait_us <= 0:
+                return have
+            step_us = min(wait_us, self._byte_us)
+            _link.sleep_until(_link.t + step_us)
+            wait_us -= step_us
+
+    def readinto(self, buffer, count=None):
+        data = self.read(len(buffer) if count is None else count)
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def read(self, count=None):
+        buffer = bytearray(self.any() if count is None else count)
+        have = self._fill(buffer) if buffer else 0
+        return bytes(buffer[:have]) if have else None
+
+
+class ADC:
+    """An analogue input. Full scale by attenuation: ESP32-S3 datasheet, "ADC Characteristics"."""
+
+    ATTN_0DB = 0
+    ATTN_2_5DB = 1
+    ATTN_6DB = 2
+    ATTN_11DB = 3
+    _FULL_SCALE_UV = (950_000, 1_250_000, 1_750_000, 3_100_000)
+
+    def __init__(self, pin, *, atten=0):
+        self._gpio = pin if isinstance(pin, int) else pin._gpio
+        self.atten(atten)
+
+    def atten(self, atten):
+        self._full_uv = self._FULL_SCALE_UV[atten]
+
+    def read_uv(self):
+        _link.touch()
+        return min(max(_link.request(_ops.ADC_READ, self._gpio, 0), 0), self._full_uv)
+
+    def read_u16(self):
+        return self.read_uv() * 65_535 // self._full_uv
+
+
+class RTC:
+    """The real-time clock and its 2048 bytes of memory."""
+
+    def memory(self, data=None):
+        _link.touch()
+        if data is None:
+            buffer = bytearray(_link.request(_ops.RTC_SIZE, 0, 0))
+            if buffer:
+                _link.request(_ops.RTC_READ, 0, len(buffer), buffer)
+            return bytes(buffer)
+        if len(data) > 2048:
+            raise ValueError("buffer too long")
+        for start in range(0, len(data) or 1, 512):
+            _link.post_data(_ops.RTC_WRITE, 0, start, data[start : start + 512])
+
+    def datetime(self, when=None):
+        if when is None:
+            _link.touch()
+            us = _time._rtc_now()
+            t = _time.gmtime(us // 1_000_000)
+            return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], us % 1_000_000)
+        us = _time.mktime((when[0], when[1], when[2], when[4], when[5], when[6], 0, 0)) * 1_000_000 + when[7]
+        _time._set_rtc(us)
+        _link.post(_ops.RTC_SET, 0, us)
+
+    init = datetime
+
+
+class WDT:
+    """The task watchdog: it cannot be stopped, and resets the board when nobody feeds it."""
+
+    def __init__(self, id=0, timeout=5000):
+        if id:
+            raise ValueError("WDT(%d) doesn't exist" % id)
+        if timeout <= 0:
+            raise ValueError("WDT timeout too short")
+        _link.post(_ops.WDT_START, 0, timeout)
+
+    def feed(self):
+        _link.spend(_link.cpu_us)
+        _link.post(_ops.WDT_FEED, 0, 0)
+
+
+def unique_id():
+    return bytes.fromhex(sys.argv[9])
+
+
+def reset_cause():
+    return int(sys.argv[10])
+
+
+def freq(hz=None):
+    global _freq_hz
+    if hz is None:
+        return _freq_hz
+    if hz not in (20_000_000, 40_000_000, 80_000_000, 160_000_000, 240_000_000):
+        raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
+    _freq_hz = hz
+
+
+def idle():
+    _link.touch()
+
+
+def disable_irq():
+    return _link.mask(True)
+
+
+def enable_irq(state):
+    _link.mask(state)
+
+
+def lightsleep(time_ms=None):
+    """Processor and edge detection stand still; the RTC's clock ends it."""
+    if not time_ms:
+        _refuse("light sleep without an end")
+    true_us = _time._rtc_to_true(time_ms * 1000)
+    _link.request(_ops.WAIT, 0, _link.t + true_us)
+    _time._slept(time_ms * 1000 - true_us)
+
+
+def deepsleep(time_ms=0):
+    _link.leave(_ops.DEEP_SLEEP, time_ms)
+
+
+def reset():
+    _link.leave(_ops.RESET)
+
+
+def soft_reset():
+    _link.leave(_ops.SOFT_RESET)

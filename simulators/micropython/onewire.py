@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""``onewire`` as MicroPython has it, over the bench's bus (runs on MicroPython).
+
+Slot times: Maxim application note 126, "1-Wire Communication Through Software".
+"""
+
+import _ops
+import _simlink as _link
+
+
+class OneWireError(Exception):
+    pass
+
+
+class OneWire:
+    SEARCH_ROM = 0xF0
+    MATCH_ROM = 0x55
+    SKIP_ROM = 0xCC
+
+    def __init__(self, pin):
+        self.pin = pin
+        self._gpio = pin._gpio
+
+    def reset(self, required=False):
+        _link.spend(550)  # 480 us low, presence read 70 us after the release
+        present = _link.request(_ops.ONEWIRE_RESET, self._gpio, 0)
+        _link.spend(410)
+        if required and not present:
+            raise OneWireError
+        return bool(present)
+
+    def readbit(self):
+        return _link.request(_ops.ONEWIRE_READ, self._gpio, 1)
+
+    def readbyte(self):
+        return _link.request(_ops.ONEWIRE_READ, self._gpio, 8)
+
+    def readinto(self, buffer):
+        for i in range(len(buffer)):
+            buffer[i] = self.readbyte()
+
+    def writebit(self, value):
+        _link.spend(70)
+        _link.post(_ops.ONEWIRE_WRITE, self._gpio, 1 if value else 0)
+
+    def writebyte(self, value):
+        for i in range(8):
+            self.writebit(value >> i & 1)
+
+    def write(self, data):
+        for byte in data:
+            self.writebyte(byte)
+
+    def crc8(self, data):
+        """CRC-8/MAXIM: polynomial x^8 + x^5 + x^4 + 1, reflected."""
+        crc = 0
+        for byte in data:
+            crc ^= byte
+            for _ in range(8):
+                crc = crc >> 1 ^ (0x8C if crc & 1 else 0)
+        return crc

@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""One node: a board's devices, and the real MicroPython that runs its firmware, through boots, sleeps and power cuts.
+
+The kernel asks a node for its next operation (``receive``, ``due_us``) and lets it happen (``execute``); everything
+else (waking, the watchdog, power) is an event of the clock.
+"""
+
+import struct
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from simulators.bench import ONEWIRE_SLOT_US, Board, Wiring
+from simulators.clock import Clock, Event
+from simulators.firmware_build import build_shim
+from simulators.flash import Flash, PowerLost
+from simulators.micropython import _ops
+from simulators.process import Worker, WorkerDied
+
+NEVER_US = 1 << 60
+BOOT_US = 300_000  # from reset to the first line of main on an ESP32-S3
+_RECORD = struct.Struct("<qqq")
+_HEAD = struct.Struct("<qqqqqq")
+
+
+class ResetCause(Enum):
+    """As machine.reset_cause() has it on the ESP32."""
+
+    POWER_ON = 1
+    HARD = 2
+    WATCHDOG = 3
+    DEEP_SLEEP = 4
+    SOFT = 5
+
+
+class State(Enum):
+    OFF = "off"
+    BOOTING = "booting"
+    AWAKE = "awake"
+    LIGHT_SLEEP = "light sleep"
+    ASLEEP = "asleep"
+    STOPPED = "stopped"  # main has ended; the board sits in the REPL, drawing current
+
+
+class Crash(NamedTuple):
+    """An exception that nobody caught. ``where``: "main", or the handler's GPIO."""
+
+    time_us: int
+    where: str
+    traceback: str
+
+
+@dataclass
+class NodeStatistics:
+    """What a node has done since it was built."""
+
+    requests: int = 0
+    posts: int = 0
+    boots: Counter[ResetCause] = field(default_factory=Counter)
+    state_us: Counter[State] = field(default_factory=Counter)
+    heap_free_min: int | None = None
+    crashes: list[Crash] = field(default_factory=list)
+    returned: int = 0
+
+
+class _Pending(NamedTuple):
+    time_us: int
+    op: int
+    device: int
+    argument: int
+    data: bytes
+
+
+class NodeBench:
+    """A node on the bench. ``firmware``: folder of compiled modules; ``main``: the module that is the program.
+
+    ``cpu_us``: what a call into machine or time costs. ``rtc_drift_ppm``: how much faster than true time the node's
+    RTC runs, which times its sleep. ``ticks_start_us``: ticks at reset (0 on a board; near 2**30 to see them wrap).
+    ``heap``: MicroPython's heap; 64wK is what a 32-bit board calls 64 kB. ``cut_at_request``: power fails just before
+    the operation of that number (``operations`` counts from 0).
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        wiring: Wiring,
+        firmware: Path,
+        *,
+        index: int = 0,
+        main: str = "main",
+        unique_id: bytes = b"\x24\x0a\xc4\x00\x00\x01",
+        flash: Flash | None = None,
+        seed: int = 0,
+        cpu_us: int = 10,
+        boot_us: int = BOOT_US,
+        rtc_drift_ppm: int = 0,
+        ticks_start_us: int = 0,
+        heap: str = "64wK",
+        guard_s: float = 20.0,
+    ) -> None:
+        self._clock = clock
+        self._wiring = wiring
+        self._firmware = firmware.resolve()
+        self._main = main
+        self._unique_id = unique_id
+        self._cpu_us = cpu_us
+        self._boot_us = boot_us
+        self._drift_ppm = rtc_drift_ppm
+        self._ticks_start_us = ticks_start_us
+        self._heap = heap
+        self.index = index
+        self.flash = Flash() if flash is None else flash
+        self.board = Board(clock, wiring, seed, self._edge)
+        self.statistics = NodeStatistics()
+        self.state = State.OFF
+        self.operations = 0
+        self.cut_at_request: int | None = None
+        self.state_changed: Callable[[NodeBench, State], None] | None = None
+        self.due_us = NEVER_US  # when the operation at the head of _pending happens
+        self._pending: deque[_Pending] = deque()
+        self._bits: list[int] = []
+        self._worker = Worker(f"node {index}", build_shim(), self.flash.descriptor, guard_s)
+        self._wake: Event | None = None
+        self._watchdog: Event | None = None
+        self._watchdog_us = 0
+        self._since_us = clock.now_us
+        self._rtc_us, self._rtc_set_us = 0, clock.now_us
+
+    # -- power, reset, sleep ------------------------------------------------------------------------------------------
+
+    def power_on(self) -> None:
+        """Connect the supply: the board boots with nothing but its flash."""
+        if self.state is State.OFF:
+            self._wiring.power.drive(1)
+            self._rtc_us, self._rtc_set_us = 0, self._clock.now_us
+            self._boot(ResetCause.POWER_ON)
+
+    def power_off(self) -> None:
+        """Cut the supply, whatever the node is doing."""
+        if self.state is not State.OFF:
+            self._halt(State.OFF)
+            self.board.reset(keep_rtc_memory=False)
+            self._wiring.power.drive(0)
+
+    def _enter(self, state: State) -> None:
+        now_us = self._clock.now_us
+        self.statistics.state_us[self.state] += now_us - self._since_us
+        self._since_us = now_us
+        before, self.state = self.state, state
+        if self.state_changed is not None:
+            self.state_changed(self, before)
+
+    def _halt(self, state: State) -> None:
+        """Stop the processor at once; a run that has not ended by itself is killed."""
+        self._worker.abort()
+        for event in (self._wake, self._watchdog):
+            if event is not None:
+                event.cancel()
+        self._wake = self._watchdog = None
+        self._pending.clear()
+        self._bits.clear()
+        self.due_us = NEVER_US
+        self._enter(state)
+
+    def _boot(self, cause: ResetCause) -> None:
+        self._halt(State.BOOTING)
+        self.board.reset()
+        self.statistics.boots[cause] += 1
+        reset_us = self._clock.now_us
+        self._wake = self._clock.after(self._boot_us, lambda: self._run(cause, reset_us))
+
+    def _run(self, cause: ResetCause, reset_us: int) -> None:
+        self._enter(State.AWAKE)
+        arguments = (
+            self._clock.now_us,
+            self._cpu_us,
+            self.board.wired,
+            reset_us - self._ticks_start_us,
+            self.rtc_us(),
+            self._drift_ppm,
+            self._unique_id.hex(),
+            cause.value,
+            self.board.seed(),
+            self.flash.blocks,
+            self.flash.block_size,
+            build_shim(),
+            self._firmware,
+            self._main,
+        )
+        self._worker.run(["-X", f"heapsize={self._heap}", "-m", "_simboot"], [str(value) for value in arguments])
+
+    def rtc_us(self) -> int:
+        """The node's RTC, us since 2000-01-01 if it has been set, else since power-up."""
+        passed_us = self._clock.now_us - self._rtc_set_us
+        return self._rtc_us + passed_us + passed_us * self._drift_ppm // 1_000_000
+
+    def _watchdog_start(self, timeout_us: int) -> None:
+        self._watchdog_us = timeout_us
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._watchdog = self._clock.after(timeout_us, lambda: self._boot(ResetCause.WATCHDOG))
+
+    # -- for the kernel ----------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self.state in (State.AWAKE, State.LIGHT_SLEEP)
+
+    def receive(self) -> None:
+        """Wait until it is known what the node does next."""
+        if self._pending:
+            return
+        packet = self._worker.receive()
+        offset = 0
+        while offset < len(packet):
+            time_us, code, argument = _RECORD.unpack_from(packet, offset)
+            length = code >> 16
+            data = packet[offset + 24 : offset + 24 + length]
+            offset += 24 + (length + 7 & ~7)
+            if code & 0xFF == _ops.FLASH_PROGRAM:
+                data = self._worker.receive()
+            self._pending.append(_Pending(time_us, code & 0xFF, code >> 8 & 0xFF, argument, data))
+        self._next()
+
+    def _next(self) -> None:
+        """See when the operation now at the head is due."""
+        if not self._pending:
+            self.due_us = NEVER_US
+            return
+        head = self._pending[0]
+        if head.op == _ops.SYNC and not self.board.edges:
+            self.due_us = max(head.argument, head.time_us)
+        else:
+            self.due_us = head.time_us
+
+    def _edge(self) -> None:
+        """A pin with a handler has changed: a node that sleeps in SYNC is told now."""
+        if self._pending and self._pending[0].op == _ops.SYNC:
+            self.due_us = max(self._pending[0].time_us, self._clock.now_us)
+
+    def execute(self, horizon_us: int) -> None:
+        """Let the operation at the head happen now. ``horizon_us``: nothing else happens before, for all we know."""
+        number, self.operations = self.operations, self.operations + 1
+        if number == self.cut_at_request:
+            self.power_off()
+            return
+        pending = self._pending.popleft()
+        op = pending.op
+        try:
+            if op < _ops.PIN_MODE:
+                self._answer(pending, horizon_us)
+            elif op < _ops.DEEP_SLEEP:
+                self.statistics.posts += 1
+                self._post(pending)
+                self._next()
+            else:
+                self._last_word(op, pending.argument)
+        except PowerLost:
+            self.power_off()
+        except Exception as e:
+            e.add_note(f"node {self.index}, operation {op} on {pending.device} at {self._clock.now_us} us")
+            raise
+
+    def _answer(self, pending: _Pending, horizon_us: int) -> None:
+        op = pending.op
+        value, data = 0, b""
+        if op == _ops.WAIT and self.state is State.AWAKE:
+            self._again(pending, pending.argument)
+            self._enter(State.LIGHT_SLEEP)
+            return
+        if op == _ops.ONEWIRE_READ and len(self._bits) < pending.argument:
+            self._bits.append(self.board.apply(op, pending.device, 0, b"")[0])
+            self._again(pending, self._clock.now_us + ONEWIRE_SLOT_US)
+            return
+        if op == _ops.WAIT:
+            self._enter(State.AWAKE)
+            self.board.edges.clear()  # in light sleep nothing sees them
+        elif op == _ops.ONEWIRE_READ:
+            value = sum(bit << n for n, bit in enumerate(self._bits))
+            self._bits.clear()
+        elif op == _ops.FLASH_PROGRAM:
+            self.flash.program(pending.argument, pending.data)
+        elif op == _ops.FLASH_ERASE:
+            self.flash.erase(pending.argument)
+        elif op != _ops.SYNC:
+            value, data = self.board.apply(op, pending.device, pending.argument, pending.data)
+        self.statistics.requests += 1
+        now_us = self._clock.now_us
+        self.due_us = NEVER_US
+        edges = 0 if op == _ops.FLASH_PROGRAM else self.board.take_edges()
+        horizon = now_us if self.board.edges else horizon_us
+        self._worker.send(_HEAD.pack(now_us, horizon, self.board.levels, value, edges, 0))
+        if data:
+            self._worker.send(data)
+
+    def _again(self, pending: _Pending, time_us: int) -> None:
+        """An operation that takes its time goes on at ``time_us``."""
+        self._pending.appendleft(pending)
+        self.due_us = max(time_us, self._clock.now_us)
+
+    def _post(self, pending: _Pending) -> None:
+        op = pending.op
+        if op == _ops.WDT_START:
+            self._watchdog_start(pending.argument * 1000)
+        elif op == _ops.WDT_FEED:
+            self._watchdog_start(self._watchdog_us)
+        elif op == _ops.RTC_SET:
+            self._rtc_us, self._rtc_set_us = pending.argument, self._clock.now_us
+        elif op == _ops.HEAP_FREE:
+            least = self.statistics.heap_free_min
+            self.statistics.heap_free_min = pending.argument if least is None else min(least, pending.argument)
+        elif op == _ops.HANDLER_FAILED:
+            self._crashed(f"GPIO{pending.device}", pending.data.decode(errors="replace"))
+        else:
+            self.board.apply(op, pending.device, pending.argument, pending.data)
+
+    def _last_word(self, op: int, argument: int) -> None:
+        self._worker.leaving()
+        if op == _ops.DEEP_SLEEP:
+            self._halt(State.ASLEEP)
+            self.board.reset()
+            if argument:
+                sleep_us = argument * 1000 * 1_000_000 // (1_000_000 + self._drift_ppm)
+                self._wake = self._clock.after(sleep_us, lambda: self._boot(ResetCause.DEEP_SLEEP))
+        elif op in (_ops.RESET, _ops.SOFT_RESET):
+            self._boot(ResetCause.HARD if op == _ops.RESET else ResetCause.SOFT)
+        elif op in (_ops.CRASHED, _ops.RETURNED):
+            self._enter(State.STOPPED)
+            self.due_us = NEVER_US
+            if op == _ops.CRASHED:
+                text = self._worker.console()
+                self._crashed("main", text[max(text.rfind("Traceback"), 0) :])
+            else:
+                self.statistics.returned += 1
+        else:
+            raise WorkerDied(f"node {self.index} ended without a last word ({op}, {argument})", self.console())
+
+    def _crashed(self, where: str, traceback: str) -> None:
+        self.statistics.crashes.append(Crash(self._clock.now_us, where, traceback))
+
+    # -- the outside -------------------------------------------------------------------------------------------------
+
+    def console(self) -> str:
+        """What the firmware has printed, over all its boots."""
+        return self._worker.console()
+
+    @property
+    def pid(self) -> int | None:
+        return self._worker.pid
+
+    def close(self) -> None:
+        """End the node's process; the node is off afterwards."""
+        self.power_off()
+        self._worker.close()
+        self.flash.close()

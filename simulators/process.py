@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The bench's end of a worker process: start, orders, messages, answers, death.
+
+WorkerError
+    WorkerSilent     no message within the guard time: the firmware loops without ever calling machine or time
+    WorkerDied       the process ended: MicroPython itself crashed, or somebody killed it
+"""
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+_WORKER = Path(__file__).with_name("worker.py")
+_RUNS = 1000  # after so many wakes a worker is replaced: each leaves about 8 kB behind
+_CONSOLE_BYTES = 1 << 20  # the console is emptied when it is longer
+
+
+class WorkerError(Exception):
+    """Something is wrong with the process itself, not with the firmware's behaviour."""
+
+    def __init__(self, problem: str, console: str) -> None:
+        super().__init__(f"{problem}; end of its console:\n{console[-2000:]}")
+        self.console = console
+
+
+class WorkerSilent(WorkerError):
+    pass
+
+
+class WorkerDied(WorkerError):
+    pass
+
+
+class Worker:
+    """One node's process, started when first needed. ``shim`` is the folder of the replaced modules."""
+
+    def __init__(self, name: str, shim: Path, flash_descriptor: int, guard_s: float) -> None:
+        self._name = name
+        self._shim = shim
+        self._flash_descriptor = flash_descriptor
+        self._guard_s = guard_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._link: socket.socket | None = None
+        self._console = os.memfd_create("console")
+        self._runs = 0
+        self._busy = False
+        self._awaits_exit = False
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        whole_s = int(self._guard_s)
+        guard = struct.pack("ll", whole_s, int((self._guard_s - whole_s) * 1_000_000))
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, guard)
+        # MicroPython converts dates by the time zone of its process; a board has none.
+        environment = {"MICROPYPATH": f"{self._shim}:.frozen", "TZ": "UTC0"}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, str(_WORKER), str(theirs.fileno()), str(self._flash_descriptor), str(os.getpid())],
+                cwd=self._shim,
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._console,
+                stderr=self._console,
+                pass_fds=(theirs.fileno(), self._flash_descriptor),
+            )
+        self._link = ours
+        self._runs = 0
+
+    def run(self, options: list[str], arguments: list[str]) -> None:
+        """Enter MicroPython with a fresh heap."""
+        if self._awaits_exit:
+            self._wait_exit()
+        if self._runs >= _RUNS:
+            self.stop()
+        if self._process is None:
+            self._start()
+        if os.fstat(self._console).st_size > _CONSOLE_BYTES:
+            os.ftruncate(self._console, 0)
+            os.lseek(self._console, 0, os.SEEK_SET)
+        assert self._link is not None
+        self._link.send(json.dumps((options, arguments)).encode())
+        self._runs += 1
+        self._busy = True
+
+    def receive(self) -> bytes:
+        """The next packet of the node; waits for it."""
+        assert self._link is not None
+        try:
+            packet = self._link.recv(65_536)
+        except BlockingIOError:
+            raise WorkerSilent(f"{self._name} has not answered for {self._guard_s:g} s", self.console()) from None
+        except ConnectionResetError:
+            packet = b""
+        if not packet:
+            assert self._process is not None
+            raise WorkerDied(f"{self._name}'s process ended with {self._process.wait()}", self.console())
+        return packet
+
+    def send(self, packet: bytes) -> None:
+        assert self._link is not None
+        with contextlib.suppress(BrokenPipeError):  # the next receive tells more
+            self._link.send(packet)
+
+    def leaving(self) -> None:
+        """The node has said its last word; the interpreter is about to end."""
+        self._busy = False
+        self._awaits_exit = True
+
+    def _wait_exit(self) -> None:
+        """Take the note of the interpreter's end. Firmware that catches SystemExit for ever does not stop us."""
+        self._awaits_exit = False
+        try:
+            self.receive()
+        except WorkerSilent:
+            self.stop()
+
+    def abort(self) -> None:
+        """Stop what runs at once, as a power failure does: nothing in the firmware can catch it."""
+        if self._busy:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the process."""
+        self._busy = self._awaits_exit = False
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def console_size(self) -> int:
+        return os.fstat(self._console).st_size
+
+    def console(self) -> str:
+        """What the firmware has printed."""
+        return os.pread(self._console, _CONSOLE_BYTES * 2, 0).decode(errors="replace")
+
+    def close(self) -> None:
+        self.stop()
+        os.close(self._console)
