@@ -214,9 +214,12 @@ class Mac:
         session.f_cnt_down = f_cnt
         session.ack = data.m_type == frame.CONFIRMED_DOWN
         if data.f_port == 0:
-            return [Accepted(f_cnt, 0, b""), *self._commands(session, payload, snr_quarter_db)]
-        events = self._commands(session, data.fhdr.f_opts, snr_quarter_db)
-        return [Accepted(f_cnt, data.f_port, payload), *events]
+            commands, payload = payload, b""
+        else:
+            commands = data.fhdr.f_opts
+        events = [Accepted(f_cnt, data.f_port, payload)]
+        events.extend(self._commands(session, commands, snr_quarter_db))
+        return events
 
     # --- MAC commands, TS001 "MAC commands" ---
 

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What goes on the board, and nothing else: the only list of the modules that firmware shares with ``decoders``.
+
+Paths from the repository's root, as they lie on the board, but for ``firmware/main.py``, which is ``main`` there.
+"""
+
+MODULES = (
+    "decoders/__init__.py",
+    "decoders/lorawan/__init__.py",
+    "decoders/lorawan/aes.py",
+    "decoders/lorawan/airtime.py",
+    "decoders/lorawan/errors.py",
+    "decoders/lorawan/frame.py",
+    "decoders/lorawan/mac_commands.py",
+    "decoders/lorawan/region.py",
+    "decoders/payload.py",
+    "decoders/profiles.py",
+    "firmware/__init__.py",
+    "firmware/app.py",
+    "firmware/boards/__init__.py",
+    "firmware/boards/heltec_v3.py",
+    "firmware/errors.py",
+    "firmware/journal.py",
+    "firmware/link.py",
+    "firmware/mac.py",
+    "firmware/main.py",
+    "firmware/profile_tree.py",
+    "firmware/provisioning.py",
+    "firmware/radio/__init__.py",
+    "firmware/radio/sx1262.py",
+    "firmware/sensors/__init__.py",
+    "firmware/sensors/ds18b20.py",
+    "firmware/sensors/modbus.py",
+    "firmware/sensors/smt100.py",
+    "firmware/session.py",
+    "firmware/state.py",
+)

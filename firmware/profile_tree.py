@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""A node at a tree: what it measures, with which sensors, and in which layout it says so."""
+
+from decoders.profiles import TREE_V1
+from firmware.sensors.ds18b20 import Ds18b20
+from firmware.sensors.smt100 import START_MS, Smt100
+
+LAYOUT = TREE_V1
+
+
+def measure(board) -> tuple:
+    """Switch the sensors on, read each once, switch them off; return (header, sample) for ``LAYOUT.encode``."""
+    clock = board.clock
+    board.sensor_power(True)
+    try:
+        uart, de = board.rs485()
+        soil = Smt100(uart, de, clock)
+        surface = Ds18b20(board.one_wire(), clock)
+        clock.sleep_ms(START_MS)
+        surface.start()
+        moisture, soil_temperature = soil.read()
+        surface_temperature = surface.read()
+    finally:
+        board.sensor_power(False)
+    sample = {
+        "soil_moisture": moisture,
+        "soil_temperature": soil_temperature,
+        "surface_temperature": surface_temperature,
+    }
+    return {"battery_voltage": board.battery_mv()}, sample
