@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""A network server of a few lines, on a real UDP socket in a thread of its own."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+
+Datagram = tuple[int, int, bytes]  # identifier, token, what follows the gateway's EUI
+
+
+class Server:
+    """Acknowledges; before a PUSH_ACK it sends what ``downlinks(rxpk)`` returns for each rxpk."""
+
+    def __init__(self, downlinks: Callable[[dict], list[dict]] = lambda rxpk: []) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(0.02)
+        self.address = self._socket.getsockname()
+        self.downlinks = downlinks
+        self.silent = False
+        self.received: list[Datagram] = []
+        self.euis: set[str] = set()
+        self.stray: list[bytes] = []  # sent as they are before the next PUSH_ACK
+        self._pull_from = None
+        self._resp_token = 0x7000
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                data, sender = self._socket.recvfrom(65_535)
+            except TimeoutError:
+                continue
+            self._answer(data, sender)
+
+    def _answer(self, data: bytes, sender) -> None:
+        assert data[0] == 2
+        token, kind, body = data[1:3], data[3], data[12:]
+        self.euis.add(data[4:12].hex())
+        self.received.append((kind, int.from_bytes(token, "big"), body))
+        if self.silent:
+            return
+        if kind == 2:
+            self._pull_from = sender
+            self._socket.sendto(b"\x02" + token + b"\x04", sender)
+        elif kind == 0:
+            for stray in self.stray:
+                self._socket.sendto(stray, self._pull_from)
+            for rxpk in json.loads(body).get("rxpk", []):
+                for txpk in self.downlinks(rxpk):
+                    self.send(txpk)
+            self._socket.sendto(b"\x02" + token + b"\x01", sender)
+
+    def send(self, txpk: object) -> None:
+        """PULL_RESP."""
+        self._resp_token += 1
+        body = json.dumps({"txpk": txpk}).encode()
+        self._socket.sendto(b"\x02" + self._resp_token.to_bytes(2, "big") + b"\x03" + body, self._pull_from)
+
+    def settle(self, count: int, kind: int, timeout_s: float = 2.0) -> list[Datagram]:
+        """Wait in real time until ``count`` datagrams of ``kind`` have arrived; return them."""
+        pause = threading.Event()
+        for _ in range(round(timeout_s / 0.005)):
+            if len(self.of(kind)) >= count:
+                break
+            pause.wait(0.005)
+        return self.of(kind)
+
+    def of(self, kind: int) -> list[Datagram]:
+        return [datagram for datagram in self.received if datagram[0] == kind]
+
+    def rxpks(self) -> list[dict]:
+        bodies = [json.loads(body) for _, _, body in self.of(0)]
+        return [rxpk for body in bodies for rxpk in body.get("rxpk", [])]
