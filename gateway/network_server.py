@@ -27,7 +27,7 @@ from gateway.radio import Downlink, Reception, in_rx1, may_transmit_on
 from gateway.store import Ledger, Session
 
 # Lowest SNR at which a frame is demodulated, in dB by spreading factor. SX1261/2 data sheet "LoRa Modulation"
-_FLOOR_DB = {5: -2.5, 6: -5.0, 7: -7.5, 8: -10.0, 9: -12.5, 10: -15.0, 11: -17.5, 12: -20.0}
+_FLOOR_DB = {7: -7.5, 8: -10.0, 9: -12.5, 10: -15.0, 11: -17.5, 12: -20.0}
 _MAX_F_CNT = 0xFFFF_FFFF
 _MAX_F_OPTS = 15
 

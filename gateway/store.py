@@ -182,7 +182,7 @@ class Ledger:
         self._db.execute("DELETE FROM quarantine WHERE id <= ?", (cursor.lastrowid - _QUARANTINE_ROWS,))
 
     def delete_up_to(self, epoch: int, seq: int) -> str:
-        """Apply the cloud's watermark; returns deleted, unknown_epoch, or ahead (of any seq given: nothing is deleted)."""
+        """Apply the cloud's watermark; returns deleted, unknown_epoch, or ahead (of all: nothing is deleted)."""
         if (epoch,) != self._db.execute("SELECT epoch FROM gateway").fetchone():
             return "unknown_epoch"
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
@@ -234,6 +234,10 @@ class OutboxReader:
             )
             for row in rows
         )
+
+    def latest_reception(self) -> float:
+        """When the newest accepted uplink was received, Unix s; 0 before the first."""
+        return float(self._db.execute("SELECT coalesce(max(last_at), 0) FROM sessions").fetchone()[0])
 
     def counts(self) -> dict[str, int]:
         """Rows of the small tables."""

@@ -193,16 +193,16 @@ def _integer(value: object, most: int) -> int:
     return value
 
 
-def _number(value: object, least: float, most: float) -> float:
-    if type(value) not in (int, float) or not least <= value <= most:  # type: ignore[operator]
+def _number(value: Any, least: float, most: float) -> float:
+    if type(value) not in (int, float) or not least <= value <= most:
         raise _Unusable("malformed_rxpk")
-    return value  # type: ignore[return-value]
+    return float(value)
 
 
-def _payload(value: object) -> bytes:
+def _payload(value: Any) -> bytes:
     try:
         # "data: Base64 encoded RF packet payload, padded"; some forwarders leave the padding out
-        return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)  # type: ignore[operator, arg-type]
+        return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except (TypeError, ValueError, binascii.Error) as error:
         raise _Unusable("malformed_rxpk") from error
 

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The outbox's way to the cloud: MQTT 3.1.1, QoS 1, clean session. Rows go when the cloud's watermark says so, never on
+PUBACK, so a broker may lose everything it has. The broker's client keeps no queue: the outbox is the session.
+
+Each connection has a client of its own; its network thread only posts to the event loop, which alone decides.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from decoders import topics
+from decoders.lorawan.errors import RemoteError
+from decoders.uplink import Batch, UplinkMessage, decode_watermark, encode_batch
+from gateway.config import MqttSection
+from gateway.delivery import Delivery
+from gateway.errors import ConfigError, StoreError
+from gateway.group_commit import GroupCommit
+from gateway.metrics import Metrics
+from gateway.store import Held, Ledger, OutboxReader
+
+_log = logging.getLogger(__name__)
+
+_FIRST_RECONNECT_S = 0.25
+_GOODBYE_S = 1.0
+_CONNECT_S = 20.0
+_STEADY_S = 10.0  # a connection that stood this long was a good one
+
+
+class Forwarder:
+    """Publishes the outbox of one gateway until cancelled."""
+
+    def __init__(
+        self,
+        settings: MqttSection,
+        gateway_eui: str,
+        reader: OutboxReader,
+        writer: GroupCommit,
+        ledger: Ledger,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._eui = gateway_eui
+        self._reader = reader
+        self._writer = writer
+        self._ledger = ledger
+        self._metrics = metrics
+        self._tls = _tls_context(settings)
+        self._password = _password(settings)
+        self._delivery = Delivery(settings.batch_messages, settings.window_batches, settings.resend_s)
+        self._loop = asyncio.get_running_loop()
+        self._something = asyncio.Event()
+        self._watermark: bytes | None = None  # the latest not yet applied
+        self._seen = 0  # the last watermark applied
+        self._client: mqtt.Client | None = None
+        self.connected = False
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._something.set()
+
+    async def run(self) -> None:
+        """Connect, forward, and connect again, with growing and jittered pauses, until cancelled."""
+        failures = 0
+        while True:
+            began_s = time.monotonic()
+            try:
+                await self._connect()
+                await self._forward()
+            except _ConnectionLost as lost:
+                self._metrics.count("broker_failures")
+                level = logging.WARNING if failures == 0 else logging.DEBUG
+                _log.log(level, "broker lost host=%s port=%d: %s", self._settings.host, self._settings.port, lost)
+            finally:
+                self.connected = False
+                self._drop_client()
+            if time.monotonic() - began_s > _STEADY_S:
+                failures = 0
+            pause_s = min(self._settings.reconnect_max_s, _FIRST_RECONNECT_S * 2 ** min(failures, 20))
+            failures += 1
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+
+    async def say_goodbye(self) -> None:
+        """Publish the offline status while the connection still stands; call before cancelling ``run``."""
+        client = self._client
+        if client is None or not self.connected:
+            return
+        info = client.publish(topics.status(self._eui), _status(False), qos=1, retain=True)
+        ends = self._loop.time() + _GOODBYE_S
+        while not info.is_published() and self._loop.time() < ends:
+            await asyncio.sleep(0.01)
+
+    async def _connect(self) -> None:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"stadtfunk-gateway-{self._eui}",
+            clean_session=True,
+            protocol=mqtt.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.max_inflight_messages_set(self._settings.window_batches + 1)  # the status is one more
+        client.will_set(topics.status(self._eui), _status(False), qos=1, retain=True)
+        if self._settings.username:
+            client.username_pw_set(self._settings.username, self._password)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._client = client
+        self._set_callbacks(client, ready)
+        threading.Thread(target=self._open, args=(client, ready), name="broker-connect", daemon=True).start()
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await ready
+        except TimeoutError as error:
+            raise _ConnectionLost("no answer") from error
+
+    def _open(self, client: mqtt.Client, ready: "asyncio.Future[None]") -> None:
+        """In a thread of its own: looking up a name or a TLS handshake may take long."""
+        try:
+            client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
+            if client is self._client:
+                client.loop_start()
+            else:  # given up in the meantime
+                client.disconnect()
+        except (OSError, ValueError) as error:
+            self._post(_settle, ready, _ConnectionLost(str(error)))
+
+    def _set_callbacks(self, client: mqtt.Client, ready: "asyncio.Future[None]") -> None:
+        """All run in the client's thread, under its lock: post, and nothing else."""
+
+        def on_connect(_client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            if reason.is_failure:
+                self._post(_settle, ready, _ConnectionLost(f"refused: {reason}"))
+            else:
+                client.subscribe(topics.committed(self._eui), qos=1)
+
+        def on_subscribe(_client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+            failed = any(reason.is_failure for reason in reasons)
+            self._post(_settle, ready, _ConnectionLost("may not subscribe to the watermark") if failed else None)
+
+        def on_disconnect(_client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            self._post(_settle, ready, _ConnectionLost(str(reason)))
+            self._post(self._lost, client)
+
+        def on_publish(_client: mqtt.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
+            self._post(self._acknowledged, client, mid)
+
+        def on_message(_client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+            self._post(self._heard, client, message.payload)
+
+        client.on_connect = on_connect
+        client.on_subscribe = on_subscribe
+        client.on_disconnect = on_disconnect
+        client.on_publish = on_publish
+        client.on_message = on_message
+
+    def _post(self, callback: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:  # the loop has closed: the service has stopped
+            _log.debug("broker event after the stop")
+
+    def _lost(self, client: mqtt.Client) -> None:
+        if client is self._client:
+            self.connected = False
+            self._something.set()
+
+    def _acknowledged(self, client: mqtt.Client, message_id: int) -> None:
+        if client is self._client:
+            self._delivery.acknowledged(message_id)
+            self._something.set()
+
+    def _heard(self, client: mqtt.Client, payload: bytes) -> None:
+        if client is self._client:
+            self._watermark = payload
+            self._something.set()
+
+    async def _forward(self) -> None:
+        client = self._client
+        assert client is not None
+        self.connected = True
+        self._metrics.count("broker_connections")
+        _log.info("broker connected host=%s port=%d", self._settings.host, self._settings.port)
+        held = await asyncio.to_thread(self._reader.held)
+        client.publish(topics.status(self._eui), _status(True, held.epoch), qos=1, retain=True)
+        self._delivery.restart(held.oldest - 1, time.monotonic())
+        if held.oldest <= held.last:
+            self._metrics.count("resends")
+        while self.connected:
+            self._something.clear()
+            await self._apply_watermark()
+            if await self._publish(client):
+                continue
+            await self._wait()
+        raise _ConnectionLost("disconnected")
+
+    async def _wait(self) -> None:
+        due_at = self._delivery.resend_due_at()
+        if due_at is None:
+            await self._something.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, due_at - time.monotonic())):
+                await self._something.wait()
+        except TimeoutError:
+            self._delivery.resend(time.monotonic())
+            self._metrics.count("resends")
+
+    async def _publish(self, client: mqtt.Client) -> bool:
+        """Publish one batch if the window allows and there is one; returns whether it did."""
+        held, messages = await asyncio.to_thread(self._read)
+        if not messages:
+            return False
+        payload = await asyncio.to_thread(
+            encode_batch, Batch(self._eui, held.epoch, held.oldest, messages)
+        )  # fmt: skip
+        if not self.connected:
+            return False
+        info = client.publish(topics.up(self._eui), payload, qos=1)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise _ConnectionLost(mqtt.error_string(info.rc))
+        self._delivery.sent(info.mid, messages[-1].seq, time.monotonic())
+        self._metrics.count("batches")
+        _log.debug("> up seq=%d..%d bytes=%d", messages[0].seq, messages[-1].seq, len(payload))
+        return True
+
+    def _read(self) -> tuple[Held, tuple[UplinkMessage, ...]]:
+        held = self._reader.held()
+        wanted = self._delivery.next_range(held.last)
+        return held, self._reader.messages(*wanted) if wanted else ()
+
+    async def _apply_watermark(self) -> None:
+        payload, self._watermark = self._watermark, None
+        if payload is None:
+            return
+        try:
+            epoch, seq = decode_watermark(payload)
+        except RemoteError:
+            self._metrics.count("watermarks_malformed")
+            return
+        try:
+            outcome = await self._writer.run(lambda: self._ledger.delete_up_to(epoch, seq))
+            if outcome == "ahead":
+                await self._writer.run(self._ledger.begin_epoch)
+        except StoreError as error:  # the rows stay; the next watermark deletes them too
+            _log.warning("%s", error)
+            return
+        held = await asyncio.to_thread(self._reader.held)
+        if outcome == "deleted":
+            self._metrics.count("watermarks")
+            self._note_direction(seq)
+            self._delivery.watermark(max(seq, held.oldest - 1), time.monotonic())
+        elif outcome == "ahead":
+            self._metrics.count("watermarks_ahead")
+            _log.warning(
+                "the cloud has seq=%d, above all ours: this database is older; epoch=%d began", seq, held.epoch
+            )
+            self._delivery.restart(held.oldest - 1, time.monotonic())
+        else:
+            self._metrics.count("watermarks_unknown_epoch")
+
+    def _note_direction(self, seq: int) -> None:
+        if seq < self._seen:
+            self._metrics.count("watermarks_backwards")
+            _log.warning("the cloud's watermark went back from seq=%d to seq=%d", self._seen, seq)
+        self._seen = seq
+
+    def _drop_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.disconnect()  # its thread ends by itself
+
+
+class _ConnectionLost(Exception):
+    """The connection to the broker does not stand; the argument says why."""
+
+
+def _settle(ready: "asyncio.Future[None]", problem: _ConnectionLost | None) -> None:
+    if ready.done():
+        return
+    if problem is None:
+        ready.set_result(None)
+    else:
+        ready.set_exception(problem)
+
+
+def _status(online: bool, epoch: int | None = None) -> str:
+    return json.dumps({"online": online} | ({} if epoch is None else {"epoch": epoch}))
+
+
+def _tls_context(settings: MqttSection) -> ssl.SSLContext | None:
+    if settings.ca_file is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError("[mqtt]", f"ca_file, cert_file or key_file cannot be used ({error})") from error
+    return context
+
+
+def _password(settings: MqttSection) -> str | None:
+    if settings.password_file is None:
+        return None
+    try:
+        return settings.password_file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("[mqtt]", f"password_file cannot be read ({error})") from error

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The running gateway: wires endpoint, servers, store, forwarder and page, and handles each PUSH_DATA.
+
+Start here: ``Gateway._handle`` is the way of an uplink.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from decoders.lorawan import frame
+from decoders.lorawan.errors import MalformedFrame, MicMismatch
+from decoders.lorawan.gps_time import gps_from_unix, unix_from_gps
+from gateway.backhaul import gwmp
+from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
+from gateway.config import Config
+from gateway.errors import Refused, StoreError
+from gateway.forwarder import Forwarder
+from gateway.group_commit import GroupCommit
+from gateway.join_server import Joined, JoinServer
+from gateway.metrics import Metrics, exposition
+from gateway.network_server import Accepted, Copy, NetworkServer
+from gateway.page import Page, as_json
+from gateway.radio import Downlink, Reception
+from gateway.store import Store
+
+_log = logging.getLogger(__name__)
+
+Outcome = Accepted | Copy | Joined
+
+_EARLIEST_S = 1_483_228_800.0  # 2017-01-01: no clock that is set shows less
+
+
+class Gateway:
+    """One gateway over one open store. ``clock`` gives Unix seconds, for concentrators that know no time."""
+
+    def __init__(self, config: Config, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._store = store
+        self._ledger = store.ledger
+        self._reader = store.reader()
+        self._outbox_reader = store.reader()
+        self._clock = clock
+        self._latest_s = max(_EARLIEST_S, self._reader.latest_reception())
+        self._began_s = time.monotonic()
+        self.metrics = Metrics()
+        network = config.network
+        self._network_server = NetworkServer(config.gateway.eui, network.tx_power_dbm, network.duplicate_window_s)
+        self._join_server = JoinServer(
+            config.net_id, config.dev_addr_block, network.tx_power_dbm, network.duplicate_window_s
+        )
+        self._writer = GroupCommit(
+            store.connection, window_s=config.store.group_window_ms / 1000, records=config.store.group_records
+        )
+        self._forwarder = Forwarder(
+            config.mqtt, config.gateway.eui, self._outbox_reader, self._writer, store.ledger, self.metrics
+        )
+        self._page = Page(
+            {
+                "/status": lambda: ("application/json", as_json(self.status())),
+                "/metrics": lambda: ("text/plain; version=0.0.4", exposition(self.metrics, self.gauges())),
+            }
+        )
+        self._endpoint: GwmpEndpoint | None = None
+        self._forwarding: asyncio.Task[None] | None = None
+        self.gwmp_port = 0
+        self.page_port = 0
+
+    async def start(self) -> None:
+        """Open the ports and begin to forward; raises PortTaken."""
+        config = self._config
+        self.page_port = await self._page.listen(config.page.host, config.page.port)
+        self._endpoint, self.gwmp_port = await listen(config.gwmp.host, config.gwmp.port, self._handle, self.metrics)
+        self._forwarding = asyncio.create_task(self._forwarder.run())
+        held = self._reader.held()
+        _log.info(
+            "gateway ready eui=%s gwmp=%s:%d page=%s:%d epoch=%d outbox=%d",
+            config.gateway.eui, config.gwmp.host, self.gwmp_port, config.page.host, self.page_port,
+            held.epoch, held.last - held.oldest + 1,
+        )  # fmt: skip
+
+    async def stop(self) -> None:
+        """Finish what was accepted, say goodbye to the cloud, close everything."""
+        if self._endpoint is not None:
+            await self._endpoint.close()
+        await self._page.close()
+        if self._forwarding is not None:
+            await self._forwarder.say_goodbye()
+            self._forwarding.cancel()
+            await asyncio.wait([self._forwarding])
+        await self._writer.close()
+        self._reader.close()
+        self._outbox_reader.close()
+        _log.info("gateway stopped")
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        try:
+            await self.start()
+            await stop.wait()
+        finally:
+            await self.stop()
+
+    async def _handle(self, message: gwmp.PushData) -> list[Downlink] | None:
+        """Have every frame stored or refused, then return the downlinks; None when one could not be stored."""
+        jobs = []
+        for rxpk in message.frames:
+            reception = self._reception(message.concentrator, rxpk)
+            jobs.append((reception, self._writer.run(partial(self._serve, reception))))
+        downlinks = []
+        complete = True
+        for reception, job in jobs:
+            try:
+                outcome = await job
+            except (Refused, MalformedFrame, MicMismatch) as refusal:
+                self._refused(reception, refusal)
+            except StoreError as error:
+                complete = False
+                self._store_failed(error)
+            except Exception:
+                complete = False
+                self.metrics.refuse("internal_error")
+                _log.exception("an uplink could not be handled; this is a bug")
+            else:
+                self._accepted(reception, outcome)
+                if outcome.downlink is not None:
+                    downlinks.append(outcome.downlink)
+        return downlinks if complete else None
+
+    def _serve(self, reception: Reception) -> Outcome:
+        """In the writer thread, within its transaction."""
+        kind = frame.m_type(reception.phy_payload)
+        if kind == frame.JOIN_REQUEST:
+            return self._join_server.answer(reception, self._ledger)
+        if kind in (frame.UNCONFIRMED_UP, frame.CONFIRMED_UP):
+            return self._network_server.handle(reception, self._ledger)
+        raise Refused("unexpected_m_type")
+
+    def _reception(self, concentrator: str, rxpk: gwmp.Rxpk) -> Reception:
+        """Radio time is the concentrator's: its GPS time, else its UTC, else our clock."""
+        if rxpk.gps_ms is not None:
+            gps_ms = rxpk.gps_ms
+            received_at = unix_from_gps(gps_ms // 1000) + gps_ms % 1000 / 1000
+        else:
+            received_at = rxpk.unix_s if rxpk.unix_s is not None else self._now()
+            gps_ms = round(gps_from_unix(received_at) * 1000)
+        return Reception(
+            concentrator, rxpk.tmst_us, rxpk.frequency_hz, rxpk.sf, rxpk.bandwidth_hz, rxpk.rssi_dbm, rxpk.snr_db,
+            gps_ms, received_at, rxpk.phy_payload,
+        )  # fmt: skip
+
+    def _now(self) -> float:
+        """Unix s; while our clock is not set, the time of the newest uplink: order at least, until a clock is right."""
+        now = self._clock()
+        return now if now >= _EARLIEST_S else self._latest_s
+
+    def _accepted(self, reception: Reception, outcome: Outcome) -> None:
+        rssi_dbm = round(reception.rssi_dbm)
+        if isinstance(outcome, Copy):
+            self.metrics.refuse("duplicate")
+            _log.debug("copy dev_eui=%s f_cnt=%d rssi_dbm=%d", outcome.key.dev_eui, outcome.key.f_cnt, rssi_dbm)
+            return
+        if isinstance(outcome, Joined):
+            self.metrics.count("joins")
+            _log.info(
+                "join dev_eui=%s dev_addr=%08x dr=%d rssi_dbm=%d",
+                outcome.dev_eui, outcome.dev_addr, reception.data_rate, rssi_dbm,
+            )  # fmt: skip
+            return
+        self.metrics.count("uplinks")
+        self._latest_s = max(self._latest_s, reception.received_at)
+        if outcome.problem:
+            self.metrics.refuse("decode_failed")
+        if outcome.stored:
+            self._forwarder.wake()
+        _log.info(
+            "uplink dev_eui=%s f_cnt=%d f_port=%d dr=%d rssi_dbm=%d",
+            outcome.key.dev_eui, outcome.key.f_cnt, outcome.f_port or 0, reception.data_rate, rssi_dbm,
+        )  # fmt: skip
+
+    def _refused(self, reception: Reception, refusal: Refused | MalformedFrame | MicMismatch) -> None:
+        if isinstance(refusal, Refused):
+            self.metrics.refuse(refusal.reason)
+        else:
+            self.metrics.refuse("mic_mismatch" if isinstance(refusal, MicMismatch) else "malformed_frame")
+        _log.debug("< %s %s: %s", reception.concentrator, reception.phy_payload.hex(), refusal)
+
+    def _store_failed(self, error: StoreError) -> None:
+        if not self.metrics.refused["store_failed"] & 0x3FF:  # the first, then every 1024th: the disk may be full
+            _log.error("uplinks are not stored: %s", error)
+        self.metrics.refuse("store_failed")
+
+    def gauges(self) -> dict[str, float]:
+        """The present state, by the names of metrics.GAUGES."""
+        held = self._reader.held()
+        self.metrics.counters["commits"] = self._writer.commits
+        return {
+            "outbox_held": held.last - held.oldest + 1,
+            "outbox_last_seq": held.last,
+            "broker_connected": int(self._forwarder.connected),
+            "concentrators": self._endpoint.concentrators if self._endpoint else 0,
+            **self._reader.counts(),
+            "uptime_seconds": round(time.monotonic() - self._began_s, 1),
+        }
+
+    def status(self) -> dict[str, Any]:
+        """Everything of /metrics, as one JSON document."""
+        gauges = self.gauges()
+        return {
+            "gateway_eui": self._config.gateway.eui,
+            "epoch": self._reader.held().epoch,
+            **gauges,
+            "broker_connected": bool(gauges["broker_connected"]),
+            "counters": self.metrics.counters,
+            "refused": self.metrics.refused,
+        }
