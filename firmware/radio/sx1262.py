@@ -2,8 +2,9 @@
 """Semtech SX1262 LoRa radio, staged then launched. DS = datasheet DS_SX1261-2_V2.1.
 
 ``stage_*`` does all that takes time and may allocate, long before the instant; ``launch_*`` is one command of four
-bytes, allocates nothing and says when it took effect. All commands go out with BUSY low (DS 8.3 "Multi-Purpose
-Digital Input/Output", BUSY); a BUSY that stays high raises instead of hanging the node.
+bytes, allocates nothing and says when it took effect. All commands go out with BUSY low (DS 8.3.1
+"BUSY Control Line"); a BUSY that stays high raises instead of hanging the node. A staged chip keeps its TCXO running
+(about 2 mA), so stage some tens of milliseconds ahead, not seconds.
 
 RadioFault      the chip did not do what the datasheet promises, or was asked for what it cannot do; ``reason``
 """
@@ -150,7 +151,7 @@ class Sx1262:
         self._stage(frequency_hz, sf, bandwidth_hz)
         dbm, pa_duty_cycle, hp_max = min(row for row in _PA if power_dbm <= row[0])
         self._command(bytes((0x95, pa_duty_cycle, hp_max, 0x00, 0x01)))  # DS 13.1.14: SX1262, paLut
-        self._write_register(_OCP, 0x38)  # DS 5.1: 140 mA; SetPaConfig overwrites it
+        self._write_register(_OCP, 0x38)  # DS 12 "Register Map": 140 mA; after SetPaConfig, which sets it too
         # DS 13.4.4 SetTxParams: dBm as a signed byte, ramp 0x02 = 40 us
         self._command(bytes((0x8E, (22 - dbm + power_dbm) & 0xFF, 0x02)))
         # DS 15.1 "Modulation Quality with 500 kHz LoRa Bandwidth": bit 2 clear for 500 kHz only

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The drivers' tests have teeth: every driver broken on purpose fails at least one behaviour, for the right reason."""
 
+import traceback
 from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 
-from tests.firmware.mutants import ds18b20, smt100
+from tests.firmware.mutants import ds18b20, smt100, sx1262
 from tests.firmware.mutants.loading import Mutant, broken, load, sources
+from tests.firmware.radio import sx1262_behaviours
 from tests.firmware.sensors import ds18b20_behaviours, smt100_behaviours
 
 
@@ -16,7 +18,11 @@ class Driver(NamedTuple):
     suite: ModuleType
 
 
-DRIVERS = (Driver(ds18b20, ds18b20_behaviours), Driver(smt100, smt100_behaviours))
+DRIVERS = (
+    Driver(ds18b20, ds18b20_behaviours),
+    Driver(smt100, smt100_behaviours),
+    Driver(sx1262, sx1262_behaviours),
+)
 CASES = [(driver, mutant) for driver in DRIVERS for mutant in driver.table.MUTANTS]
 
 
@@ -35,6 +41,8 @@ def first_failure(driver: Driver, texts: dict[str, str]) -> str | None:
         try:
             behaviour(module)
         except counted as failure:
+            *_, raised = traceback.walk_tb(failure.__traceback__)
+            assert "/simulators/" not in raised[0].f_code.co_filename, "the simulator broke, not the behaviour"
             return f"{behaviour.__name__}: {failure}"
     return None
 

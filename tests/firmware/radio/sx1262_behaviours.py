@@ -297,7 +297,7 @@ def the_receiver_listens_with_boosted_gain(driver: ModuleType) -> None:
 def other_networks_and_other_nodes_are_not_heard(driver: ModuleType) -> None:
     bench = Bench(driver).started()
     for stranger in ({"iq_inverted": False}, {"sync_word": 0x1424}, {"frequency_hz": 868_300_000}, {"sf": 8}):
-        bench.downlink(after_us=20_000, **stranger)  # type: ignore[arg-type]
+        bench.downlink(after_us=20_000, **stranger)
         bench.listen()
         bench.time.sleep_ms(300)
 

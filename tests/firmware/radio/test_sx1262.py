@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.radio import sx1262
-from tests.firmware.compiling import mpy_bytes
+from tests.firmware.compiling import mpy_bytes, on_micropython
 from tests.firmware.radio.sx1262_behaviours import BEHAVIOURS, Behaviour
 
 
@@ -36,3 +36,38 @@ class TestFrequencyWord:
 
 def test_it_compiles_for_the_node() -> None:
     assert mpy_bytes("firmware/radio/sx1262.py") < 3_800
+
+
+class TestOnMicroPython:
+    def test_the_arithmetic_is_the_same(self) -> None:
+        printed = on_micropython(
+            "from firmware.radio import sx1262\n"
+            "print(sx1262.frequency_word(868_100_000), sx1262.frequency_word(869_525_000), sx1262.symbol_timeout(104))"
+        )
+
+        assert printed == f"{0x3641999A} {0x36586666} (104, 105)\n"
+
+    def test_a_launch_allocates_nothing(self) -> None:
+        printed = on_micropython(
+            """
+import micropython, time
+from firmware.radio.sx1262 import Sx1262
+
+def pin(level=0):
+    return 0
+
+class Spi:
+    def write(self, data):
+        pass
+
+radio = Sx1262(Spi(), pin, pin, pin, pin, time)
+micropython.heap_lock()
+radio.launch_tx()
+radio.launch_rx()
+radio.rx_state()
+micropython.heap_unlock()
+print("done")
+"""
+        )
+
+        assert printed == "done\n"

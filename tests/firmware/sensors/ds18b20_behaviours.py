@@ -207,7 +207,7 @@ def every_single_wrong_bit_is_noticed(driver: ModuleType) -> None:
 
 def noise_in_the_first_transfers_is_read_again(driver: ModuleType) -> None:
     for disturbed, expected in ((1, 2_150), (2, 2_150), (3, "bad_answer")):
-        transfers = []
+        transfers: list[int] = []
 
         class Noisy(Ds18b20Sim):
             def scratchpad(self, disturbed: int = disturbed, transfers: list[int] = transfers) -> bytes:
