@@ -2,7 +2,7 @@
 """When a reference area is to be watered: a pure state machine with hysteresis and debounce.
 
 An area's value is the median of its probes that are well. It becomes dry when at least two samples in a row, spanning
-the rule's ``debounce_s``, are beyond ``act``; it is fine again when as many are beyond ``clear``. Times in Unix seconds.
+the rule's ``debounce_s``, are beyond ``act``; it is fine again when as many are beyond ``clear``. Times in Unix s.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

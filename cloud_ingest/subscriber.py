@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The MQTT shell: paho's client with a persistent session, QoS 1 and manual acknowledgement.
+
+A message is acknowledged only after its commit, and only on the connection it came over: message ids mean nothing on
+the next. Watermarks are retained; all are published again at every connection, for a broker that has forgotten them.
+"""
+
+import logging
+import ssl
+import threading
+from functools import partial
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from cloud_ingest.config import MqttSettings
+from cloud_ingest.errors import ConfigError
+from cloud_ingest.ingest import Applied
+from cloud_ingest.store import SqliteStore
+from cloud_ingest.writer import Delivery, Writer
+from decoders import topics
+from decoders.uplink import Watermark, encode_watermark
+
+_log = logging.getLogger(__name__)
+
+_MAX_RECONNECT_S = 30
+
+
+class Subscriber:
+    """Brings what the broker delivers to ``writer`` and what it committed back to the broker."""
+
+    def __init__(self, settings: MqttSettings, store: SqliteStore, writer: Writer) -> None:
+        self.connected = False
+        self._settings = settings
+        self._store = store
+        self._writer = writer
+        self._connection = 0
+        self._newest_epoch: dict[str, int] = {}
+        self._client = _client(settings)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        self._client.connect_async(self._settings.host, self._settings.port, self._settings.keepalive_s)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: Client, _: Any, flags: ConnectFlags, code: ReasonCode, __: Properties | None) -> None:
+        if code.is_failure:
+            _log.warning("broker refuses us host=%s port=%d: %s", self._settings.host, self._settings.port, code)
+            return
+        self._connection += 1
+        self.connected = True
+        _log.info(
+            "broker connected host=%s port=%d session=%s", *self._address, "old" if flags.session_present else "new"
+        )
+        client.subscribe(topics.UP_FILTER, qos=1)
+        self._writer.put(self._publish_all)
+
+    def _on_disconnect(
+        self, _: Client, __: Any, ___: DisconnectFlags, code: ReasonCode, ____: Properties | None
+    ) -> None:
+        self.connected = False
+        if not self._stopped.is_set():
+            _log.warning("broker connection lost host=%s port=%d: %s", *self._address, code)
+
+    def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
+        done = partial(self._done, self._connection, message.mid, message.qos)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = repr(message._topic)
+        self._writer.put(Delivery(topic, bytes(message.payload), done))
+
+    def _done(self, connection: int, mid: int, qos: int, applied: Applied) -> None:
+        if applied.gateway_eui is not None and applied.watermark is not None:
+            self._publish(applied.gateway_eui, applied.watermark)
+        if connection == self._connection:
+            self._client.ack(mid, qos)
+
+    def _publish_all(self) -> None:
+        for gateway_eui, watermark in self._store.watermarks():
+            self._publish(gateway_eui, watermark)
+
+    def _publish(self, gateway_eui: str, watermark: Watermark) -> None:
+        """Retained is only the newest epoch's: an old one must not hide it."""
+        if not self.connected:
+            return  # all are published at the next connection
+        newest = max(self._newest_epoch.get(gateway_eui, 0), watermark.epoch)
+        self._newest_epoch[gateway_eui] = newest
+        self._client.publish(
+            topics.committed(gateway_eui), encode_watermark(watermark), qos=1, retain=watermark.epoch == newest
+        )
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        return (self._settings.host, self._settings.port)
+
+
+def _client(settings: MqttSettings) -> Client:
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=settings.client_id,
+        clean_session=False,
+        protocol=MQTTProtocolVersion.MQTTv311,
+        manual_ack=True,
+    )
+    client.reconnect_delay_set(1, _MAX_RECONNECT_S)
+    if settings.username:
+        client.username_pw_set(settings.username, _password(settings))
+    if settings.tls:
+        try:
+            context = ssl.create_default_context(cafile=settings.ca_file)
+            if settings.cert_file is not None:
+                context.load_cert_chain(settings.cert_file, settings.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError("mqtt", f"certificates cannot be used ({error})") from error
+        client.tls_set_context(context)
+    return client
+
+
+def _password(settings: MqttSettings) -> str | None:
+    if settings.password_file is None:
+        return None
+    try:
+        return settings.password_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(settings.password_file), f"cannot be read ({error})") from error
