@@ -172,6 +172,8 @@ BEHAVIOURS: list[Behaviour] = [
     a_board_that_switches_its_antenna_itself_keeps_dio2,
     a_tcxo_that_does_not_start_is_a_fault,
     every_voltage_of_dio3_can_be_asked_for,
+    *UPLINKS,
+    *DOWNLINKS,
     a_warm_sleep_keeps_the_configuration,
     sleeping_and_waking_at_once_is_allowed,
     sleep_ends_whatever_the_radio_was_doing,
@@ -179,6 +181,4 @@ BEHAVIOURS: list[Behaviour] = [
     waking_a_chip_that_is_awake_does_no_harm,
     a_busy_line_that_stays_high_is_a_fault_and_soon,
     a_busy_chip_is_not_launched,
-    *UPLINKS,
-    *DOWNLINKS,
 ]
