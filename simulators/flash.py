@@ -53,6 +53,12 @@ class Flash:
         """All bytes as they are now."""
         return self._bytes[:]
 
+    def restore(self, image: bytes) -> None:
+        """Load an image, as from a programmer."""
+        self._bytes[:] = image
+
     def close(self) -> None:
-        self._bytes.close()
-        os.close(self.descriptor)
+        if self.descriptor >= 0:
+            self._bytes.close()
+            os.close(self.descriptor)
+            self.descriptor = -1

@@ -79,7 +79,7 @@ class NodeBench:
 
     ``cpu_us``: what a call into machine or time costs. ``rtc_drift_ppm``: how much faster than true time the node's
     RTC runs, which times its sleep. ``ticks_start_us``: ticks at reset (0 on a board; near 2**30 to see them wrap).
-    ``heap``: MicroPython's heap; 64wK is what a 32-bit board calls 64 kB. ``cut_at_request``: power fails just before
+    ``heap``: MicroPython's heap; 64wK is what a 32-bit board calls 64 kB. ``cut_at_operation``: power fails just before
     the operation of that number (``operations`` counts from 0).
     """
 
@@ -117,7 +117,7 @@ class NodeBench:
         self.statistics = NodeStatistics()
         self.state = State.OFF
         self.operations = 0
-        self.cut_at_request: int | None = None
+        self.cut_at_operation: int | None = None
         self.state_changed: Callable[[NodeBench, State], None] | None = None
         self.due_us = NEVER_US  # when the operation at the head of _pending happens
         self._pending: deque[_Pending] = deque()
@@ -244,7 +244,7 @@ class NodeBench:
     def execute(self, horizon_us: int) -> None:
         """Let the operation at the head happen now. ``horizon_us``: nothing else happens before, for all we know."""
         number, self.operations = self.operations, self.operations + 1
-        if number == self.cut_at_request:
+        if number == self.cut_at_operation:
             self.power_off()
             return
         pending = self._pending.popleft()

@@ -148,4 +148,6 @@ class Worker:
 
     def close(self) -> None:
         self.stop()
-        os.close(self._console)
+        if self._console >= 0:
+            os.close(self._console)
+            self._console = -1
