@@ -92,6 +92,16 @@ class Bench:
             return str(fault.reason)
         return None
 
+    def asked(self, opcode: int) -> int:
+        """What the chip itself answers to a read command of two bytes, the driver not asked."""
+        data = bytearray((opcode, 0, 0, 0))
+        self.time.sleep_us(100)
+        self.nss.drive(0)
+        self.spi.write_readinto(data, data)
+        self.nss.drive(1)
+        self.time.sleep_us(100)
+        return int.from_bytes(data[2:], "big")
+
     def assert_clean(self) -> None:
         """The chip has refused nothing and nothing was set up to work badly."""
         assert self.sim.refusals == []
