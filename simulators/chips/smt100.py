@@ -93,6 +93,7 @@ class Smt100Sim:
         seed: int = 0,
         settings: SerialSettings = SETTINGS,
         noise_percent: float = 0.1,
+        noise_celsius: float = 0.02,
     ) -> None:
         self._clock = clock
         self._port = port
@@ -100,6 +101,7 @@ class Smt100Sim:
         self._read_truth = read_truth
         self._settings = settings
         self._noise_percent = noise_percent
+        self._noise_celsius = noise_celsius
         self._random = random.Random(seed)
         self.address = address  # kept without power
         self.fault: Fault | None = None
@@ -153,7 +155,7 @@ class Smt100Sim:
         self.measurements += 1
         water, celsius = self._read_truth(self._clock.now_us)
         noise = self._random.uniform(-self._noise_percent, self._noise_percent)
-        celsius_noise = self._random.uniform(-0.02, 0.02)
+        celsius_noise = self._random.uniform(-self._noise_celsius, self._noise_celsius)
         if self.fault is Fault.STUCK and self.measurements > 1:
             return
         if self.fault is Fault.OUT_OF_RANGE:

@@ -32,6 +32,14 @@ class TestSun:
     def test_a_july_day_in_jena_lasts_about_16_hours_and_a_quarter(self):
         assert 24 / 3.141593 * Sun.of(50.927, 187).sunset_rad == pytest.approx(16.2, abs=0.2)
 
+    def test_the_sun_is_highest_at_about_11_14_utc_and_13_14_on_jenas_clocks(self):
+        weather = Weather(1, START)
+        minutes = range(24 * 60)
+
+        highest = max(minutes, key=lambda minute: weather.sunshine(minute * HOUR_US // 60))
+
+        assert abs(highest - (11 * 60 + 14)) <= 2
+
     def test_there_is_no_sunshine_at_midnight(self):
         assert Weather(1, START).sunshine(23 * HOUR_US) == 0.0
 
@@ -69,6 +77,14 @@ class TestJuly:
             assert weather.air_celsius(day * DAY_US + 4 * HOUR_US) == pytest.approx(weather.day(day).minimum)
 
 
+class TestStart:
+    def test_a_simulation_that_starts_at_noon_is_two_hours_from_the_warmest_one(self):
+        weather = Weather(1, START + 12 * 3600)
+
+        assert weather.air_celsius(2 * HOUR_US) == pytest.approx(weather.day(0).maximum)
+        assert weather.et0_mm(-12 * HOUR_US, 12 * HOUR_US) == pytest.approx(weather.day(0).et0_mm)
+
+
 class TestSums:
     def test_a_day_sums_up_to_its_evapotranspiration_and_its_rain(self):
         weather = Weather(1, START)
@@ -86,6 +102,20 @@ class TestSums:
         for amount in (weather.rain_mm, weather.et0_mm):
             assert amount(first, middle) + amount(middle, last) == pytest.approx(amount(first, last), abs=1e-9)
             assert amount(first, last) >= 0
+
+    def test_rain_that_lasts_past_midnight_falls_on_both_days(self):
+        weather = Weather(1, START)
+        ends = {n: weather.day(n).rain_start_us + weather.day(n).rain_us - (n + 1) * DAY_US for n in range(300)}
+        late = next(n for n, over_us in ends.items() if over_us > HOUR_US and weather.day(n).rain_mm > 1)
+        midnight = (late + 1) * DAY_US
+
+        before, after = (
+            weather.rain_mm(midnight - DAY_US // 2, midnight),
+            weather.rain_mm(midnight, midnight + 6 * HOUR_US),
+        )
+
+        assert min(before, after) > 0
+        assert before + after == pytest.approx(weather.day(late).rain_mm)
 
     def test_at_night_nothing_evaporates(self):
         assert Weather(1, START).et0_mm(21 * HOUR_US, 26 * HOUR_US) == pytest.approx(0.0, abs=1e-12)
