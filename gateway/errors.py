@@ -12,6 +12,8 @@ GatewayError                 what an operator must put right; the message is one
     StoreError               problem: the disk is full, the file is locked or damaged
 """
 
+import os
+
 from decoders.lorawan.errors import RemoteError
 
 
@@ -62,9 +64,10 @@ class DevicesError(GatewayError):
 
 
 class PortTaken(GatewayError):
-    """Another program listens where this one should."""
+    """Another program listens where this one should, or the address is not ours."""
 
-    def __init__(self, what: str, host: str, port: int, problem: str) -> None:
+    def __init__(self, what: str, host: str, port: int, cause: OSError) -> None:
+        problem = os.strerror(cause.errno).lower() if cause.errno and cause.errno > 0 else str(cause)
         super().__init__(
             f"{what}: cannot listen on {host}:{port} ({problem}); stop the other program or change the configuration"
         )

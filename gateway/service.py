@@ -95,7 +95,6 @@ class Gateway:
         await self._writer.close()
         self._reader.close()
         self._outbox_reader.close()
-        _log.info("gateway stopped")
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -105,6 +104,7 @@ class Gateway:
         try:
             await self.start()
             await stop.wait()
+            _log.info("gateway stops")
         finally:
             await self.stop()
 

@@ -10,7 +10,7 @@ import logging
 import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from gateway.backhaul import gwmp
 from gateway.errors import MalformedDatagram, PortTaken
@@ -45,8 +45,7 @@ class GwmpEndpoint(asyncio.DatagramProtocol):
         return len(self._ways_down)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def error_received(self, exc: Exception) -> None:
         _log.debug("udp: %s", exc)  # an ICMP message about something sent before; the next datagram may arrive
@@ -129,7 +128,7 @@ async def listen(host: str, port: int, handle: Handle, metrics: Metrics) -> tupl
             lambda: GwmpEndpoint(handle, metrics), local_addr=(host, port)
         )
     except OSError as error:
-        raise PortTaken("GWMP (UDP)", host, port, error.strerror or str(error)) from error
+        raise PortTaken("GWMP (UDP)", host, port, error) from error
     bound: socket.socket = transport.get_extra_info("socket")
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     return endpoint, bound.getsockname()[1]
