@@ -122,7 +122,8 @@ class NodeBench:
         self.due_us = NEVER_US  # when the operation at the head of _pending happens
         self._pending: deque[_Pending] = deque()
         self._bits: list[int] = []
-        self._worker = Worker(f"node {index}", build_shim(), self.flash.descriptor, guard_s)
+        self._shim = build_shim()
+        self._worker = Worker(f"node {index}", self._shim, self.flash.descriptor, guard_s)
         self._wake: Event | None = None
         self._watchdog: Event | None = None
         self._watchdog_us = 0
@@ -186,7 +187,7 @@ class NodeBench:
             self.board.seed(),
             self.flash.blocks,
             self.flash.block_size,
-            build_shim(),
+            self._shim,
             self._firmware,
             self._main,
         )

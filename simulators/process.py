@@ -131,13 +131,13 @@ class Worker:
     def stop(self) -> None:
         """End the process."""
         self._busy = self._awaits_exit = False
+        if self._process is not None:
+            self._process.kill()  # before its link goes, so that the firmware sees nothing of it
+            self._process.wait()
+            self._process = None
         if self._link is not None:
             self._link.close()
             self._link = None
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
     def console_size(self) -> int:
         return os.fstat(self._console).st_size

@@ -56,7 +56,7 @@ def _exchange(into):
     edges = _head[4]
     answers += 1
     if got != _ops.HEAD_BYTES:
-        raise SystemExit(1)  # the bench is gone
+        _lost()
     while edges:
         gpio = edges >> 1 & 63
         edges >>= 8
@@ -65,6 +65,13 @@ def _exchange(into):
         else:
             _interrupt(gpio)
     return value
+
+
+def _lost():
+    """The bench is gone; its process ends this one."""
+    global gone
+    gone = _ops.EXITED
+    raise SystemExit(gone)
 
 
 def _interrupt(gpio):
@@ -149,7 +156,7 @@ def program(address, data):
     levels = _head[2]
     answers += 1
     if got != _ops.HEAD_BYTES:
-        raise SystemExit(1)
+        _lost()
 
 
 def spend(us):
