@@ -12,6 +12,12 @@ from decoders.payload import MalformedPayload, Message
 from decoders.profiles import BY_F_PORT, BY_NAME
 
 
+class _BadUsage(click.ClickException):
+    """One line on stderr and status 2, without click's lines of usage before it."""
+
+    exit_code = 2
+
+
 @click.command()
 @click.option("--profile", required=True, type=click.Choice(sorted(BY_NAME)), help="What kind of node sent it.")
 @click.option("--fport", type=click.IntRange(1, 223), help="FPort of the uplink; default: the profile's newest layout.")
@@ -25,11 +31,11 @@ def decode(profile: str, fport: int | None, payload: str) -> None:
     """
     layout = BY_NAME[profile] if fport is None else BY_F_PORT.get(fport)
     if layout is None or layout.profile != profile:
-        raise click.BadParameter(f"profile {profile!r} has no layout on FPort {fport}.", param_hint="--fport")
+        raise _BadUsage(f"profile {profile!r} has no layout on FPort {fport}; leave --fport out for the newest")
     try:
         data = bytes.fromhex(payload)
     except ValueError:
-        raise click.BadParameter("not hexadecimal; give whole bytes such as 100e9283.", param_hint="HEX") from None
+        raise _BadUsage(f"HEX {payload!r} is not hexadecimal; give whole bytes such as 100e9283") from None
     try:
         message = layout.decode(data)
     except MalformedPayload as malformed:

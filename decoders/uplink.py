@@ -14,6 +14,7 @@ import json
 import re
 import zlib
 from decimal import Decimal
+from io import BytesIO
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -101,6 +102,8 @@ class Watermark(NamedTuple):
 def encode_batch(batch: Batch) -> bytes:
     """The compressed batch; raises FieldRange for what ``decode_batch`` would refuse."""
     first_seq = batch.messages[0].seq if batch.messages else batch.oldest_seq
+    if not _EUI.fullmatch(batch.gateway_eui):
+        raise FieldRange("gateway_eui", batch.gateway_eui)
     try:
         packed: list[Any] = [bytes.fromhex(batch.gateway_eui), batch.epoch, batch.oldest_seq, first_seq, []]
         for index, message in enumerate(batch.messages):
@@ -160,6 +163,8 @@ def _pack_message(message: UplinkMessage) -> list[Any]:
         base = {}
         if (value is None) == (fault is None):
             raise FieldRange(quantity, value)
+        if unit in _UCUM_UNIT:
+            raise FieldRange("unit", unit)
         if value is None:
             record[_VS] = f"{_FAULT}{fault}"
         else:
@@ -179,9 +184,10 @@ def _shortest(value: float) -> float | Decimal:
 
 
 def _cbor(data: bytes) -> Any:
+    stream = BytesIO(data)
     try:
-        return cbor2.loads(
-            data,
+        item = cbor2.load(
+            stream,
             max_depth=8,
             allow_indefinite=False,
             allow_duplicate_keys=False,
@@ -189,6 +195,9 @@ def _cbor(data: bytes) -> Any:
         )
     except cbor2.CBORError as error:
         raise MalformedBatch(f"not CBOR: {error}".split("\n")[0]) from error
+    if stream.tell() != len(data):
+        raise MalformedBatch("not CBOR: bytes after the end")
+    return item
 
 
 def _decimal_fraction(pair: Any, immutable: bool) -> float:
@@ -249,9 +258,7 @@ def _reading(record: Any, base_time: int, base_labels: frozenset[int]) -> Readin
     unit = _text("unit", record[_U], _UNIT)
     value = fault = None
     if _V in labels:
-        if type(record[_V]) not in (int, float) or not isfinite(record[_V]):
-            raise MalformedBatch("value must be a finite number")
-        value = float(record[_V])
+        value = _number("value", record[_V])
     else:
         text = record[_VS]
         if type(text) is not str or not text.startswith(_FAULT):
@@ -270,6 +277,12 @@ def _integer(name: str, value: Any, maximum: int) -> int:
     if type(value) is not int or not 0 <= value <= maximum:
         raise MalformedBatch(f"{name} must be an integer from 0 to {maximum}")
     return value
+
+
+def _number(name: str, value: Any) -> float:
+    if type(value) not in (int, float) or (type(value) is int and abs(value) > _MAX_INT) or not isfinite(value):
+        raise MalformedBatch(f"{name} must be a finite number")
+    return float(value)
 
 
 def _text(name: str, value: Any, pattern: re.Pattern[str]) -> str:

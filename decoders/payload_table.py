@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""A payload layout as a Markdown table, for README.md; kept off the node."""
+
+from struct import calcsize
+
+from decoders.payload import FAULTS, Field, Layout
+
+_TYPES = {"B": "u8", "H": "u16", "h": "i16", "I": "u32"}
+
+
+def markdown(layout: Layout) -> str:
+    """The message byte by byte, fault codes included; ends with a newline."""
+    rows = [
+        f"**{layout.profile}**, version {layout.version}, FPort {layout.f_port}",
+        "",
+        "| offset | field | type | unit | one step | values | " + " | ".join(FAULTS) + " |",
+        "|---|---|---|---|---|---|" + "---|" * len(FAULTS),
+    ]
+    at = 0
+    for field in layout.header:
+        at = _row(rows, at, field)
+    no_faults = " |" * len(FAULTS)
+    rows.append(
+        f"| {at} | `time` of the newest sample | u32 | GPS s | 1 | 0 = clock not set, sampled just now |{no_faults}"
+    )
+    at += 4
+    for field in layout.sample:
+        at = _row(rows, at, field)
+    rows.append(f"| {at} | `age` of the next sample, if there is one | u16 | s | 1 | 0..65535 |{no_faults}")
+    at += 2
+    one = sum(calcsize("<" + field.code) for field in layout.sample)
+    rows.append(f"| {at} | next sample, fields as above; then `age` and sample again | {one} bytes | | | |{no_faults}")
+    return "\n".join(rows) + "\n"
+
+
+def _row(rows: list[str], at: int, field: Field) -> int:
+    low, high = field.limits()
+    codes = " | ".join(f"0x{field.encode(fault)[::-1].hex().upper()}" for fault in FAULTS)
+    rows.append(
+        f"| {at} | `{field.name}` | {_TYPES[field.code]} | {field.unit} | 1/{field.per_unit} "
+        f"| {low / field.per_unit:.7g}..{high / field.per_unit:.7g} | {codes} |"
+    )
+    return at + calcsize("<" + field.code)
