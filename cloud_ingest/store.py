@@ -99,7 +99,7 @@ class SqliteStore:
 
     def append(self, observations: Iterable[Observation]) -> int:
         """Store what is new, by (dev_eui, quantity, at), counting the rest; return how many were new."""
-        new = duplicates = conflicts = values = faults = 0
+        new = duplicates = conflicts = values = faults = superseded = 0
         for new_one in observations:
             stream = self._datastream(new_one.dev_eui, new_one.quantity)
             row = (stream, new_one.at, new_one.result, new_one.flag, new_one.received_at)
@@ -120,14 +120,15 @@ class SqliteStore:
                 )
                 became_value = old_one.flag is not None and new_one.flag is None
                 values += became_value
-                faults -= became_value
+                superseded += became_value
                 self._touched.add(stream)
-        for name, much in (
-            ("values", values),
-            ("faults", faults),
-            ("duplicates", duplicates),
-            ("conflicts", conflicts),
-        ):
+        for name, much in {
+            "values": values,
+            "faults": faults,
+            "superseded_faults": superseded,
+            "duplicates": duplicates,
+            "conflicts": conflicts,
+        }.items():
             self.count("readings", name, much)
         return new
 

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The one HTTP service: SensorThings, the pages and their JSON, health and metrics."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+from fastapi import FastAPI, Query
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cloud_ingest.api import metrics, public
+from cloud_ingest.api.answers import answer, tagged
+from cloud_ingest.api.readers import Busy, Readers, Snapshot
+from cloud_ingest.api.sensorthings import Raw, SensorThings
+from cloud_ingest.config import Config
+from cloud_ingest.errors import NoSuchEntity, QueryError
+from cloud_ingest.registry import City
+
+WEB = Path(__file__).parent.parent / "web" / "dist"
+_GET = ["GET", "HEAD"]
+_STATUS = {QueryError: 400, NoSuchEntity: 404, Busy: 503}
+
+# MapLibre GL JS runs its workers from blobs and draws images from data and blobs.
+_CONTENT_SECURITY = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; worker-src 'self' blob:; "
+    "child-src blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"content-security-policy", _CONTENT_SECURITY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=(self)"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+_OPEN_DATA = re.compile(r"/(v1\.1|api|openapi\.json)(/|$)")
+
+
+class Broker(Protocol):
+    """What the service says of its connection to the broker."""
+
+    @property
+    def connected(self) -> bool: ...
+
+
+class Ingesting(Protocol):
+    """What the service says of its writer."""
+
+    @property
+    def failed(self) -> BaseException | None: ...
+
+
+def create_app(
+    config: Config, city: City, broker: Broker, writer: Ingesting, clock: Callable[[], float] = time.time
+) -> FastAPI:
+    """The service over the store that ``config`` names; ``clock`` is asked only with ``[time] source = "system"``."""
+    readers = Readers(config.store.path, config.http.query_timeout_s)
+    requests: Counter[tuple[str, int]] = Counter()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await readers.open()
+        yield
+        await readers.close()
+
+    app = FastAPI(
+        title="Stadtfunk",
+        version="1",
+        summary="Open data of a city's trees",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(GZipMiddleware, minimum_size=500)
+    app.add_middleware(_Outermost, requests=requests)
+    for kind in _STATUS:
+        app.add_exception_handler(kind, _problem)
+
+    async def present(db: Snapshot) -> float:
+        if config.time.source == "system":
+            return clock()
+        return float((await db.row("SELECT coalesce(max(received_at), 0) FROM uplinks"))[0])
+
+    async def ask(request: Request, question: Callable[[Snapshot, City, float], Awaitable[Any]]) -> Response:
+        async with readers.snapshot() as db:
+            return answer(request, await question(db, city, await present(db)))
+
+    @app.api_route("/v1.1", methods=_GET, include_in_schema=False)
+    @app.api_route("/v1.1/{path:path}", methods=_GET, summary="OGC SensorThings API 1.1, reading")
+    async def sensorthings(request: Request, path: str = "") -> Response:
+        root = (config.http.public_url or str(request.base_url)).rstrip("/") + "/v1.1"
+        async with readers.snapshot() as db:
+            found = await SensorThings(db, root).get(path, request.url.query)
+        if found is None:
+            return Response(status_code=204)
+        if isinstance(found, Raw):
+            return tagged(request, found.encode(), "text/plain; charset=utf-8")
+        return answer(request, found)
+
+    @app.api_route("/api/areas", methods=_GET, summary="Reference areas and their state, GeoJSON")
+    async def areas(request: Request) -> Response:
+        return await ask(request, public.areas)
+
+    @app.api_route("/api/trees", methods=_GET, summary="Trees, the state of their sensors and latest values, GeoJSON")
+    async def trees(request: Request) -> Response:
+        return await ask(request, public.trees)
+
+    @app.api_route("/api/trees/{tree_id}/series", methods=_GET, summary="One quantity at one tree over time")
+    async def series(
+        request: Request,
+        tree_id: str,
+        quantity: str,
+        begin: Annotated[str | None, Query(alias="from", description="ISO 8601; default 14 days before 'to'")] = None,
+        end: Annotated[str | None, Query(alias="to", description="ISO 8601; default now")] = None,
+    ) -> Response:
+        async with readers.snapshot() as db:
+            return answer(request, await public.series(db, city, await present(db), tree_id, quantity, begin, end))
+
+    @app.api_route("/api/crew", methods=_GET, summary="Today's list: what to water, and which sensors to look at")
+    async def crew(request: Request) -> Response:
+        return await ask(request, public.crew)
+
+    @app.api_route("/api/status", methods=_GET, summary="How much came in, and what could not be used")
+    async def status(request: Request) -> Response:
+        state = "connected" if broker.connected else "disconnected"
+        async with readers.snapshot() as db:
+            return answer(request, await public.status(db, city, await present(db), config.time.source, state))
+
+    @app.api_route("/health", methods=_GET, summary="200 while readings can be stored")
+    async def health() -> Response:
+        well = writer.failed is None
+        body = {
+            "status": "ok" if well else "failed",
+            "writer": "running" if well else "stopped",
+            "broker": "connected" if broker.connected else "disconnected",
+        }
+        return JSONResponse(body, 200 if well else 503, {"Cache-Control": "no-store"})
+
+    @app.api_route("/metrics", methods=_GET, summary="Prometheus text")
+    async def prometheus() -> Response:
+        async with readers.snapshot() as db:
+            text = await metrics.text(db, requests, broker.connected, writer.failed is None)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
+
+    @app.api_route("/{path:path}", methods=_GET, include_in_schema=False)
+    async def page(path: str) -> Response:
+        return _page(path)
+
+    return app
+
+
+def _page(path: str) -> Response:
+    """A file of the built front end; `/` and `/crew` are its two pages."""
+    file = (WEB / {"": "index.html", "crew": "crew.html"}.get(path, path)).resolve()
+    if WEB.resolve() in file.parents and file.is_file():
+        forever = path.startswith("assets/")  # their names change with their content
+        return FileResponse(file, headers={"Cache-Control": f"public, max-age={31536000 if forever else 0}"})
+    if path in ("", "crew"):
+        return HTMLResponse(_NOT_BUILT, 503, {"Cache-Control": "no-store"})
+    return JSONResponse({"detail": "there is nothing here"}, 404)
+
+
+_NOT_BUILT = """<!doctype html><html lang="de"><meta charset="utf-8"><title>Stadtfunk</title>
+<p>Die Seiten sind noch nicht gebaut: <code>make setup</code> baut sie.</p>
+<p lang="en">The pages are not built yet: <code>make setup</code> builds them.</p></html>
+"""
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    status = _STATUS[type(error)]
+    headers = {"Cache-Control": "no-store"}
+    if request.url.path.startswith("/v1.1"):
+        return JSONResponse({"code": status, "type": "error", "message": str(error)}, status, headers)
+    return JSONResponse({"detail": str(error)}, status, headers)
+
+
+class _Outermost:
+    """Adds the security headers to every answer and counts answers by service."""
+
+    def __init__(self, app: ASGIApp, requests: "Counter[tuple[str, int]]") -> None:
+        self._app = app
+        self._requests = requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_open_data = _OPEN_DATA.match(scope["path"])
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._requests[metrics.service_of(scope["path"]), message["status"]] += 1
+                headers = [*message.get("headers", ()), *_HEADERS]
+                if is_open_data:
+                    headers.append((b"access-control-allow-origin", b"*"))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""How the city stands at one moment: every tree's probe, every reference area, every open alert."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from cloud_ingest.alerts import area_value
+from cloud_ingest.api.readers import Snapshot as Db
+from cloud_ingest.judge import probe_of
+from cloud_ingest.quality import Snapshot, state
+from cloud_ingest.registry import Area, City, Tree
+
+
+@dataclass(frozen=True)
+class Alert:
+    area: str
+    value: float
+    threshold: float
+    litres: int
+    dry_since: int
+    opened_at: int
+
+
+@dataclass(frozen=True)
+class TreeState:
+    """``sensor`` is the probe's state or 'none'; ``state`` green, dry or grey."""
+
+    tree: Tree
+    thing: int | None
+    sensor: str
+    snapshot: Snapshot
+    state: str
+
+
+@dataclass(frozen=True)
+class AreaState:
+    """``sensors`` counts the probes by state; ``value`` is None when none is well."""
+
+    area: Area
+    value: float | None
+    state: str
+    alert: Alert | None
+    sensors: dict[str, int]
+    trees: list[TreeState]
+
+    @property
+    def sensor_lost(self) -> bool:
+        return self.alert is not None and self.state == "grey"
+
+
+async def situation(db: Db, city: City, now: float) -> list[AreaState]:
+    """All areas of the registry, in its order, as of ``now``."""
+    things = dict(map(tuple, await db.rows("SELECT tree, id FROM things")))
+    snapshots = {row[0]: Snapshot(**json.loads(row[1])) for row in await db.rows("SELECT thing, snapshot FROM probes")}
+    rows = await db.rows(
+        "SELECT area, value, threshold, litres, dry_since, opened_at FROM alerts WHERE closed_at IS NULL"
+    )
+    alerts = {row[0]: Alert(*row) for row in rows}
+    nodes = {node.tree: node for node in city.nodes.values()}
+    by_area: dict[str, list[Tree]] = {area_id: [] for area_id in city.areas}
+    for tree in city.trees.values():
+        by_area[tree.area].append(tree)
+    found = []
+    for area in city.areas.values():
+        trees = by_area[area.id]
+        probes = {tree.id: probe_of(nodes[tree.id]) for tree in trees if tree.id in nodes}
+        seen = {tree_id: snapshots.get(things.get(tree_id), Snapshot()) for tree_id in probes}
+        states = {tree_id: state(seen[tree_id], probe, now) for tree_id, probe in probes.items()}
+        value = area_value(probes, seen, now)
+        alert = alerts.get(area.id)
+        area_state = "grey" if value is None else "dry" if alert else "green"
+        tree_states = [
+            TreeState(
+                tree,
+                things.get(tree.id),
+                states.get(tree.id, "none"),
+                seen.get(tree.id, Snapshot()),
+                area_state if states.get(tree.id, "ok") == "ok" else "grey",
+            )
+            for tree in trees
+        ]
+        found.append(AreaState(area, value, area_state, alert, dict(Counter(states.values())), tree_states))
+    return found
+
+
+async def latest(db: Db) -> dict[int, dict[str, Any]]:
+    """The newest reading of each quantity at each thing: thing -> quantity -> (at, value, unit, flag)."""
+    rows = await db.rows(
+        "SELECT d.thing, d.quantity, l.at, CASE WHEN l.flag IS NULL THEN l.result END, d.unit, l.flag "
+        "FROM latest l JOIN datastreams d ON d.id = l.datastream ORDER BY l.at"
+    )
+    found: dict[int, dict[str, Any]] = {}
+    for thing, quantity, *reading in rows:
+        found.setdefault(thing, {})[quantity] = tuple(reading)
+    return found

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""`stadtfunk ingest`: the city's service and what its operator needs beside it."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cloud_ingest import config as settings
+from cloud_ingest import dead_letters as letters
+from cloud_ingest import registry
+from cloud_ingest.errors import CloudError
+from cloud_ingest.ingest import Ingest
+from cloud_ingest.store import SqliteStore
+
+_CONFIG = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("ingest.toml"),
+    show_default=True,
+    help="The service's TOML file.",
+)
+
+
+def _one_clear_line(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except CloudError as error:
+            raise click.ClickException(str(error)) from error
+
+    return guarded
+
+
+@click.group()
+def ingest() -> None:
+    """The city's side: from the broker to the store, the pages and the open data."""
+
+
+@ingest.command()
+@_CONFIG
+@click.option("--port", type=click.IntRange(0, 65535), help="Overrides http.port.")
+@click.option("--verbose", is_flag=True, help="Also log at DEBUG.")
+@_one_clear_line
+def run(config_path: Path, port: int | None, verbose: bool) -> None:
+    """Store what the broker delivers and answer over HTTP, until SIGTERM or Ctrl-C.
+
+    \b
+    Example:
+        stadtfunk ingest run --config ingest.toml --port 8080
+    """
+    from cloud_ingest import service  # the other commands need neither web server nor MQTT
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    config = settings.load(config_path)
+    if port is not None:
+        config = replace(config, http=replace(config.http, port=port))
+    if not service.run(config, lambda address: click.echo(f"Stadtfunk: {address}")):
+        raise click.ClickException("the writer failed; the log says why")
+
+
+@ingest.command()
+@_CONFIG
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_one_clear_line
+def status(config_path: Path, as_json: bool) -> None:
+    """Print what the store holds: counters, watermarks and gaps.
+
+    \b
+    Example:
+        stadtfunk ingest status --config ingest.toml --json
+    """
+    store = _store(config_path)
+    counters = {f"{name}.{reason}": value for name, reason, value in store.db.execute("SELECT * FROM counters")}
+    report = {
+        "counters": counters,
+        "watermarks": [{"gateway_eui": gateway, **mark._asdict()} for gateway, mark in store.watermarks()],
+        "gaps": [list(row) for row in store.db.execute("SELECT * FROM gaps")],
+    }
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    for name, value in counters.items():
+        click.echo(f"{name} {value}")
+    for gateway, mark in store.watermarks():
+        click.echo(f"watermark {gateway} epoch {mark.epoch} seq {mark.seq}")
+    for gateway, epoch, first, last in store.db.execute("SELECT * FROM gaps"):
+        click.echo(f"gap {gateway} epoch {epoch} seq {first}..{last}")
+
+
+@ingest.group("dead-letters")
+def dead_letters() -> None:
+    """What could not be applied, with its reason."""
+
+
+@dead_letters.command("list")
+@_CONFIG
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the bytes in hex.")
+@_one_clear_line
+def list_letters(config_path: Path, as_json: bool) -> None:
+    """Print each letter: id, reason, how often it came, and what it is.
+
+    \b
+    Example:
+        stadtfunk ingest dead-letters list --config ingest.toml
+    """
+    found = letters.letters(_store(config_path))
+    if as_json:
+        click.echo(json.dumps([{**letter._asdict(), "raw": letter.raw.hex()} for letter in found]))
+        return
+    for letter in found:
+        click.echo(f"{letter.id} {letter.reason} x{letter.times} {letter.topic} {letter.detail}")
+    click.echo(f"{len(found)} dead letters")
+
+
+@dead_letters.command()
+@_CONFIG
+@click.argument("letter_id", metavar="[ID]", type=int, required=False)
+@_one_clear_line
+def replay(config_path: Path, letter_id: int | None) -> None:
+    """Apply letters again, all replayable ones or the one of ID, after the registry has learned their nodes.
+
+    The service may be running; it judges what was replayed. Exit status 1 when one could not be applied.
+
+    \b
+    Example:
+        stadtfunk ingest dead-letters replay --config ingest.toml
+    """
+    config = settings.load(config_path)
+    store = _store(config_path)
+    city = registry.load(config.registry.path)
+    store.register(city)
+    ingest_again = Ingest(store, city, config.mqtt.gateways, config.dead_letters.max_bytes)
+    chosen = letters.letters(store, letter_id)
+    if letter_id is not None and not chosen:
+        raise click.ClickException(f"there is no dead letter {letter_id}")
+    chosen = [letter for letter in chosen if letter.replayable]
+    applied = sum(ingest_again.replay(letter) for letter in chosen)
+    click.echo(f"{applied} applied, {len(chosen) - applied} still cannot be")
+    if applied < len(chosen) or (letter_id is not None and not chosen):
+        raise SystemExit(1)
+
+
+def _store(config_path: Path) -> SqliteStore:
+    config = settings.load(config_path)
+    if not config.store.path.exists():
+        raise click.ClickException(f"{config.store.path} does not exist yet; 'stadtfunk ingest run' makes it")
+    return SqliteStore(config.store.path)
