@@ -47,7 +47,7 @@ def build(clock, air, server):
 
 
 def uplink(clock, **changes):
-    """12 bytes at SF7: 41.216 ms on the air (Semtech LoRa calculator)."""
+    """12 bytes at SF7: 40.25 symbols of 1.024 ms, by hand after Semtech AN1200.13."""
     start = clock.now_us
     fields = {
         "start_us": start,
