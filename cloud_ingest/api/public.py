@@ -36,7 +36,7 @@ async def areas(db: Snapshot, city: City, now: float) -> dict[str, Any]:
                     "litres": alert.litres if alert else 0,
                     "litres_per_tree": area.litres_per_tree,
                     "trees": len(found.trees),
-                    "center": area.center,
+                    "center": [round(degrees, 6) for degrees in area.center],
                     "sensors": found.sensors,
                     "reasons": _reasons(found),
                 },
@@ -192,7 +192,7 @@ def _stop(found: AreaState) -> dict[str, Any]:
         "sensor_lost": found.sensor_lost,
         "litres": alert.litres,
         "litres_per_tree": area.litres_per_tree,
-        "center": area.center,
+        "center": [round(degrees, 6) for degrees in area.center],
         "trees": [
             {
                 "id": one.tree.id,
