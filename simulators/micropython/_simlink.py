@@ -21,10 +21,10 @@ _FULL = 384  # words after which posts are flushed; leaves room for one record o
 _link = open(int(sys.argv[1]), "r+b")  # noqa: SIM115
 _write = _link.write
 _read = _link.readinto
-_out = array.array("q", bytes(8 * _WORDS))
+_out = array.array("l", bytes(8 * _WORDS))  # not "q", whose items are big integers on the heap
 _bytes = uctypes.bytearray_at(uctypes.addressof(_out), 8 * _WORDS)
 _used = 0
-_head = array.array("q", bytes(_ops.HEAD_BYTES))
+_head = array.array("l", bytes(_ops.HEAD_BYTES))
 _nothing = bytearray(0)
 
 t = int(sys.argv[3])  # this node's virtual time, us; never behind the bench
