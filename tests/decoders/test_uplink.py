@@ -153,6 +153,21 @@ class TestBatch:
 
         assert decoded.messages[0].readings[0].value == value
 
+    def test_a_value_takes_the_shorter_exact_form(self):
+        plain = zlib.decompress(encode_batch(BATCH))
+
+        assert bytes.fromhex("02c482211904d2") in plain, "12.34: tag 4, [-2, 1234]"
+        assert bytes.fromhex("02fb3fd5555555555555") in plain, "1/3: a double"
+
+    def test_a_label_given_twice_refuses_the_batch(self):
+        label_and_unit = b"\x01\x64/100"
+        once = b"\xa3\x00\x6dsoil_moisture" + label_and_unit
+        plain = cbor2.dumps(PACKED)
+
+        assert once in plain
+        with pytest.raises(MalformedBatch, match="not CBOR"):
+            decode_batch(zlib.compress(plain.replace(once, b"\xa4" + once[1:] + label_and_unit)))
+
     def test_a_reading_takes_less_than_8_bytes(self):
         """20 uplinks of 3 samples of 3 quantities, every value, time and node different."""
         messages = tuple(
