@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: EUPL-1.2
 """A gateway's radio: an SX1302-like concentrator with its packet forwarder, at a place on the air.
 
-PM = Semtech sx1302_hal, packet_forwarder/PROTOCOL.md, v1.6. Downlinks are queued and refused by the rules of the same
-package's jitqueue.c, whose answer to a moment long past is TOO_EARLY because its 32-bit counter wraps. Each uplink
-holds virtual time until the network server has answered for it: see ``simulators.gwmp_forwarder``.
+PM = Semtech sx1302_hal, packet_forwarder/PROTOCOL.md, v1.6. Each uplink holds virtual time until the network server has
+answered for it (``simulators.gwmp_forwarder``); downlinks wait in ``simulators.jit_queue``.
 """
 
 import base64
-import binascii
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-from decoders.lorawan.airtime import low_data_rate_optimize, time_on_air_us
+from decoders.lorawan.airtime import low_data_rate_optimize
 from decoders.lorawan.gps_time import gps_from_unix
 from simulators.air import PREAMBLE_NEEDED, SNR_LIMIT_DB, Air, Position, Transmission, noise_dbm, total_dbm
 from simulators.clock import Clock
 from simulators.gwmp_forwarder import GwmpForwarder, Json
+from simulators.jit_queue import WRAP, JitQueue, parse_txpk
 
 # The three join channels and the five that a European join-accept usually adds
 EU868_CHANNELS_HZ = (
@@ -32,44 +30,6 @@ NOISE_FIGURE_DB = 6.0
 SNR_REPORT_MAX_DB = 15.0
 TX_RANGE_HZ = (863_000_000, 870_000_000)
 TX_POWERS_DBM = range(12, 28)  # sx1302_hal, global_conf.json.sx1250.EU868, tx_gain_lut
-
-# sx1302_hal, packet_forwarder/src/jitqueue.c, us
-TX_START_DELAY_US = 1_500
-TX_MARGIN_US = 1_000
-TX_JIT_US = 40_000
-TX_MAX_ADVANCE_US = 4 * 128_000_000
-JIT_QUEUE_MAX = 32
-
-WRAP = 1 << 32
-_DATR = re.compile(r"SF(5|6|7|8|9|10|11|12)BW(125|250|500)")
-_CODR = {"4/5": 1, "4/6": 2, "4/7": 3, "4/8": 4}
-
-
-class Downlink(NamedTuple):
-    """A txpk that can be sent. ``tmst``: counter at its start, or None for as soon as possible."""
-
-    tmst: int | None
-    frequency_hz: int
-    power_dbm: int
-    sf: int
-    bandwidth_hz: int
-    coding_rate: int
-    iq_inverted: bool
-    preamble: int
-    crc_on: bool
-    implicit_header: bool
-    phy_payload: bytes
-
-    def time_on_air_us(self) -> int:
-        return time_on_air_us(
-            len(self.phy_payload),
-            self.sf,
-            self.bandwidth_hz,
-            crc=self.crc_on,
-            preamble=self.preamble,
-            implicit_header=self.implicit_header,
-            coding_rate=self.coding_rate,
-        )
 
 
 @dataclass
@@ -128,7 +88,7 @@ class Concentrator:
         self._on_uplink = on_uplink
         self._receiving: set[Transmission] = set()
         self._sending_until_us = 0
-        self._queue: list[tuple[Downlink, int]] = []  # with the time at which it starts
+        self._queue = JitQueue()
         self.counters = Counters()
         self.forwarder = GwmpForwarder(
             address,
@@ -266,16 +226,17 @@ class Concentrator:
     def _on_txpk(self, txpk: Any) -> Json | None:
         """Queue or refuse a downlink; the txpk_ack."""
         self.counters.asked += 1
-        downlink = self._parse(txpk)
+        downlink = parse_txpk(txpk, gps_from_unix(self._epoch_unix_s) * 1000, self._counter_offset)
         if downlink is None:
             self.counters.refused["MALFORMED"] += 1
             return None  # the original drops it without a TX_ACK
         if not TX_RANGE_HZ[0] <= downlink.frequency_hz <= TX_RANGE_HZ[1]:
             return self._refuse("TX_FREQ")
         power = max((p for p in TX_POWERS_DBM if p <= downlink.power_dbm), default=TX_POWERS_DBM[0])
-        error = self._enqueue(downlink._replace(power_dbm=power))
-        if error is not None:
-            return self._refuse(error)
+        start = self._queue.enqueue(downlink._replace(power_dbm=power), self._clock.now_us, self.tmst)
+        if isinstance(start, str):
+            return self._refuse(start)
+        self._clock.at(start, lambda: self._transmit(start))
         if power != downlink.power_dbm:
             self.counters.power_lowered += 1
             return {"warn": "TX_POWER", "value": power}
@@ -285,77 +246,8 @@ class Concentrator:
         self.counters.refused[error] += 1
         return {"error": error}
 
-    def _parse(self, txpk: Any) -> Downlink | None:
-        """PM 6 "Downstream JSON data structure"; None if anything is missing, null or of the wrong kind."""
-        try:
-            if None in txpk.values() or txpk["modu"] != "LORA":
-                return None
-            rate = _DATR.fullmatch(txpk["datr"])
-            data = base64.b64decode(txpk["data"] + "=" * (-len(txpk["data"]) % 4), validate=True)
-            if rate is None or txpk["size"] != len(data) or not 1 <= len(data) <= 255:
-                return None
-            if txpk.get("imme", False) is True:
-                tmst = None
-            elif "tmst" in txpk:
-                tmst = int(txpk["tmst"])
-            else:
-                since_start_ms = int(txpk["tmms"]) - gps_from_unix(self._epoch_unix_s) * 1000
-                tmst = since_start_ms * 1000 + self._counter_offset
-            return Downlink(
-                tmst=tmst,
-                frequency_hz=round(txpk["freq"] * 1_000_000),
-                power_dbm=int(txpk.get("powe", 14)),
-                sf=int(rate[1]),
-                bandwidth_hz=int(rate[2]) * 1000,
-                coding_rate=_CODR[txpk["codr"]],
-                iq_inverted=bool(txpk.get("ipol", False)),
-                preamble=int(txpk.get("prea", 8)),
-                crc_on=not txpk.get("ncrc", False),
-                implicit_header=bool(txpk.get("nhdr", False)),
-                phy_payload=data,
-            )
-        except (AttributeError, KeyError, TypeError, ValueError, binascii.Error):
-            return None
-
-    def _enqueue(self, downlink: Downlink) -> str | None:
-        """The rules of jit_enqueue() for class A and class C; the error, or None if it is queued."""
-        now = self._clock.now_us
-        if len(self._queue) >= JIT_QUEUE_MAX:
-            return "COLLISION_PACKET"
-        if downlink.tmst is None:
-            start = self._as_soon_as_possible(downlink)
-        else:
-            start = now + (downlink.tmst - self.tmst) % WRAP
-        if start - now <= TX_START_DELAY_US + TX_MARGIN_US + TX_JIT_US:
-            return "TOO_LATE"
-        if downlink.tmst is not None and start - now > TX_MAX_ADVANCE_US:
-            return "TOO_EARLY"
-        if self._collides(downlink, start):
-            return "COLLISION_PACKET"
-        self._queue.append((downlink, start))
-        self._queue.sort(key=lambda queued: queued[1])
-        self._clock.at(start, lambda: self._transmit(downlink, start))
-        return None
-
-    def _collides(self, downlink: Downlink, start: int) -> bool:
-        before = TX_START_DELAY_US + TX_JIT_US
-        end = start + downlink.time_on_air_us()
-        return any(
-            start - before <= at + other.time_on_air_us() + TX_MARGIN_US and at - before <= end + TX_MARGIN_US
-            for other, at in self._queue
-        )
-
-    def _as_soon_as_possible(self, downlink: Downlink) -> int:
-        start = self._clock.now_us + 2 * TX_JIT_US
-        gap = TX_START_DELAY_US + 2 * TX_JIT_US + TX_MARGIN_US
-        for other, at in self._queue:
-            if not self._collides(downlink, start):
-                break
-            start = at + other.time_on_air_us() + gap
-        return start
-
-    def _transmit(self, downlink: Downlink, start: int) -> None:
-        self._queue.remove((downlink, start))
+    def _transmit(self, start: int) -> None:
+        downlink = self._queue.take(start)
         self.counters.half_duplex += len(self._receiving)
         self._receiving.clear()
         end = start + downlink.time_on_air_us()

@@ -144,7 +144,7 @@ class GwmpForwarder:
         try:
             root = json.loads(body)
             txpk = root["txpk"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.malformed += 1
             return
         ack = self._on_txpk(txpk)

@@ -2,7 +2,7 @@
 """Semtech SX1261/2 data sheet, DS_SX1261-2_V2.1: pins, commands, modes, transmitter."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decoders.lorawan.airtime import low_data_rate_optimize, time_on_air_us
@@ -134,6 +134,7 @@ class TestSpi:
         assert fresh.chip.refusals == [why]
         assert fresh.command("C0 00")[1] == 0x28  # STBY_RC, command processing error
 
+    @settings(deadline=None)
     @given(st.lists(st.binary(min_size=1, max_size=12), min_size=1, max_size=8))
     def test_any_bytes_leave_a_chip_that_answers(self, wires):
         clock = Clock()
@@ -559,6 +560,7 @@ class TestTransmit:
 
         assert host.chip.mode == name
 
+    @settings(deadline=None)
     @given(
         length=st.integers(0, 255), sf=st.integers(5, 12), bandwidth=st.sampled_from([0x04, 0x05, 0x06]),
         coding_rate=st.integers(1, 4), implicit=st.booleans(), crc=st.booleans(), preamble=st.integers(1, 65535),
