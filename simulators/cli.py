@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Commands of the simulators: ``stadtfunk demo`` and ``stadtfunk simulate``."""
+
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from simulators import demo as screen
+from simulators.city import small_jena
+from simulators.city_run import DAY_US, HOUR_US, CityRun, open_frames
+from simulators.town import GATEWAY_EUI, Town, TownError, check_port
+
+
+class Speed(click.ParamType["float | None"]):
+    """Virtual seconds per real second, or ``max`` (None)."""
+
+    name = "X|max"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value in (None, "max"):
+            return None
+        with contextlib.suppress(ValueError):
+            speed = float(value)
+            if 0 < speed < 1e9:
+                return speed
+        self.fail(f"{value!r} is neither a number above 0 nor 'max'", param, ctx)
+
+
+NODES = click.option(
+    "--nodes", default=12, show_default=True, type=click.IntRange(1, 200), help="How many trees have one."
+)
+SEED = click.option("--seed", default=1, show_default=True, help="The same seed gives the same city and frames.")
+SPEED = click.option(
+    "--speed", default="3600", show_default=True, type=Speed(), help="Virtual seconds per real second."
+)
+
+
+def _stop(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@click.command()
+@NODES
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Of the page, on 127.0.0.1."
+)
+@click.option("--until-alert", is_flag=True, help="Exit 0 once a watering alert is public.")
+@SPEED
+@SEED
+@click.option(
+    "--folder", default=Path(".demo"), show_default=True, type=click.Path(path_type=Path), help="Emptied first."
+)
+def demo(nodes: int, port: int, until_alert: bool, speed: float | None, seed: int, folder: Path) -> None:
+    """A small Jena on this machine: nodes, gateway, broker, cloud and page, until Ctrl-C.
+
+    \b
+    Example:
+        stadtfunk demo --until-alert --port 18080
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    town = None
+    try:
+        check_port(port)
+        town = Town(folder, http_port=port, nodes=nodes, seed=seed)
+        screen.run(town, speed=speed, until_alert=until_alert)
+    except TownError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if town is not None:
+            town.stop()
+            click.echo("stopped.")
+
+
+@click.group()
+def simulate() -> None:
+    """Simulated hardware against real services."""
+
+
+@simulate.command()
+@NODES
+@SEED
+@SPEED
+@click.option("--gwmp-host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
+@click.option("--gwmp-port", default=1700, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--gateway-eui", default=GATEWAY_EUI, show_default=True, help="The concentrator's EUI, 16 hex digits.")
+@click.option("--interval", default=3600, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Stop after so many virtual days.")
+@click.option(
+    "--frames", type=click.Path(path_type=Path), help="Write every frame on the air to this file, JSON lines."
+)
+@click.option("--lockstep", is_flag=True, help="Wait for the gateway's answer to every uplink, however long.")
+@click.option("--registry", is_flag=True, help="Print the city's city.json and stop.")
+@click.option("--devices", is_flag=True, help="Print the gateway's devices.csv and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines.")
+def city(
+    nodes: int,
+    seed: int,
+    speed: float | None,
+    gwmp_host: str,
+    gwmp_port: int,
+    gateway_eui: str,
+    interval: int,
+    days: float | None,
+    frames: Path | None,
+    lockstep: bool,
+    registry: bool,
+    devices: bool,
+    as_json: bool,
+) -> None:
+    """The nodes of the small Jena and a concentrator, against a gateway that speaks GWMP.
+
+    \b
+    Example:
+        stadtfunk simulate city --devices > devices.csv
+    """
+    jena = small_jena(seed, nodes)
+    if registry or devices:
+        click.echo(
+            json.dumps(jena.registry(interval), ensure_ascii=False, indent=1) if registry else jena.devices_csv(),
+            nl=registry,
+        )
+        return
+    signal.signal(signal.SIGTERM, _stop)
+
+    def report(progress: dict[str, Any]) -> None:
+        text = json.dumps(progress) if as_json else " ".join(f"{name}={value}" for name, value in progress.items())
+        print(text, flush=True)
+
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        file = open_frames(frames)
+        if file is not None:
+            stack.enter_context(file)
+        run = stack.enter_context(
+            CityRun(
+                jena,
+                gateway_eui,
+                (gwmp_host, gwmp_port),
+                interval_s=interval,
+                speed=speed,
+                lockstep=lockstep,
+                frames=file,
+                report=report,
+            )
+        )
+        if days is not None:
+            run.run_until(round(days * DAY_US))
+        while days is None:
+            run.run_until(run.clock.now_us + HOUR_US)
+        for number, node in enumerate(run.nodes):
+            for complaint in node.complaints():
+                print(f"node {number}: {complaint}", file=sys.stderr)
