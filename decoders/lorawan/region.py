@@ -40,11 +40,10 @@ class Plan(
             "rx2",
             "max_rx1_dr_offset",
             "max_eirp_dbm",
-            "tx_powers",
         ),
     )
 ):
-    """A region. ``data_rates`` by DR; ``rx2`` is (frequency_hz, DR); TXPower 0..``tx_powers``-1, 2 dB apart."""
+    """A region. ``data_rates`` by DR; ``rx2`` is (frequency_hz, DR)."""
 
     name: str
     data_rates: tuple[DataRate, ...]
@@ -53,7 +52,6 @@ class Plan(
     rx2: tuple[int, int]
     max_rx1_dr_offset: int
     max_eirp_dbm: int
-    tx_powers: int
 
     def rx1_dr(self, up_dr: int, offset: int) -> int:
         """The DR of RX1 after an uplink at ``up_dr``; raises FieldRange. RP002-1.0.4 "EU863-870 Receive Windows"."""
@@ -97,7 +95,6 @@ EU868 = Plan(
     rx2=(869_525_000, 0),
     max_rx1_dr_offset=5,
     max_eirp_dbm=16,
-    tx_powers=8,
 )
 
 

@@ -8,22 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from firmware import manifest
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 BIN = Path(sys.executable).parent
 
-MODULES = (
-    "decoders/__init__.py",
-    "decoders/lorawan/__init__.py",
-    "decoders/lorawan/errors.py",
-    "decoders/lorawan/aes.py",
-    "decoders/lorawan/frame.py",
-    "decoders/lorawan/mac_commands.py",
-    "decoders/lorawan/region.py",
-    "decoders/lorawan/airtime.py",
-    "decoders/payload.py",
-    "decoders/profiles.py",
-)
+MODULES = [name for name in manifest.MODULES if name.startswith("decoders/")]
 
 
 @pytest.fixture(scope="module")
