@@ -26,21 +26,24 @@ class _Flash:
         self._blocks = blocks
         self._size = block_size
 
+    # After the last word littlefs may still close files, in finalisers; nothing of that reaches the flash.
+
     def readblocks(self, block, buffer, offset=0):
         _simlink.spend(_READ_US)
         self._file.seek(block * self._size + offset)
         self._file.readinto(buffer)
 
     def writeblocks(self, block, buffer, offset=0):
-        _simlink.spend(_PROGRAM_US)
-        _simlink.program(block * self._size + offset, buffer)
+        if not _simlink.gone:
+            _simlink.spend(_PROGRAM_US)
+            _simlink.program(block * self._size + offset, buffer)
 
     def ioctl(self, op, argument):
         if op == 4:
             return self._blocks
         if op == 5:
             return self._size
-        if op == 6:
+        if op == 6 and not _simlink.gone:
             _simlink.spend(_ERASE_US)
             _simlink.request(_ops.FLASH_ERASE, 0, argument)
         return 0
