@@ -7,8 +7,10 @@ DevEUI, so that a fleet does not speak at once. Until the network has told the t
 """
 
 import binascii
+import gc
 import sys
 
+import firmware
 from firmware import profile_tree
 from firmware.errors import BandBusy, IdentityInvalid
 from firmware.journal import Journal
@@ -67,6 +69,15 @@ def _silence(board):
         radio.sleep()
     except Exception as error:
         getattr(sys, "print_exception", print)(error)
+
+
+def _unload_sensors():
+    """Make room for the exchange: what drives the sensors is loaded anew at every wake. CPython has room enough."""
+    if sys.implementation.name == "micropython":
+        for name in [name for name in sys.modules if name.startswith("firmware.sensors")]:
+            del sys.modules[name]
+        del firmware.sensors
+        gc.collect()
 
 
 class Node:
@@ -147,6 +158,7 @@ class Node:
         """Return (header, the samples to send, newest first); what has a time is kept for the next uplinks."""
         memory = self._memory
         header, sample = profile_tree.measure(self._board)
+        _unload_sensors()
         self._board.watchdog_feed()
         if not memory.time_known:
             return header, [(0, sample)]

@@ -3,7 +3,8 @@
 
 The network opens its windows within 20 us of the end of the uplink; every other error is ours. So the end is computed,
 not observed (instant of SetTx + start of the transmitter + exact time on air), the receiver is staged early and
-launched with one command, and the garbage collector rests from before the uplink to after the last window.
+launched with one command, and the garbage collector runs only where there is time for it: from before the uplink to
+after the last window never by itself.
 """
 
 import gc
@@ -16,7 +17,8 @@ from firmware.radio.sx1262 import RX_DONE, RX_START_US, RX_WAITING, TX_START_US,
 ERROR_US = 20_000
 LOST_ERROR_US = 100_000  # when the last join went unanswered: perhaps this board is slower than thought
 _PREAMBLE_SYMBOLS = 6  # of a downlink's 8, enough for the receiver to lock
-_STAGE_US = 60_000  # before a window: a dozen commands and the TCXO's start, on a slow interpreter
+_COLLECT_US = 300_000  # what a collection may take at worst: 286 ms were seen with 8 MB of heap
+_STAGE_US = 60_000  # a dozen commands and the TCXO's start, on a slow interpreter
 _SPIN_US = 3_000  # the last of a wait is not left to the scheduler
 _LATEST_END_US = 50_000  # past the longest downlink: the chip has hung
 
@@ -46,7 +48,7 @@ class Link:
         self._antenna_gain_dbi = antenna_gain_dbi
         self._plan = plan
         self._buffer = bytearray(255)
-        self.least_free = None  # bytes of heap at the end of the last exchange, its lowest: nothing was collected
+        self.least_free = 1 << 30  # bytes of heap when it was fullest, just before a collection
 
     def exchange(self, mac, transmit, error_us: int = ERROR_US) -> tuple:
         """Send, then listen as ``mac`` says; return (clock.time() at the end of the uplink, events).
@@ -76,7 +78,7 @@ class Link:
                     mac.window_closed()
                 window = mac.next_window()
         finally:
-            self.least_free = gc.mem_free() if hasattr(gc, "mem_free") else None
+            self._note_free()
             gc.enable()
             self._feed()
         return ended_s, events
@@ -88,8 +90,11 @@ class Link:
         rate = self._plan.data_rates[window.dr]
         opening = Window(rate, error_us)
         opens = clock.ticks_add(ended, window.after_us - opening.early_us)
-        self._sleep_until(clock.ticks_add(opens, -_STAGE_US))
+        self._sleep_until(clock.ticks_add(opens, -_STAGE_US - _COLLECT_US))
         radio.stage_rx(window.frequency_hz, rate.sf, rate.bandwidth_hz, opening.symbols)
+        if clock.ticks_diff(opens, clock.ticks_us()) > _COLLECT_US:
+            self._note_free()
+            gc.collect()
         self._sleep_until(opens)
         launched = radio.launch_rx()
         longest = time_on_air_us(rate.max_payload + 5, rate.sf, rate.bandwidth_hz, crc=False)
@@ -102,6 +107,10 @@ class Link:
             clock.sleep_ms(pause_ms)
             state = radio.rx_state()
         return radio.read_packet(self._buffer) if state == RX_DONE else 0
+
+    def _note_free(self):
+        if hasattr(gc, "mem_free"):  # MicroPython
+            self.least_free = min(self.least_free, gc.mem_free())
 
     def _sleep_until(self, ticks):
         clock = self._clock

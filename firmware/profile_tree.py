@@ -2,14 +2,15 @@
 """A node at a tree: what it measures, with which sensors, and in which layout it says so."""
 
 from decoders.profiles import TREE_V1
-from firmware.sensors.ds18b20 import Ds18b20
-from firmware.sensors.smt100 import START_MS, Smt100
 
 LAYOUT = TREE_V1
 
 
 def measure(board) -> tuple:
     """Switch the sensors on, read each once, switch them off; return (header, sample) for ``LAYOUT.encode``."""
+    from firmware.sensors.ds18b20 import Ds18b20
+    from firmware.sensors.smt100 import START_MS, Smt100
+
     clock = board.clock
     board.sensor_power(True)
     try:
