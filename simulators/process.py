@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from simulators.firmware_build import SHIM_ROM
+
 _WORKER = Path(__file__).with_name("worker.py")
 _RUNS = 1000  # after so many wakes a worker is replaced: each leaves about 8 kB behind
 _CONSOLE_BYTES = 1 << 20  # the console is emptied when it is longer
@@ -62,9 +64,10 @@ class Worker:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, guard)
         # MicroPython converts dates by the time zone of its process; a board has none.
         environment = {"MICROPYPATH": f"{self._shim}:.frozen", "TZ": "UTC0"}
+        rom = self._shim / SHIM_ROM
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER), str(theirs.fileno()), str(self._flash_descriptor), str(os.getpid())],
+                [sys.executable, str(_WORKER), *map(str, (theirs.fileno(), self._flash_descriptor, os.getpid(), rom))],
                 cwd=self._shim,
                 env=os.environ | environment,
                 stdin=subprocess.DEVNULL,

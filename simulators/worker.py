@@ -8,6 +8,7 @@ MicroPython again (with a fresh heap) 0.05 ms; so the process stays while the no
 import contextlib
 import ctypes
 import json
+import mmap
 import os
 import signal
 import socket
@@ -27,11 +28,15 @@ def main() -> None:
     if os.getppid() != parent:
         return
     link = socket.socket(fileno=link_fd)
+    with open(sys.argv[4], "rb") as image:
+        rom = mmap.mmap(image.fileno(), 0, access=mmap.ACCESS_COPY)
+    rom_at = [str(ctypes.addressof(ctypes.c_char.from_buffer(rom))), str(len(rom))]
     while order := link.recv(65_536):
         options, arguments = json.loads(order)
         # Copies, because MicroPython may or may not close what it was given.
         link_copy, flash_copy = os.dup(link_fd), os.dup(flash_fd)
-        code = micropython_run.run_main(["micropython", *options, str(link_copy), str(flash_copy), *arguments])
+        arguments = [str(link_copy), str(flash_copy), *arguments, *rom_at]
+        code = micropython_run.run_main(["micropython", *options, *arguments])
         for descriptor in (link_copy, flash_copy):
             with contextlib.suppress(OSError):
                 os.close(descriptor)

@@ -2,7 +2,7 @@
 """What the board does between reset and ``main``: mount the flash and run (runs on MicroPython).
 
 sys.argv: link, flash (file descriptors), time_us, cpu_us, wired GPIOs, ticks' zero, RTC us, RTC drift ppm, unique id,
-reset cause, random seed, flash blocks, block size, replaced modules, firmware, main
+reset cause, random seed, flash blocks, block size, firmware, main, address and length of the replaced modules
 """
 
 import random
@@ -67,8 +67,8 @@ def _run():
     try:
         random.seed(int(sys.argv[11]))
         _mount(_Flash(int(sys.argv[2]), int(sys.argv[12]), int(sys.argv[13])))
-        sys.path[:] = (sys.argv[14], sys.argv[15], ".frozen")
-        __import__(sys.argv[16])
+        sys.path[:] = ("/shim", sys.argv[14], ".frozen")
+        __import__(sys.argv[15])
     except SystemExit:
         if not _simlink.gone:
             _simlink.leave(_ops.SOFT_RESET)

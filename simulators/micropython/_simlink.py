@@ -15,8 +15,8 @@ import uctypes
 from _ops import SYNC
 from micropython import schedule
 
-_WORDS = 512
-_FULL = 384  # words after which posts are flushed; leaves room for one record of 960 bytes
+_WORDS = 256
+_FULL = 128  # words after which posts are flushed; leaves room for one record of 960 bytes
 
 _link = open(int(sys.argv[1]), "r+b")  # noqa: SIM115
 _write = _link.write
@@ -102,11 +102,20 @@ def mask(masked):
     return before
 
 
+def _flush():
+    global _used
+    _out[_used] = t
+    _out[_used + 1] = SYNC
+    _out[_used + 2] = t
+    _used += 3
+    _exchange(_nothing)
+
+
 def post(op, device, argument):
     """Write something that has no answer; it rides along with the next request."""
     global horizon, _used
     if _used > _FULL:
-        request(SYNC, 0, t)
+        _flush()
     _out[_used] = t
     _out[_used + 1] = op | device << 8
     _out[_used + 2] = argument
@@ -118,7 +127,7 @@ def post_data(op, device, argument, data):
     """As ``post``, with up to 960 bytes."""
     global horizon, _used
     if _used > _FULL:
-        request(SYNC, 0, t)
+        _flush()
     _out[_used] = t
     _out[_used + 1] = op | device << 8 | len(data) << 16
     _out[_used + 2] = argument

@@ -187,8 +187,9 @@ class UART:
         if isinstance(data, str):
             data = data.encode()
         _link.spend(_link.cpu_us)
-        for start in range(0, len(data), 256):
-            _link.post_data(_ops.UART_WRITE, self._id, 0, data[start : start + 256])
+        if len(data) > 512:
+            _refuse("UART writes of more than 512 bytes")
+        _link.post_data(_ops.UART_WRITE, self._id, 0, data)
         return len(data)
 
     def _state(self):

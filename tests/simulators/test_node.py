@@ -486,6 +486,13 @@ class TestBuses:
         ]
         assert edges[1] - low_us == 86
 
+    def test_any_number_of_posts_arrive_in_order(self, run: Run, clock: Clock) -> None:
+        chip = Inverter(clock)
+
+        run("import machine\nfor n in range(200):\n    machine.SPI(1).write(bytes([n]) * 300)", Wiring(spi={1: chip}))
+
+        assert [data for _, data in chip.asked] == [bytes([n]) * 300 for n in range(200)]
+
     def test_a_serial_line_has_its_framing_and_its_pace(self, run: Run, clock: Clock) -> None:
         settings = SerialSettings(9600, 8, 0, 1)
         probe = Repeater(settings)
