@@ -139,7 +139,7 @@ def find_session(phy_payload: bytes, frame: DataFrame, sessions: Sequence[Sessio
 def candidate_counters(last: int, low_16: int) -> list[int]:
     """The 32-bit counters that 16 bits on air may stand for, after ``last`` (-1: none), the likelier one first.
 
-    TS001-1.0.4 "Frame counter (FCnt)". There is the next one above ``last``, however far (MAX_FCNT_GAP is gone), and
+    TS001-1.0.4 "Frame counter (FCnt)". There is the next one above ``last``, up to 65,535 lost frames away, and
     the nearest one not above it: a copy or a replay.
     """
     if last < 0:

@@ -35,7 +35,7 @@ class Node:
         self.dev_nonce = -1
         self.f_cnt = -1
         self.dev_addr = 0
-        self.nwk_s_key = self.app_s_key = b""
+        self.nwk_s_key = self.app_s_key = bytes(16)
         self.accept: JoinAccept | None = None
 
     def device(self, profile: str = "tree") -> Device:
@@ -153,7 +153,7 @@ class Concentrator:
     def push(self, *phy_payloads: bytes, tmst_us: int = 5_000_000, **fields: Any) -> int:
         """Send PUSH_DATA; returns its token. Extra fields go into each rxpk."""
         self._token = (self._token + 1) & 0xFFFF
-        rxpk = [rxpk_of(phy_payload, tmst_us=tmst_us, **fields) for phy_payload in phy_payloads]
+        rxpk = [rxpk_of(phy_payload, tmst=tmst_us, **fields) for phy_payload in phy_payloads]
         body = json.dumps({"rxpk": rxpk}).encode()
         self.send_raw(b"\x02" + self._token.to_bytes(2, "big") + b"\x00" + bytes.fromhex(self.eui) + body)
         return self._token

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Real parts for the gateway's tests: the service in a thread or a process, a real broker, and a small cloud."""
+
+import asyncio
+import base64
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from decoders import topics
+from decoders.uplink import UplinkMessage, Watermark, decode_batch, encode_watermark
+from gateway.config import Config
+from gateway.service import Gateway
+from gateway.store import Store
+from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node, free_port
+
+BIN = Path(sys.executable).parent
+
+
+def eventually(condition: Callable[[], Any], within_s: float = 5.0) -> Any:
+    """Wait until ``condition`` holds and return its value; fails with its last value otherwise."""
+    ends = time.monotonic() + within_s
+    while not (value := condition()):
+        assert time.monotonic() < ends, f"still {value!r} after {within_s} s"
+        time.sleep(0.005)
+    return value
+
+
+class GatewayThread:
+    """The service, in an event loop of its own."""
+
+    def __init__(self, config: Config, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._config, self._store, self._clock = config, store, clock
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self.gateway: Any = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self.gateway = Gateway(self._config, self._store, self._clock)
+        try:
+            await self.gateway.start()
+            self._ready.set()
+            await self._stop.wait()
+        finally:
+            self._ready.set()
+            await self.gateway.stop()
+
+    def __enter__(self) -> Any:
+        self._thread.start()
+        assert self._ready.wait(5)
+        return self.gateway
+
+    def __exit__(self, *_: object) -> None:
+        if self._loop is not None and self._stop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+class GatewayProcess:
+    """``stadtfunk gateway run``, to be killed."""
+
+    def __init__(self, config: Path) -> None:
+        self.process = subprocess.Popen(
+            [BIN / "stadtfunk", "gateway", "run", "--config", config], stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stderr is not None
+        self.log: list[str] = []
+        for line in self.process.stderr:
+            self.log.append(line)
+            if ready := re.search(r"gateway ready .*gwmp=[\d.]+:(\d+) page=[\d.]+:(\d+)", line):
+                self.gwmp_port, self.page_port = int(ready[1]), int(ready[2])
+                break
+        else:
+            raise AssertionError("".join(self.log))
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.log.extend(self.process.stderr)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; returns the exit status."""
+        self.process.send_signal(number)
+        status = self.process.wait(10)
+        self._reader.join(5)
+        return status
+
+
+class Broker:
+    """nats-server with its MQTT listener, as the demo runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data = folder / "broker"
+        self.port = free_port()
+        self._config = folder / "broker.conf"
+        self._config.write_text(
+            f"server_name: test\nlisten: 127.0.0.1:{free_port()}\n"
+            f'jetstream {{ store_dir: "{self._data}", sync_interval: always }}\n'
+            f"mqtt {{ listen: 127.0.0.1:{self.port} }}\n"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [BIN / "nats-server", "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        eventually(self._listens, 10)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(5)
+            self._process = None
+
+    def wipe(self) -> None:
+        shutil.rmtree(self._data)
+
+    def __enter__(self) -> "Broker":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+class Cloud:
+    """Takes batches and, while ``committing``, answers with watermarks; keeps what it has over reconnects."""
+
+    def __init__(self, port: int, *, committing: bool = True) -> None:
+        self.committing = committing
+        self.messages: dict[int, UplinkMessage] = {}
+        self.batches: list[tuple[int, int]] = []
+        self.statuses: list[bytes] = []
+        self.epoch = 0
+        self.committed = 0
+        self._subscribed = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="cloud", protocol=mqtt.MQTTv311)
+        self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
+        self._client.on_connect = lambda client, *_: client.subscribe(
+            [(topics.UP_FILTER, 1), (topics.STATUS_FILTER, 1)]
+        )
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def __enter__(self) -> "Cloud":
+        assert self._subscribed.wait(5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        if message.topic.endswith("/status"):
+            self.statuses.append(message.payload)
+            return
+        batch = decode_batch(message.payload)
+        assert batch.gateway_eui == GATEWAY_EUI
+        self.epoch = batch.epoch
+        self.batches.append((batch.messages[0].seq, batch.messages[-1].seq))
+        for item in batch.messages:
+            assert self.messages.setdefault(item.seq, item) == item
+        if self.committing:
+            self.commit(batch.oldest_seq)
+
+    def commit(self, oldest_seq: int = 1) -> None:
+        """Publish the watermark of what is there without a gap."""
+        self.committed = max(self.committed, oldest_seq - 1)
+        while self.committed + 1 in self.messages:
+            self.committed += 1
+        self.publish_watermark(self.epoch, self.committed)
+
+    def publish_watermark(self, epoch: int, seq: int) -> None:
+        self.publish_raw(encode_watermark(Watermark(epoch, seq)))
+
+    def publish_raw(self, payload: bytes | str) -> None:
+        self._client.publish(topics.committed(GATEWAY_EUI), payload, qos=1, retain=True)
+
+
+def join(concentrator: Concentrator, node: Node) -> None:
+    """Join over the air interface of the tests: PULL_RESP comes first, then PUSH_ACK."""
+    token = concentrator.push(node.join_request())
+    kind, _, body = concentrator.receive()
+    assert kind == 3
+    assert body is not None
+    node.joined(base64.b64decode(body["txpk"]["data"]))
+    assert concentrator.receive() == (1, token, None)
+
+
+def send(concentrator: Concentrator, *phy_payloads: bytes, **fields: Any) -> None:
+    """Send frames that get no answer, and wait for the PUSH_ACK."""
+    token = concentrator.push(*phy_payloads, **fields)
+    assert concentrator.receive() == (1, token, None)
