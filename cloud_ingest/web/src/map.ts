@@ -30,6 +30,11 @@ export class CityMap {
         sources: { areas: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } } },
         layers: [
           { id: 'ground', type: 'background', paint: { 'background-color': '#e9efec' } },
+          {
+            // From far away an area is smaller than the signs of its trees; the halo shows it all the same.
+            id: 'area-halo', type: 'line', source: 'areas', layout: { 'line-join': 'round' },
+            paint: { 'line-color': COLOURS, 'line-opacity': 0.3, 'line-width': ['interpolate', ['linear'], ['zoom'], 12, 34, 16, 0] },
+          },
           { id: 'area-fill', type: 'fill', source: 'areas', paint: { 'fill-color': COLOURS, 'fill-opacity': 0.25 } },
           { id: 'area-edge', type: 'line', source: 'areas', paint: { 'line-color': COLOURS, 'line-width': 2 } },
         ],
@@ -97,7 +102,8 @@ export class CityMap {
     }
     if (!this.fitted && !bounds.isEmpty()) {
       this.fitted = true
-      this.map.fitBounds(bounds, { padding: 60, animate: false, maxZoom: 16 })
+      const side = Math.min(110, this.map.getContainer().clientWidth / 8) // room for the areas' names
+      this.map.fitBounds(bounds, { padding: { top: 70, bottom: 60, left: side, right: side }, animate: false, maxZoom: 16 })
     }
   }
 }
