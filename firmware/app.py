@@ -40,17 +40,26 @@ def run(board) -> None:
         return
     store = Store(board.rtc, Journal(board.folder), tuple([field.name for field in profile_tree.LAYOUT.sample]))
     crashes = store.crashes()
-    try:
-        board.watchdog_start()
-        sleep_s = Node(board, identity, store).wake(crashes)
-        store.note_crash(0)
-    except Exception as error:
-        getattr(sys, "print_exception", print)(error)
+    if crashes and not board.slept():  # a reset ended the last wake, and nobody has slept it off yet
         _silence(board)
-        crashes = min(crashes + 1, 0xFFFF)
-        store.note_crash(crashes, forget=crashes % _FORGET_AFTER_CRASHES == 0)
-        sleep_s = min(identity.interval_s, _LONGEST_BACK_OFF_S, 30 << min(crashes, 10))
+        sleep_s = _back_off_s(identity, crashes)
+    else:
+        store.note_crash(min(crashes + 1, 0xFFFF))  # until this wake has ended well
+        board.watchdog_start()
+        try:
+            sleep_s = Node(board, identity, store).wake(crashes)
+            store.note_crash(0)
+        except Exception as error:
+            getattr(sys, "print_exception", print)(error)
+            _silence(board)
+            if store.crashes() % _FORGET_AFTER_CRASHES == 0:
+                store.forget()  # perhaps that is where it comes from; flash has the session
+            sleep_s = _back_off_s(identity, store.crashes())
     board.deep_sleep(max(1, sleep_s) * 1000)
+
+
+def _back_off_s(identity, crashes):
+    return min(identity.interval_s, _LONGEST_BACK_OFF_S, 30 << min(crashes, 10))
 
 
 def _identity(folder):

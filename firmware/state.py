@@ -20,7 +20,9 @@ KEPT_SAMPLES = 4  # the newest and three older ones: three lost frames in a row 
 _VERSION = 1
 _CHECKPOINT = "<IiB"  # next_dev_nonce, last_join_nonce, whether a session follows
 _CHECKPOINT_SIZE = struct.calcsize(_CHECKPOINT)
-_CRASHES = "<HH"  # exceptions in a row, and its complement; outside the record's CRC, so that it outlives a bad record
+_CRASHES = (
+    "<HH"  # wakes in a row that crashed, and the complement; outside the record's CRC, so that it outlives a bad record
+)
 _CRASHES_SIZE = struct.calcsize(_CRASHES)
 # version, next_dev_nonce, last_join_nonce, join_attempts, join_started_s, saved_s, gps_less_local_s, time_known,
 # time_set_local_s, next_join_local_s, unanswered, radio_faults, total_crashes, band_free_s, samples, has a session
@@ -101,17 +103,20 @@ class Store:
             self.checkpoint(mac)
 
     def crashes(self) -> int:
-        """Exceptions in a row that ended a cycle."""
+        """Wakes in a row that did not end well."""
         data = self._rtc.memory()
         if len(data) < _CRASHES_SIZE:
             return 0
         count, complement = struct.unpack(_CRASHES, data[:_CRASHES_SIZE])
         return count if count ^ complement == 0xFFFF else 0
 
-    def note_crash(self, count: int, forget: bool = False) -> None:
-        """Set the number of exceptions in a row; ``forget`` drops the rest of RTC memory, perhaps the reason."""
-        record = b"" if forget else bytes(self._rtc.memory()[_CRASHES_SIZE:])
-        self._rtc.memory(struct.pack(_CRASHES, count, count ^ 0xFFFF) + record)
+    def note_crash(self, count: int) -> None:
+        """Set the number of wakes in a row that did not end well."""
+        self._rtc.memory(struct.pack(_CRASHES, count, count ^ 0xFFFF) + bytes(self._rtc.memory()[_CRASHES_SIZE:]))
+
+    def forget(self) -> None:
+        """Drop everything in RTC memory but the count of crashes."""
+        self._rtc.memory(bytes(self._rtc.memory()[:_CRASHES_SIZE]))
 
     # --- flash ---
 

@@ -108,6 +108,10 @@ class Board:
         switch.init(pin.IN)
         return highest_uv * _DIVIDER_PER_MILLE // 1_000_000
 
+    def slept(self) -> bool:
+        """Whether this boot is the end of a deep sleep, rather than of a reset or a power cut."""
+        return self._machine.reset_cause() == self._machine.DEEPSLEEP_RESET
+
     def watchdog_start(self) -> None:
         """From now on a board without progress is reset; this cannot be undone but by sleep."""
         self._watchdog = self._machine.WDT(timeout=WATCHDOG_MS)

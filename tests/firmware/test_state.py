@@ -281,7 +281,8 @@ class TestCrashes:
     def test_the_record_can_be_forgotten_but_not_the_count(self, rtc, tmp_path, store):
         store.save(joined()[0], store.load(Mac(IDENTITY), 0), 10)
 
-        store.note_crash(4, forget=True)
+        store.note_crash(4)
+        store.forget()
 
         assert store.crashes() == 4
         assert reopened(rtc, tmp_path, now_s=10)[1].cold

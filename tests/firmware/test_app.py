@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The firmware as it ships, on the real MicroPython with the heap of a board, simulated chips and a small network."""
+
+from contextlib import contextmanager
+from itertools import pairwise
+
+import pytest
+
+from decoders.profiles import TREE_V1
+from firmware.provisioning import pack_identity
+from simulators.chips.smt100 import Fault
+from simulators.firmware_build import compile_module
+from simulators.node import ResetCause, State
+from tests.firmware.heltec_bench import GPS_AT_0, HOUR, S, Street
+from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
+
+SECOND_EUI = "70b3d57ed0000002"
+
+
+@pytest.fixture
+def street(tmp_path):
+    """Makes streets and takes their processes away again."""
+    made = []
+
+    def make(**options):
+        made.append(Street(tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.kernel.close()
+
+
+def switched_on(street, seconds=60.0):
+    street.node.power_on()
+    street.run(seconds)
+    return street
+
+
+def messages(street):
+    """(start of the uplink us, decoded message) of all."""
+    return [(sent.start_us, TREE_V1.decode(fields["FRMPayload"])) for sent, fields in street.network.heard_uplinks]
+
+
+@contextmanager
+def sabotaged(folder, body):
+    """Let the measuring be ``body`` for a while."""
+    compiled = folder / "firmware/firmware/profile_tree.mpy"
+    good = compiled.read_bytes()
+    source = folder / "profile_tree.py"
+    source.write_text("from decoders.profiles import TREE_V1 as LAYOUT\ndef measure(board):\n" + body)
+    compile_module(source, compiled, "profile_tree.py")
+    yield
+    compiled.write_bytes(good)
+
+
+class DeadChip:
+    """Nothing drives MISO."""
+
+    def transfer(self, mosi):
+        return b"\xff" * len(mosi)
+
+
+class TestFirstHours:
+    def test_it_joins_and_reports_the_truth_over_deep_sleeps(self, street):
+        one = switched_on(street(), 60)
+        one.moisture, one.soil_temperature, one.surface_temperature = 19.87, -3.25, 41.0
+        one.run(2 * 3600)
+
+        (_, first), (_, second), (_, third) = messages(one)[:3]
+        one.assert_healthy()
+        assert one.f_cnts()[:3] == [0, 1, 2]
+        assert [fields["FPort"] for _, fields in one.network.heard_uplinks][:3] == [2, 2, 2]
+        assert first.header == {"battery_voltage": pytest.approx(3.912, abs=0.002)}
+        assert first.samples[0].values == {
+            "soil_moisture": pytest.approx(23.45, abs=0.03),
+            "soil_temperature": pytest.approx(18.2, abs=0.05),
+            "surface_temperature": pytest.approx(21.5, abs=0.0625),
+        }
+        for message in (second, third):
+            assert message.samples[0].values == {
+                "soil_moisture": pytest.approx(19.87, abs=0.03),
+                "soil_temperature": pytest.approx(-3.25, abs=0.05),
+                "surface_temperature": pytest.approx(41.0, abs=0.0625),
+            }
+
+    def test_the_first_report_has_no_time_and_asks_for_it_once(self, street):
+        one = switched_on(street(), 3 * 3600)
+
+        assert [fields["FOpts"] for _, fields in one.network.heard_uplinks][:3] == [b"\x0d", b"", b""]
+        assert [len(message.samples) for _, message in messages(one)][:3] == [1, 1, 2]
+        assert [message.samples[0].time == 0 for _, message in messages(one)][:3] == [True, False, False]
+
+    def test_samples_are_stamped_with_network_time_and_sent_three_times_more(self, street):
+        one = switched_on(street(), 8 * 3600)
+
+        reports = messages(one)[1:]
+        one.assert_healthy()
+        assert [len(message.samples) for _, message in reports] == [1, 2, 3] + [4] * (len(reports) - 3)
+        for start_us, message in reports:
+            assert GPS_AT_0 + start_us / S - message.samples[0].time == pytest.approx(1.5, abs=1.5)
+        for (_, earlier), (_, later) in pairwise(reports):
+            assert [s.time for s in later.samples[1:]] == [s.time for s in earlier.samples[:3]]
+            assert [s.values for s in later.samples[1:]] == [s.values for s in earlier.samples[:3]]
+
+    def test_samples_lie_on_a_grid_and_each_node_has_its_own(self, street):
+        places = []
+        for dev_eui in (IDENTITY.dev_eui, SECOND_EUI):
+            one = street(identity=pack_identity(dev_eui, IDENTITY.join_eui, APP_KEY, 900))
+            switched_on(one, 2 * 3600)
+            places.append({message.samples[0].time % 900 for _, message in messages(one)[1:]})
+            assert len(one.network.heard_uplinks) >= 8
+
+        for of_one_node in places:
+            assert max(of_one_node) - min(of_one_node) <= 2
+        assert min(abs(a - b) for a in places[0] for b in places[1]) > 10
+
+    def test_the_time_is_asked_for_again_after_a_day(self, street):
+        one = switched_on(street(), 27 * 3600)
+
+        asking = [n for n, (_, fields) in enumerate(one.network.heard_uplinks) if fields["FOpts"]]
+        assert len(asking) == 2
+        assert asking[0] == 0
+        assert 24 <= asking[1] <= 26
+        one.assert_healthy()
+
+    def test_an_unanswered_request_is_repeated(self, street):
+        one = street()
+        one.network.tells_time = False
+        switched_on(one, 3 * 3600)
+
+        assert [fields["FOpts"] for _, fields in one.network.heard_uplinks] == [b"\x0d"] * 3
+        assert [message.samples[0].time for _, message in messages(one)] == [0, 0, 0]
+
+    def test_between_reports_everything_that_draws_current_is_off(self, street):
+        one = switched_on(street(), 600)
+
+        assert one.node.state is State.ASLEEP
+        assert one.radio.mode == "sleep_warm"
+        assert one.vext.level == 1
+        assert one.node.statistics.state_us[State.AWAKE] < 30 * S  # with the spread after power-up
+        one.run(3600)
+        awake_us = one.node.statistics.state_us[State.AWAKE]
+        one.run(3600)
+        assert one.node.statistics.state_us[State.AWAKE] - awake_us < 5 * S
+
+    def test_the_other_board_revision_measures_its_battery_too(self, street):
+        one = street()
+        one.switch_on_level = 1
+        switched_on(one)
+
+        assert messages(one)[0][1].header == {"battery_voltage": pytest.approx(3.912, abs=0.002)}
+
+
+class TestJoining:
+    def test_the_join_accept_may_come_in_rx2(self, street):
+        one = street()
+        one.network.window = 2
+        switched_on(one, 60)
+
+        assert one.f_cnts() == [0]
+        one.assert_healthy()
+
+    @pytest.mark.parametrize("cpu_us", [2, 200, 600])
+    def test_a_slow_interpreter_still_hits_its_windows(self, street, cpu_us):
+        one = switched_on(street(cpu_us=cpu_us), 3600)
+
+        assert one.f_cnts()[0] == 0
+        assert one.network.downlinks == 1
+        assert messages(one)[-1][1].samples[0].time > 0  # the time came through
+        one.assert_healthy()
+
+    def test_ticks_may_wrap_in_the_middle_of_it(self, street):
+        for before_s in (1, 18, 20):  # around the join request, which goes out about 13 s after reset
+            one = switched_on(street(ticks_start_us=(1 << 30) - before_s * S), 60)
+            assert one.f_cnts() == [0]
+            one.assert_healthy()
+
+    def test_while_nobody_answers_it_tries_again_and_again_at_other_data_rates(self, street):
+        one = street()
+        one.network.joins = False
+        switched_on(one, 3600)
+
+        requests = one.network.join_requests
+        assert [dev_nonce for _, dev_nonce in requests] == list(range(len(requests)))
+        assert [sent.sf for sent, _ in requests[:7]] == [7, 8, 9, 10, 11, 12, 7]
+        assert sum(sent.end_us - sent.start_us for sent, _ in requests) < 36 * S
+        assert len({sent.frequency_hz for sent, _ in requests}) == 3
+        one.assert_healthy()
+
+    def test_once_the_network_is_there_it_joins(self, street):
+        one = street()
+        one.network.joins = False
+        switched_on(one, 1800)
+        one.network.joins = True
+        one.run(3 * 3600)
+
+        assert one.f_cnts()[:2] == [0, 1]
+        one.assert_healthy()
+
+    def test_no_dev_nonce_is_used_twice_whenever_power_fails(self, street):
+        one = street()
+        one.network.joins = False
+        one.node.power_on()
+        for n in range(25):
+            one.node.cut_at_request = one.node.operations + 40 + 23 * n  # before, in and after the join request
+            one.run(45)
+            one.node.power_off()
+            one.node.cut_at_request = None
+            one.node.power_on()
+        one.run(60)
+
+        nonces = [dev_nonce for _, dev_nonce in one.network.join_requests]
+        assert len(nonces) >= 5
+        assert nonces == sorted(set(nonces))
+
+
+class TestPowerCuts:
+    def test_it_goes_on_in_its_session_and_uses_no_counter_twice(self, street):
+        one = switched_on(street(), 3 * 3600)
+        before = one.f_cnts()
+        one.node.power_off()
+        one.run(100)
+        one.node.power_on()
+        one.run(2 * 3600)
+
+        after = one.f_cnts()[len(before) :]
+        assert before == [0, 1, 2, 3]
+        assert after[0] == 33  # the checkpoint after the downlink to uplink 0 reserved 1..32
+        assert after == list(range(after[0], after[0] + len(after)))
+        assert len(one.network.join_requests) == 1
+        one.assert_healthy()
+
+    def test_a_power_cut_in_the_middle_of_anything_costs_no_counter_and_no_session(self, street):
+        one = switched_on(street(), 60)
+        for n in range(20):
+            one.node.cut_at_request = one.node.operations + 60 * n
+            one.run(3700)
+            one.node.power_off()
+            one.node.cut_at_request = None
+            one.node.power_on()
+        one.run(60)
+
+        counters = one.f_cnts()
+        assert counters == sorted(set(counters))
+        assert len(one.network.join_requests) == 1
+        assert one.node.statistics.boots[ResetCause.POWER_ON] == 21
+
+    @pytest.mark.parametrize("operation", range(0, 12, 2))
+    def test_flash_that_is_torn_while_writing_keeps_the_node_alive(self, street, operation):
+        one = street()
+        one.node.power_on()
+        one.node.flash.cut_at = one.node.flash.operations + operation
+        one.run(60)
+        one.node.power_off()
+        one.node.power_on()
+        one.run(2 * 3600)
+
+        nonces = [dev_nonce for _, dev_nonce in one.network.join_requests]
+        assert nonces == sorted(set(nonces))
+        assert len(one.f_cnts()) >= 1
+        assert one.node.statistics.crashes == []
+
+    def test_damaged_rtc_memory_is_like_a_power_cut(self, street):
+        one = switched_on(street(), 3 * 3600)
+        one.node.board.rtc_memory[100] ^= 1
+        one.run(2 * 3600)
+
+        assert one.f_cnts()[:5] == [0, 1, 2, 3, 33]
+        assert len(one.network.join_requests) == 1
+
+
+class TestFaults:
+    def test_an_unplugged_probe_is_reported_as_such(self, street):
+        one = street()
+        one.smt100.fault = Fault.ABSENT
+        switched_on(one)
+
+        sample = messages(one)[0][1].samples[0]
+        assert sample.faults["soil_moisture"] == "no_answer"
+        assert sample.values["surface_temperature"] == pytest.approx(21.5, abs=0.0625)
+
+    def test_a_dead_radio_costs_the_exchange_and_nothing_else(self, street):
+        one = switched_on(street(), 3600)
+        heard = len(one.f_cnts())
+        chip, one.spi[1] = one.spi[1], DeadChip()
+        one.run(2 * 3600)
+        assert len(one.f_cnts()) == heard
+        one.spi[1] = chip
+        one.run(3600)
+
+        last = messages(one)[-1][1]
+        assert len(one.f_cnts()) == heard + 1
+        assert len(last.samples) >= 3  # what could not be sent then
+        assert one.node.statistics.crashes == []
+
+    def test_an_exception_is_slept_off_longer_and_longer(self, street, tmp_path):
+        one = switched_on(street(), 600)
+        with sabotaged(tmp_path, "    raise ValueError('x')\n"):
+            one.run(3 * 3600)
+            boots = one.node.statistics.boots[ResetCause.DEEP_SLEEP]
+            assert "ValueError: x" in one.node.console()
+            assert one.node.state is State.ASLEEP
+            assert one.radio.mode == "sleep_warm"
+        one.run(2 * 3600)
+
+        assert 6 <= boots <= 12  # 60, 120, 240 ... s apart, at most the interval
+        assert len(one.f_cnts()) >= 2
+        assert one.f_cnts() == sorted(set(one.f_cnts()))
+        assert len(one.network.join_requests) == 1
+
+    def test_a_hang_is_ended_by_the_watchdog(self, street, tmp_path):
+        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 600)
+        one = switched_on(street(identity=identity), 40)
+        hang = "    while True:\n        board.clock.sleep_ms(10_000)\n"
+        with sabotaged(tmp_path, hang):
+            one.run(3600)
+            boots = one.node.statistics.boots.copy()
+            awake_us = one.node.statistics.state_us[State.AWAKE]
+        one.run(1300)
+
+        assert 4 <= boots[ResetCause.WATCHDOG] <= 8  # 60, 120, 240, 480, 600 s apart
+        assert awake_us < 300 * S
+        assert one.f_cnts()[:2] == [0, 1]
+        assert len(one.network.join_requests) == 1
+
+    def test_a_node_without_identity_says_so_and_stays_awake_with_its_radio_asleep(self, street):
+        one = switched_on(street(provisioned=False))
+
+        assert one.node.console().splitlines() == ["identity.bin: file - provision this node"]
+        assert one.node.state is State.STOPPED
+        assert one.radio.mode == "sleep_warm"
+
+    def test_a_damaged_identity_is_not_used(self, street):
+        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY)
+        one = switched_on(street(identity=identity[:-1] + b"\0"))
+
+        assert one.node.console().splitlines() == ["identity.bin: crc - provision this node"]
+        assert one.network.transmissions == []
+
+    def test_keys_are_never_printed(self, street):
+        one = switched_on(street(), 2 * 3600)
+
+        assert one.node.console() == ""
+
+    def test_a_network_that_has_forgotten_the_session_is_joined_again(self, street):
+        one = street(identity=pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 60))
+        one.network.tells_time = False
+        switched_on(one, 55 * 60)
+
+        assert len(one.network.join_requests) == 2
+        assert one.f_cnts()[-1] < 10
+
+
+class TestClock:
+    @pytest.mark.parametrize("drift_ppm", [-5_000, 5_000])
+    def test_a_poor_clock_neither_doubles_nor_loses_a_sample(self, street, drift_ppm):
+        one = switched_on(street(rtc_drift_ppm=drift_ppm), 60)
+        one.run(2 * 24 * 3600)
+
+        times = [message.samples[0].time for _, message in messages(one)[1:]]
+        assert 47 <= len(times) <= 49
+        for earlier, later in pairwise(times):
+            assert 1700 <= later - earlier <= 5300
+        for start_us, message in messages(one)[1:]:
+            assert abs(GPS_AT_0 + start_us / S - message.samples[0].time) < 24 * HOUR / S * 0.005 + 30
+        one.assert_healthy()
