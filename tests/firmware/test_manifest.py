@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""firmware/manifest.py is the whole truth about what runs on a node."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from firmware.manifest import MODULES
+from simulators.firmware_build import build
+
+ROOT = Path(__file__).resolve().parents[2]
+# Modules of MicroPython 1.29 on ESP32: docs.micropython.org, "MicroPython libraries"; onewire is frozen into that port
+BUILT_IN = {
+    "binascii", "collections", "cryptolib", "esp32", "gc", "hashlib", "machine", "micropython", "onewire", "os",
+    "struct", "sys", "time",
+}  # fmt: skip
+
+
+def imports(path):
+    """Dotted names that a module imports on a node; what stands in ``except ImportError`` is for CPython."""
+    tree = ast.parse((ROOT / path).read_text())
+    elsewhere = {
+        id(inner)
+        for handler in ast.walk(tree)
+        if isinstance(handler, ast.ExceptHandler) and getattr(handler.type, "id", "") == "ImportError"
+        for inner in ast.walk(handler)
+    }
+    names = set()
+    for node in ast.walk(tree):
+        if id(node) in elsewhere:
+            continue
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            submodules = {
+                f"{node.module}.{alias.name}" for alias in node.names if file_of(f"{node.module}.{alias.name}")
+            }
+            names.update(submodules or {node.module})
+    return names
+
+
+def file_of(name):
+    """The repository's file of a dotted name, None if it has none."""
+    path = name.replace(".", "/")
+    for candidate in (f"{path}.py", f"{path}/__init__.py"):
+        if (ROOT / candidate).exists():
+            return candidate
+    return None
+
+
+def needed(path, seen):
+    """Add ``path``, the packages it lies in and everything it imports to ``seen``."""
+    if path in seen:
+        return seen
+    seen.add(path)
+    for parent in Path(path).parents:
+        if parent != Path("."):
+            needed(f"{parent}/__init__.py", seen)
+    for name in imports(path):
+        if file_of(name):
+            needed(file_of(name), seen)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("firmware"))
+
+
+class TestManifest:
+    def test_it_lists_what_main_needs_and_nothing_else(self):
+        assert set(MODULES) == needed("firmware/main.py", set())
+
+    def test_it_is_sorted_and_names_nothing_twice(self):
+        assert list(MODULES) == sorted(set(MODULES))
+
+    @pytest.mark.parametrize("path", MODULES)
+    def test_a_listed_module_imports_only_listed_ones_and_micropythons_own(self, path):
+        for name in imports(path):
+            assert file_of(name) in MODULES if file_of(name) else name in BUILT_IN, name
+
+    @pytest.mark.parametrize("path", MODULES)
+    def test_only_boards_touch_the_machine(self, path):
+        if not path.startswith("firmware/boards/"):
+            assert not imports(path) & {"machine", "esp32", "onewire"}
+
+    def test_only_the_shared_modules_come_from_outside_firmware(self):
+        assert {Path(path).parts[0] for path in MODULES} == {"firmware", "decoders"}
+
+
+class TestBudget:
+    """A board of 512 kB RAM could hold more; the budget keeps room for what the next issues add."""
+
+    def test_every_module_compiles_and_all_together_stay_small(self, compiled):
+        sizes = {path.relative_to(compiled): path.stat().st_size for path in compiled.rglob("*.mpy")}
+
+        assert len(sizes) == len(MODULES)
+        assert sum(sizes.values()) < 48 * 1024
+        assert max(sizes.values()) < 8 * 1024
+
+    def test_a_heap_of_64_kb_holds_it_with_a_third_to_spare(self, compiled):
+        names = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in MODULES]
+        program = f"import sys, gc\nsys.path[:] = [{str(compiled)!r}, '.frozen']\ngc.threshold(4096)\n"
+        program += "".join(f"import {name}\n" for name in names if name != "firmware.main")
+        program += "gc.collect()\nprint(gc.mem_free(), gc.mem_alloc())\n"
+        micropython = Path(sys.executable).with_name("micropython")
+
+        run = subprocess.run(
+            [micropython, "-X", "heapsize=64wK", "-c", program], capture_output=True, text=True, check=False, timeout=60
+        )
+
+        assert run.stderr == ""
+        free, allocated = map(int, run.stdout.split())
+        assert free > (free + allocated) * 0.3
