@@ -182,17 +182,16 @@ class Air:
         fading = self._draw(which, self._model.fading_db)
         return transmission.power_dbm - self.path_loss_db(transmission.position, position) + fading
 
-    def survives(self, wanted: Transmission, position: Position, until_us: int | None = None) -> bool:
-        """Whether ``wanted`` can be told from everything else on its channel up to ``until_us`` (default: its end).
+    def survives(self, wanted: Transmission, position: Position) -> bool:
+        """Whether ``wanted`` could be told so far from everything else on its channel.
 
         What ends before the last symbols of the preamble that a receiver needs does no harm (Bor et al., "Do LoRa
         Low-Power Wide-Area Networks Scale?", MSWiM 2016).
         """
         from_us = wanted.after_us(wanted.preamble_symbols - PREAMBLE_NEEDED)
-        until_us = wanted.end_us if until_us is None else until_us
         level = None
         for other in self._recent:
-            if other is wanted or other.start_us >= until_us or self.end_us(other) <= from_us:
+            if other is wanted or other.start_us >= wanted.end_us or self.end_us(other) <= from_us:
                 continue
             if abs(other.frequency_hz - wanted.frequency_hz) * 2 >= other.bandwidth_hz + wanted.bandwidth_hz:
                 continue

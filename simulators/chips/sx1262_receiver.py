@@ -119,7 +119,7 @@ class Receiver:
             self._locked = None  # someone else's packet: search on
             return
         if not packet.implicit_header:
-            if not self._air.survives(t, self._position, t.header_end_us) or self._air.was_cut(t):
+            if not self._air.survives(t, self._position) or self._air.was_cut(t):
                 self.stats[2] += 1
                 self._packet_over(c.HEADER_ERR)
                 return

@@ -223,6 +223,7 @@ class TestDemodulators:
         clock.run_until(1_500_000)
 
         assert (concentrator.counters.sent, concentrator.counters.half_duplex) == (1, 2)
+        assert concentrator.counters.crc_bad == 0
         assert len(server.rxpks()) == 1
 
     def test_a_long_preamble_outlasts_a_short_transmission(self, clock, air, server, build):
@@ -285,6 +286,26 @@ class TestHold:
         clock.run_until(5_000_000)
 
         assert 0.2 <= time.monotonic() - began < 1.5  # 2 s if every datagram were waited for
+
+    def test_a_stat_does_not_wait_for_a_silent_gateway(self, clock, air, server, build):
+        build(lockstep=False, hold_s=0.05, short_hold_s=0.05)
+        server.silent = True
+        air.transmit(uplink(clock))
+        began = time.monotonic()
+
+        clock.run_until(3_600_000_000)
+
+        assert time.monotonic() - began < 3  # 6 s if every stat were waited for
+
+    def test_the_way_back_is_opened_anew_after_silence(self, clock, air, server, build):
+        build(lockstep=False, hold_s=0.05, short_hold_s=0.01)
+        for n, silent in enumerate((False, True, False, False)):
+            server.silent = silent
+            clock.run_until(n * 1_000_000)
+            air.transmit(uplink(clock))
+            clock.run_until(n * 1_000_000 + 500_000)
+
+        assert [kind for kind, _, _ in server.received] == [2, 0, 0, 2, 0, 0]
 
     def test_nobody_at_the_port_is_like_silence(self, clock, air, build, server):
         with Server() as gone:

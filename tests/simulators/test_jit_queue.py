@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,14 @@ class TestQueue:
 
         assert queue.take(4_000_000).phy_payload == b"\x02"
         assert queue.enqueue(DOWNLINK._replace(tmst=4_000_000), 0, 0) == 4_000_000
+
+    @pytest.mark.parametrize(("tmst", "result"), [(1_130_108, "COLLISION_PACKET"), (1_130_107, 1_130_107)])
+    def test_one_must_be_over_before_the_next_is_prepared(self, tmst, result):
+        queue = JitQueue()
+        queue.enqueue(DOWNLINK._replace(tmst=2_000_000), 0, 0)
+
+        # SF12, 3 bytes: 827.392 ms; 41.5 ms to prepare the next and 1 ms between them
+        assert queue.enqueue(DOWNLINK._replace(tmst=tmst), 0, 0) == result
 
     def test_the_counter_may_wrap_before_it_is_due(self):
         assert JitQueue().enqueue(DOWNLINK._replace(tmst=500_000), 77, (1 << 32) - 500_000) == 1_000_077

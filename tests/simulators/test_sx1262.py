@@ -343,6 +343,15 @@ class TestOscillator:
 
         assert fresh.wait() == 5000 + 3500
 
+    def test_calibrating_everything_again_takes_the_image_back_to_its_default(self, host):
+        """DS 9.2.1: by default 902-928 MHz."""
+        host.command("89 7F")
+
+        send(host)
+        host.wait()
+
+        assert host.chip.degradations == ["SetTx: image calibrated for 902-928 MHz, not for 868100000 Hz"]
+
     def test_what_was_calibrated_before_the_tcxo_ran_does_not_count(self, fresh):
         fresh.commands("97 02 00 01 40", "9D 01", "98 D7 DB", "8A 01", "0D 08 AC 96")
         fresh.tune()
@@ -464,6 +473,14 @@ class TestInterrupts:
 
         assert raised == (1, 0x0001)
         assert (host.dio1.level, host.irq()) == (0, 0x0000)
+
+    def test_only_the_interrupts_named_are_cleared(self, host):
+        send(host)
+        host.run(60_000)
+
+        host.command("02 02 00")
+
+        assert (host.dio1.level, host.irq()) == (1, 0x0001)
 
     def test_an_interrupt_outside_dio1_mask_is_only_in_the_status(self, host):
         host.command("08 00 01 00 02 00 00 00 00")

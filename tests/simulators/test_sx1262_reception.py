@@ -163,6 +163,26 @@ class TestReception:
 
         assert host.irq() == PREAMBLE | HEADER | RX_DONE | CRC_ERR
 
+    def test_a_sender_that_stops_in_the_preamble_was_never_there(self, clock, air, host):
+        rx(host)
+        transmission = downlink(clock)
+        air.transmit(transmission)
+        host.run(5_000)
+        air.cut(transmission)
+        host.run(50_000)
+
+        assert host.irq() == 0
+
+    def test_nothing_is_received_after_the_window(self, clock, air, host):
+        host.command("A0 08")
+        rx(host)
+        host.run(10_000)
+        air.transmit(downlink(clock))
+        host.run(50_000)
+
+        assert host.irq() == TIMEOUT
+        assert host.chip.mode == "stby_rc"
+
     def test_a_collision_in_the_header_is_a_header_error(self, clock, air, host):
         rx(host)
         air.transmit(downlink(clock))
