@@ -14,6 +14,9 @@ from simulators.node import NEVER_US, NodeBench, State
 class Kernel:
     """``lookahead_us``: no node can affect another one sooner than that (the air takes at least a LoRa symbol).
 
+    A kernel and its nodes take turns: pinned to one CPU (``os.sched_setaffinity`` before the first power-on, which the
+    nodes' processes inherit) they are faster, unless other work needs that CPU.
+
     ``pace`` is called with the time virtual time is about to advance to; it may block, to hold or slow the run.
     """
 

@@ -55,7 +55,7 @@ class Crash(NamedTuple):
 
 @dataclass
 class NodeStatistics:
-    """What a node has done since it was built."""
+    """What a node has done since it was built; ``state_us`` counts up to its last change of state."""
 
     requests: int = 0
     posts: int = 0
@@ -145,10 +145,14 @@ class NodeBench:
             self.board.reset(keep_rtc_memory=False)
             self._wiring.power.drive(0)
 
-    def _enter(self, state: State) -> None:
+    def settle(self) -> None:
+        """Bring ``statistics.state_us`` up to the present."""
         now_us = self._clock.now_us
         self.statistics.state_us[self.state] += now_us - self._since_us
         self._since_us = now_us
+
+    def _enter(self, state: State) -> None:
+        self.settle()
         before, self.state = self.state, state
         if self.state_changed is not None:
             self.state_changed(self, before)

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from simulators.firmware_build import SHIM_ROM
+from simulators.micropython import _ops
 
 _WORKER = Path(__file__).with_name("worker.py")
 _RUNS = 1000  # after so many wakes a worker is replaced: each leaves about 8 kB behind
@@ -39,7 +40,10 @@ class WorkerDied(WorkerError):
 
 
 class Worker:
-    """One node's process, started when first needed. ``shim`` is the folder of the replaced modules."""
+    """One node's process, started when first needed. ``shim`` is the folder of the replaced modules.
+
+    The kernel kills the process when the thread that started it ends, so one thread runs a node for its whole life.
+    """
 
     def __init__(self, name: str, shim: Path, flash_descriptor: int, guard_s: float) -> None:
         self._name = name
@@ -64,15 +68,16 @@ class Worker:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, guard)
         # MicroPython converts dates by the time zone of its process; a board has none.
         environment = {"MICROPYPATH": f"{self._shim}:.frozen", "TZ": "UTC0"}
-        rom = self._shim / SHIM_ROM
+        numbers = (theirs.fileno(), self._flash_descriptor, os.getpid(), _ops.EXITED)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER), *map(str, (theirs.fileno(), self._flash_descriptor, os.getpid(), rom))],
+                [sys.executable, str(_WORKER), str(self._shim / SHIM_ROM), *(str(number) for number in numbers)],
                 cwd=self._shim,
                 env=os.environ | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=self._console,
                 stderr=self._console,
+                start_new_session=True,  # Ctrl-C is for the bench; it ends its workers
                 pass_fds=(theirs.fileno(), self._flash_descriptor),
             )
         self._link = ours

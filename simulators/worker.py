@@ -3,6 +3,8 @@
 
 Started by ``simulators.process`` by path, so it imports nothing of ours. A process start costs 24 ms, entering
 MicroPython again (with a fresh heap) 0.05 ms; so the process stays while the node sleeps. It ends with its link.
+
+sys.argv: image of the replaced modules, link, flash (file descriptors), the bench's process id, _ops.EXITED
 """
 
 import contextlib
@@ -17,18 +19,17 @@ import sys
 
 import micropython_run  # type: ignore[import-not-found]
 
-EXITED = 69  # simulators.micropython._ops.EXITED
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def main() -> None:
-    link_fd, flash_fd, parent = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    link_fd, flash_fd, parent, exited = (int(argument) for argument in sys.argv[2:])
     # A firmware loop that never asks anything would not notice that the bench was killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
     link = socket.socket(fileno=link_fd)
-    with open(sys.argv[4], "rb") as image:
+    with open(sys.argv[1], "rb") as image:
         rom = mmap.mmap(image.fileno(), 0, access=mmap.ACCESS_COPY)
     rom_at = [str(ctypes.addressof(ctypes.c_char.from_buffer(rom))), str(len(rom))]
     while order := link.recv(65_536):
@@ -41,7 +42,7 @@ def main() -> None:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         try:
-            link.send(struct.pack("<qqq", 0, EXITED, code))
+            link.send(struct.pack("<qqq", 0, exited, code))
         except BrokenPipeError:
             return
 

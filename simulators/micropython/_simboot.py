@@ -7,9 +7,11 @@ reset cause, random seed, flash blocks, block size, firmware, main, address and 
 
 import random
 import sys
+import time
 
 import _ops
 import _simlink
+import machine
 import vfs
 
 # Winbond W25Q64JV, "AC Electrical Characteristics": tPP 0.4 ms, tSE 45 ms (typical); a cached read is a few us.
@@ -65,6 +67,8 @@ def _mount(flash):
 
 def _run():
     try:
+        sys.modules["utime"] = time  # older names reach the same
+        sys.modules["umachine"] = machine
         random.seed(int(sys.argv[11]))
         _mount(_Flash(int(sys.argv[2]), int(sys.argv[12]), int(sys.argv[13])))
         sys.path[:] = ("/shim", sys.argv[14], ".frozen")

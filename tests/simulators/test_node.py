@@ -185,6 +185,11 @@ class TestCrash:
             "NotImplementedError",
         ]  # fmt: skip
 
+    def test_the_older_module_names_do_not_reach_the_wall_clock(self, run: Run) -> None:
+        bench = run("import machine, time, umachine, utime\nprint(utime is time, umachine is machine, utime.time())")
+
+        assert said(bench) == ["True True 0"]
+
     def test_a_bus_that_leads_nowhere_stops_the_bench(self, run: Run) -> None:
         with pytest.raises(NotWired, match=r"SPI\(2\)"):
             run("import machine\nmachine.SPI(2).write(b'x')\nimport time\ntime.sleep(1)")
