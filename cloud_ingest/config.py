@@ -28,6 +28,7 @@ class MqttSettings:
     port: int = 1883
     client_id: str = "stadtfunk-ingest"
     keepalive_s: int = 30
+    reconnect_max_s: int = 30
     username: str = ""
     password_file: Path | None = None
     tls: bool = False
@@ -68,6 +69,7 @@ class Config:
 _RANGES = {
     "mqtt.port": (1, 65535),
     "mqtt.keepalive_s": (5, 3600),
+    "mqtt.reconnect_max_s": (1, 3600),
     "http.port": (0, 65535),
     "http.query_timeout_s": (1, 600),
     "dead_letters.max_bytes": (0, 2**40),

@@ -26,8 +26,6 @@ from decoders.uplink import Watermark, encode_watermark
 
 _log = logging.getLogger(__name__)
 
-_MAX_RECONNECT_S = 30
-
 
 class Subscriber:
     """Brings what the broker delivers to ``writer`` and what it committed back to the broker."""
@@ -114,7 +112,7 @@ def _client(settings: MqttSettings) -> Client:
         protocol=MQTTProtocolVersion.MQTTv311,
         manual_ack=True,
     )
-    client.reconnect_delay_set(1, _MAX_RECONNECT_S)
+    client.reconnect_delay_set(1, settings.reconnect_max_s)
     if settings.username:
         client.username_pw_set(settings.username, _password(settings))
     if settings.tls:

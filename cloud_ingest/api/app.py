@@ -24,7 +24,6 @@ from cloud_ingest.errors import NoSuchEntity, QueryError
 from cloud_ingest.registry import City
 
 WEB = Path(__file__).parent.parent / "web" / "dist"
-_GET = ["GET", "HEAD"]
 _STATUS = {QueryError: 400, NoSuchEntity: 404, Busy: 503}
 
 # MapLibre GL JS runs its workers from blobs and draws images from data and blobs.
@@ -92,8 +91,8 @@ def create_app(
         async with readers.snapshot() as db:
             return answer(request, await question(db, city, await present(db)))
 
-    @app.api_route("/v1.1", methods=_GET, include_in_schema=False)
-    @app.api_route("/v1.1/{path:path}", methods=_GET, summary="OGC SensorThings API 1.1, reading")
+    @app.get("/v1.1", include_in_schema=False)
+    @app.get("/v1.1/{path:path}", summary="OGC SensorThings API 1.1, reading")
     async def sensorthings(request: Request, path: str = "") -> Response:
         root = (config.http.public_url or str(request.base_url)).rstrip("/") + "/v1.1"
         async with readers.snapshot() as db:
@@ -104,15 +103,15 @@ def create_app(
             return tagged(request, found.encode(), "text/plain; charset=utf-8")
         return answer(request, found)
 
-    @app.api_route("/api/areas", methods=_GET, summary="Reference areas and their state, GeoJSON")
+    @app.get("/api/areas", summary="Reference areas and their state, GeoJSON")
     async def areas(request: Request) -> Response:
         return await ask(request, public.areas)
 
-    @app.api_route("/api/trees", methods=_GET, summary="Trees, the state of their sensors and latest values, GeoJSON")
+    @app.get("/api/trees", summary="Trees, the state of their sensors and latest values, GeoJSON")
     async def trees(request: Request) -> Response:
         return await ask(request, public.trees)
 
-    @app.api_route("/api/trees/{tree_id}/series", methods=_GET, summary="One quantity at one tree over time")
+    @app.get("/api/trees/{tree_id}/series", summary="One quantity at one tree over time")
     async def series(
         request: Request,
         tree_id: str,
@@ -123,17 +122,17 @@ def create_app(
         async with readers.snapshot() as db:
             return answer(request, await public.series(db, city, await present(db), tree_id, quantity, begin, end))
 
-    @app.api_route("/api/crew", methods=_GET, summary="Today's list: what to water, and which sensors to look at")
+    @app.get("/api/crew", summary="Today's list: what to water, and which sensors to look at")
     async def crew(request: Request) -> Response:
         return await ask(request, public.crew)
 
-    @app.api_route("/api/status", methods=_GET, summary="How much came in, and what could not be used")
+    @app.get("/api/status", summary="How much came in, and what could not be used")
     async def status(request: Request) -> Response:
         state = "connected" if broker.connected else "disconnected"
         async with readers.snapshot() as db:
             return answer(request, await public.status(db, city, await present(db), config.time.source, state))
 
-    @app.api_route("/health", methods=_GET, summary="200 while readings can be stored")
+    @app.get("/health", summary="200 while readings can be stored")
     async def health() -> Response:
         well = writer.failed is None
         body = {
@@ -143,13 +142,13 @@ def create_app(
         }
         return JSONResponse(body, 200 if well else 503, {"Cache-Control": "no-store"})
 
-    @app.api_route("/metrics", methods=_GET, summary="Prometheus text")
+    @app.get("/metrics", summary="Prometheus text")
     async def prometheus() -> Response:
         async with readers.snapshot() as db:
             text = await metrics.text(db, requests, broker.connected, writer.failed is None)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
 
-    @app.api_route("/{path:path}", methods=_GET, include_in_schema=False)
+    @app.get("/{path:path}", include_in_schema=False)
     async def page(path: str) -> Response:
         return _page(path)
 
@@ -158,6 +157,8 @@ def create_app(
 
 def _page(path: str) -> Response:
     """A file of the built front end; `/` and `/crew` are its two pages."""
+    if "\0" in path:
+        path = "none"
     file = (WEB / {"": "index.html", "crew": "crew.html"}.get(path, path)).resolve()
     if WEB.resolve() in file.parents and file.is_file():
         forever = path.startswith("assets/")  # their names change with their content
@@ -203,4 +204,6 @@ class _Outermost:
                 message = {**message, "headers": headers}
             await send(message)
 
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server itself leaves the body out
         await self._app(scope, receive, send_with_headers)

@@ -325,7 +325,7 @@ def instant(text: str) -> float:
 
 def _merged(name: str, one: Query, other: Query) -> Query:
     """`A/B,A/C` is one expansion of A; anything beyond that would be ambiguous."""
-    if set(one.texts) | set(other.texts) > {"$expand"} or set(one.expand) & set(other.expand):
+    if (one.texts.keys() | other.texts.keys()) - {"$expand"} or one.expand.keys() & other.expand.keys():
         raise QueryError(f"$expand names {name} twice")
     texts = [query.texts["$expand"] for query in (one, other) if "$expand" in query.texts]
     return replace(one, expand={**one.expand, **other.expand}, texts={"$expand": ",".join(texts)} if texts else {})

@@ -148,7 +148,7 @@ class SensorThings:
 
     async def _count(self, rows: _Rows, query: Query) -> int:
         select = Select(rows.entity)
-        condition, args = _condition(select, rows, query)
+        condition, args = _condition(select, rows, replace(query, after=None))
         what = f"count(DISTINCT {rows.entity.id.format(t='t')})" if select.distinct else "count(*)"
         return int((await self._db.row(f"SELECT {what} FROM {select.source} WHERE {condition}", args))[0])
 

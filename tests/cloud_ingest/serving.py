@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""A served city for tests of the HTTP side: the real server on loopback."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from cloud_ingest.api.app import create_app
+from cloud_ingest.config import Config, HttpSettings, StoreSettings, TimeSettings
+from cloud_ingest.ingest import Ingest
+from cloud_ingest.judge import judge
+from cloud_ingest.registry import City
+from cloud_ingest.store import SqliteStore
+from tests.cloud_ingest.world import opened, small_city
+
+PUBLIC = "http://city.example"
+
+
+class Part:
+    """Stands for the connection to the broker and for the writer, which test_service.py runs for real."""
+
+    connected = True
+    failed: BaseException | None = None
+
+
+class Served:
+    """``get`` asks the service; ``feed`` applies a message and judges every area."""
+
+    def __init__(self, client: httpx.Client, store: SqliteStore, ingest: Ingest, city: City, part: Part) -> None:
+        self.client, self.store, self.part = client, store, part
+        self._ingest, self._city = ingest, city
+
+    def ask(self, address: str, **headers: str) -> httpx.Response:
+        return self.client.get(address.removeprefix(PUBLIC), headers=headers)
+
+    def get(self, address: str, status: int = 200) -> Any:
+        response = self.ask(address)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    def feed(self, topic: str, payload: bytes) -> None:
+        self._ingest.apply(topic, payload)
+        for area in self._city.areas.values():
+            judge(self.store, self._city, area, self.store.newest_received_at())
+
+
+@contextmanager
+def served(
+    folder: Path, city: City | None = None, query_timeout_s: int = 10, public_url: str = PUBLIC
+) -> Iterator[Served]:
+    """A service over the store in ``folder``; its present is its newest reading's."""
+    city = city or small_city()
+    store, ingest = opened(folder / "store.db", city)
+    config = Config(
+        store=StoreSettings(folder / "store.db"),
+        http=HttpSettings(query_timeout_s=query_timeout_s, public_url=public_url),
+        time=TimeSettings("observations"),
+    )
+    part = Part()
+    server = uvicorn.Server(uvicorn.Config(create_app(config, city, part, part), log_config=None, access_log=False))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with httpx.Client(base_url=address, timeout=20) as client:
+            yield Served(client, store, ingest, city, part)
+    finally:
+        server.should_exit = True
+        thread.join()
+        store.close()

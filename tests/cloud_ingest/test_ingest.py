@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Each uplink and each reading is applied once, whatever order and however often it comes."""
+
+import json
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud_ingest import dead_letters
+from cloud_ingest.ingest import Ingest
+from cloud_ingest.store import SqliteStore
+from decoders.uplink import Batch, Reading, Watermark, encode_batch
+from tests.cloud_ingest.world import (
+    GATEWAY,
+    HOUR,
+    NODES,
+    OTHER_GATEWAY,
+    START,
+    STRANGER,
+    UP,
+    batch,
+    moisture_series,
+    observations,
+    opened,
+    registry_json,
+    sample,
+    small_city,
+    uplink,
+)
+
+
+@pytest.fixture
+def world(tmp_path):
+    store, ingest = opened(tmp_path / "store.db")
+    yield store, ingest
+    store.close()
+
+
+def counter(store, name, reason):
+    row = store.db.execute("SELECT value FROM counters WHERE name = ? AND reason = ?", (name, reason)).fetchone()
+    return row[0] if row else 0
+
+
+class TestOnce:
+    def test_a_batch_is_stored_with_its_watermark_and_latest_values(self, world):
+        store, ingest = world
+
+        applied = ingest.apply(UP, moisture_series(NODES[0], [20.0, 19.5]))
+
+        assert (applied.gateway_eui, applied.watermark) == (GATEWAY, Watermark(1, 2))
+        assert [row[1:4] for row in observations(store)] == [
+            ("soil_moisture", START, 20.0),
+            ("soil_moisture", START + HOUR, 19.5),
+            ("soil_temperature", START, 20.0),
+            ("soil_temperature", START + HOUR, 20.0),
+        ]
+        newest = store.db.execute("SELECT at, result FROM latest ORDER BY datastream").fetchall()
+        assert newest == [(START + HOUR, 19.5), (START + HOUR, 20.0)]
+
+    def test_the_same_batch_again_changes_nothing_and_is_counted(self, world):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[0], [20.0]))
+        before = observations(store)
+
+        applied = ingest.apply(UP, moisture_series(NODES[0], [20.0]))
+
+        assert applied.watermark == Watermark(1, 1)
+        assert observations(store) == before
+        assert counter(store, "uplinks", "duplicates") == 1
+
+    def test_a_reading_in_three_uplinks_is_one_observation(self, world):
+        store, ingest = world
+        old, middle, new = (sample(START + i * HOUR, 20.0 - i) for i in range(3))
+
+        ingest.apply(UP, batch(uplink(1, NODES[0], 0, old), uplink(2, NODES[0], 1, middle + old)))
+        ingest.apply(UP, batch(uplink(3, NODES[0], 2, new + middle + old)))
+
+        assert [row[3] for row in observations(store) if row[1] == "soil_moisture"] == [20.0, 19.0, 18.0]
+        assert counter(store, "readings", "values") == 6
+        assert counter(store, "readings", "duplicates") == 6
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    def test_a_fault_never_hides_a_value_of_the_same_moment(self, world, order):
+        store, ingest = world
+        messages = [
+            batch(uplink(1, NODES[0], 0, sample(START, 20.0), received_at=START + 9)),
+            batch(uplink(2, NODES[0], 1, sample(START, "no_answer"), received_at=START + 3)),
+        ]
+
+        for i in order:
+            ingest.apply(UP, messages[i])
+
+        assert observations(store)[0] == (NODES[0], "soil_moisture", START, 20.0, None, START + 9)
+        assert store.db.execute("SELECT result, flag FROM latest WHERE datastream = 1").fetchone() == (20.0, None)
+
+    def test_a_value_that_cannot_be_true_is_kept_but_flagged(self, world):
+        store, ingest = world
+
+        ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START, 100.5))))
+
+        assert observations(store)[0][3:5] == (100.5, "out_of_range")
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.data())
+    def test_any_order_and_repetition_of_batches_gives_the_same_tables(self, data):
+        values = st.sampled_from([20.0, 15.25, "no_answer", 120.0])
+        messages = []
+        truth = {}
+        for seq in range(1, 9):
+            node = data.draw(st.sampled_from([*NODES, STRANGER]))
+            at = START + data.draw(st.integers(0, 3)) * HOUR
+            # a node may report a fault and later a value for one moment, but never two values
+            value = data.draw(st.just("no_answer") | st.just(truth.setdefault((node, at), data.draw(values))))
+            received_at = at + data.draw(st.integers(1, 5)) / 4
+            messages.append(uplink(seq, node, seq, sample(at, value), received_at))
+        cuts = sorted(data.draw(st.sets(st.integers(1, 7))))
+        oldest = data.draw(st.sampled_from([1, 1, 3]))
+        pieces = [messages[a:b] for a, b in zip([0, *cuts], [*cuts, 8], strict=True)]
+        batches = [batch(*piece, oldest_seq=min(oldest, piece[0].seq)) for piece in pieces]
+        shuffled = data.draw(st.permutations(batches + data.draw(st.lists(st.sampled_from(batches), max_size=4))))
+
+        assert self._tables(shuffled) == self._tables(batches)
+
+    @staticmethod
+    def _tables(batches):
+        store, ingest = opened(":memory:")
+        for payload in batches:
+            ingest.apply(UP, payload)
+        tables = [observations(store)]
+        for table, columns in (
+            ("uplinks", "*"),
+            ("applied", "*"),
+            ("gaps", "*"),
+            ("watermarks", "*"),
+            ("dead_letters", "identity, raw"),
+        ):
+            tables.append(sorted(store.db.execute(f"SELECT {columns} FROM {table}")))
+        newest = "SELECT dev_eui, quantity, at, result, flag FROM latest JOIN datastreams ON id = datastream"
+        tables.append(sorted(store.db.execute(newest), key=str))
+        store.close()
+        return tables
+
+    def test_what_one_process_committed_the_next_one_knows(self, tmp_path):
+        store, ingest = opened(tmp_path / "store.db")
+        ingest.apply(UP, moisture_series(NODES[0], [20.0, 19.0]))
+        store.close()
+
+        store, ingest = opened(tmp_path / "store.db")
+        ingest.apply(UP, moisture_series(NODES[0], [20.0, 19.0]))
+
+        assert len(observations(store)) == 4
+        assert store.watermarks() == [(GATEWAY, Watermark(1, 2))]
+        store.close()
+
+    def test_each_epoch_has_its_own_watermark(self, world):
+        store, ingest = world
+        ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0)), epoch=1))
+        ingest.apply(UP, batch(uplink(1, NODES[0], 1, sample(START + 60, 20.0)), epoch=2))
+
+        assert store.watermarks() == [(GATEWAY, Watermark(1, 1)), (GATEWAY, Watermark(2, 1))]
+
+    def test_a_failure_in_the_middle_leaves_nothing_behind(self, world, mocker):
+        store, ingest = world
+        mocker.patch.object(store, "set_progress", side_effect=sqlite3.OperationalError("disk full"))
+
+        with pytest.raises(sqlite3.OperationalError):
+            ingest.apply(UP, moisture_series(NODES[0], [20.0]))
+        mocker.stopall()
+
+        assert observations(store) == []
+        ingest.apply(UP, moisture_series(NODES[0], [20.0]))
+        assert len(observations(store)) == 2
+
+
+class TestRefusals:
+    """Counted by reason, kept as a dead letter, none stops the service."""
+
+    @pytest.mark.parametrize(
+        ("topic", "payload", "reason"),
+        [
+            ("stadtfunk/1/xyz/up", b"", "unknown_topic"),
+            ("stadtfunk/1/0016c001f1500812/status", b"", "unknown_topic"),
+            (UP, b"rubbish", "malformed_batch"),
+            (UP, encode_batch(Batch(OTHER_GATEWAY, 1, 1, ())), "wrong_gateway"),
+            (UP, encode_batch(Batch(GATEWAY, 1, 0, ())), "malformed_batch"),
+        ],
+    )
+    def test_a_message_that_means_nothing(self, world, topic, payload, reason):
+        store, ingest = world
+
+        first, second = ingest.apply(topic, payload), ingest.apply(topic, payload)
+
+        assert first.watermark is second.watermark is None
+        assert counter(store, "rejected", reason) == 2
+        [letter] = dead_letters.letters(store)
+        assert (letter.reason, letter.topic, letter.raw, letter.times) == (reason, topic, payload, 2)
+
+    def test_a_gateway_that_the_operator_did_not_list(self, tmp_path):
+        store, _ = opened(tmp_path / "store.db")
+        ingest = Ingest(store, small_city(), gateways=(OTHER_GATEWAY,))
+
+        ingest.apply(UP, moisture_series(NODES[0], [20.0]))
+
+        assert counter(store, "rejected", "unknown_gateway") == 1
+        assert observations(store) == []
+
+    @pytest.mark.parametrize(
+        ("reading", "reason"),
+        [
+            (Reading("mood", "1", START, 1.0, None), "unknown_quantity"),
+            (Reading("soil_moisture", "m3/m3", START, 0.2, None), "wrong_unit"),
+            (Reading("soil_moisture", "%", START, None, "tired"), "unknown_fault"),
+            (Reading("soil_moisture", "%", START + 3700, 20.0, None), "time_ahead"),
+        ],
+    )
+    def test_a_reading_that_means_nothing_does_not_take_the_others_with_it(self, world, reading, reason):
+        store, ingest = world
+        good = Reading("soil_temperature", "Cel", START, 20.0, None)
+
+        applied = ingest.apply(UP, batch(uplink(1, NODES[0], 0, [reading, good], received_at=START + 1)))
+
+        assert applied.watermark == Watermark(1, 1)
+        assert [row[1] for row in observations(store)] == ["soil_temperature"]
+        assert [letter.reason for letter in dead_letters.letters(store)] == [reason]
+
+    def test_an_unknown_node_is_applied_for_the_watermark_and_replayed_once_registered(self, tmp_path):
+        store, ingest = opened(tmp_path / "store.db")
+        stranger = uplink(2, STRANGER, 0, sample(START, 17.5))
+        applied = ingest.apply(
+            UP,
+            batch(
+                uplink(1, NODES[0], 0, sample(START, 20.0)), stranger, uplink(3, NODES[0], 1, sample(START + 60, 20.0))
+            ),
+        )
+        assert applied.watermark == Watermark(1, 3)
+        [letter] = dead_letters.letters(store)
+        assert not ingest.replay(letter)
+
+        nodes = [*registry_json()["nodes"], {"dev_eui": STRANGER, "tree": "J-0003", "interval_s": HOUR}]
+        city = small_city(nodes=nodes)
+        store.register(city)
+
+        assert Ingest(store, city).replay(letter)
+        assert (STRANGER, "soil_moisture", START, 17.5, None, START + 2.0) in observations(store)
+        assert dead_letters.letters(store) == []
+
+    def test_dead_letters_are_bounded_and_rubbish_does_not_push_readings_out(self, tmp_path):
+        store, _ = opened(tmp_path / "store.db")
+        ingest = Ingest(store, small_city(), max_dead_bytes=16_000)
+        ingest.apply(UP, batch(uplink(1, STRANGER, 0, sample(START, 17.5))))
+
+        for number in range(50):
+            ingest.apply(UP, b"rubbish %d" % number)
+
+        letters = dead_letters.letters(store)
+        assert letters[0].reason == "unknown_dev_eui"
+        assert letters[-1].raw == b"rubbish 49"
+        assert 5 < len(letters) < 10
+        assert counter(store, "dead_letters", "evicted") == 51 - len(letters)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.text(max_size=30) | st.just(UP), st.binary(max_size=80))
+    def test_any_bytes_on_any_topic_are_refused_and_nothing_else(self, topic, payload):
+        store, ingest = opened(":memory:")
+
+        applied = ingest.apply(topic, payload)
+
+        assert applied.watermark is None
+        assert len(dead_letters.letters(store)) == 1
+        store.close()
+
+
+class TestStore:
+    def test_a_commit_is_on_the_disk_when_it_returns(self, world):
+        store, _ = world
+
+        assert store.db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert store.db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+    def test_ids_of_things_survive_a_changed_registry(self, tmp_path):
+        store, _ = opened(tmp_path / "store.db")
+        before = dict(store.db.execute("SELECT tree, id FROM things"))
+        trees = registry_json()["trees"]
+        trees[0]["latin"] = "Tilia platyphyllos"
+
+        store.register(small_city(trees=list(reversed(trees))))
+
+        assert dict(store.db.execute("SELECT tree, id FROM things")) == before
+        properties = store.db.execute("SELECT properties FROM things WHERE tree = 'J-0001'").fetchone()[0]
+        assert json.loads(properties)["species"] == "Tilia platyphyllos"
+
+    def test_a_file_of_a_newer_version_is_refused_in_one_line(self, tmp_path):
+        store, _ = opened(tmp_path / "store.db")
+        store.db.execute("PRAGMA user_version = 99")
+        store.close()
+
+        with pytest.raises(Exception, match="written by a newer Stadtfunk"):
+            SqliteStore(tmp_path / "store.db")
+
+    def test_a_file_that_is_no_database_is_refused_in_one_line(self, tmp_path):
+        (tmp_path / "store.db").write_bytes(b"no database at all" * 100)
+
+        with pytest.raises(Exception, match="not a database"):
+            SqliteStore(tmp_path / "store.db")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Alerts in the store: opened once, whatever came late, twice or after a restart."""
+
+import pytest
+
+from cloud_ingest.judge import judge
+from tests.cloud_ingest.world import HOUR, NODES, START, UP, moisture_series, opened, small_city
+
+CITY = small_city()
+
+
+@pytest.fixture
+def world(tmp_path):
+    store, ingest = opened(tmp_path / "store.db", CITY)
+    yield store, ingest
+    store.close()
+
+
+def judged(store, area="RA-02", hours_after_newest=0):
+    now = store.newest_received_at() + hours_after_newest * HOUR
+    judge(store, CITY, CITY.areas[area], now)
+    return store.db.execute(
+        "SELECT value, threshold, litres, trees, (dry_since - ?) / 3600, (opened_at - ?) / 3600, "
+        "(closed_at - ?) / 3600 FROM alerts WHERE area = ? ORDER BY id",
+        (START, START, START, area),
+    ).fetchall()
+
+
+class TestAlert:
+    def test_a_dry_area_opens_one_with_its_cause(self, world):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[2], [20.0, 13.5, 13.0, 12.5]))
+
+        assert judged(store) == [(12.5, 14.0, 100, '["J-0004"]', 1, 3, None)]
+
+    def test_litres_are_for_every_tree_of_the_area_with_or_without_a_sensor(self, world):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[0], [13.5, 13.0, 12.5]))
+
+        assert judged(store, "RA-01")[0][2:4] == (300, '["J-0001", "J-0002", "J-0003"]')
+
+    def test_judging_again_or_after_a_restart_opens_no_second_one(self, tmp_path):
+        store, ingest = opened(tmp_path / "again.db", CITY)
+        ingest.apply(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5, 12.0]))
+        first = judged(store)
+        store.close()
+
+        store, ingest = opened(tmp_path / "again.db", CITY)
+        ingest.apply(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5, 12.0, 11.5]))
+
+        assert judged(store) == judged(store) == first
+        store.close()
+
+    def test_it_closes_when_the_soil_is_moist_again_and_may_open_anew(self, world):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5, 25.0]))
+        assert judged(store)[0][-1] is None
+
+        ingest.apply(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5, 25.0, 24.0, 23.0]))
+        assert judged(store) == [(12.5, 14.0, 100, '["J-0004"]', 0, 2, 5)]
+
+        ingest.apply(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5, 25.0, 24.0, 23.0, 13.0, 12.0, 11.0]))
+        assert [row[5:] for row in judged(store)] == [(2, 5), (8, None)]
+
+    def test_an_episode_that_ended_within_a_backlog_opens_nothing(self, world):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5, 25.0, 24.0, 23.0]))
+
+        assert judged(store) == []
+
+    def test_old_dry_readings_that_come_late_open_nothing_when_it_is_moist_now(self, world):
+        store, ingest = world
+        values = [20.0, 13.5, 13.0, 12.5, 25.0, 24.0, 23.0]
+        new, old = (moisture_series(NODES[2], part, first_seq=1) for part in (values, values[:4]))
+        ingest.apply(UP, new)
+        assert judged(store) == []
+
+        ingest.apply(UP, old)
+
+        assert judged(store) == []
+
+    def test_late_readings_fill_the_run_that_leads_to_one(self, world):
+        store, ingest = world
+        complete = moisture_series(NODES[2], [20.0, 13.5, 13.0, 12.5])
+        with_hole = moisture_series(NODES[2], [20.0])
+        ingest.apply(UP, with_hole)
+        assert judged(store) == []
+
+        ingest.apply(UP, complete)
+
+        assert judged(store)[0][4:] == (1, 3, None)
+
+    def test_what_was_dry_days_ago_and_is_unknown_now_opens_nothing_until_it_is_heard_again(self, world):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5]))
+        assert judged(store, hours_after_newest=24) == []
+
+        assert len(judged(store)) == 1
+
+    @pytest.mark.parametrize("values", [[3.0], [13.5, "no_answer", 13.4], ["no_answer"] * 5])
+    def test_noise_and_faults_open_nothing(self, world, values):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[2], [20.0, *values, "no_answer"]))
+
+        assert judged(store) == []

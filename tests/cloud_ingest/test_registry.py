@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The city's registry."""
+
+import copy
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_ingest import registry
+from cloud_ingest.errors import ConfigError
+from tests.cloud_ingest.world import NODES, registry_json
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def changed(way, value):
+    """The registry with one place replaced; a value of ... takes the key away."""
+    data = registry_json()
+    place = data
+    for step in way[:-1]:
+        place = place[step]
+    if value is ...:
+        del place[way[-1]]
+    else:
+        place[way[-1]] = value
+    return json.dumps(data)
+
+
+def places(value, way=()):
+    """Every place in a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*way, key)
+        yield from places(inner, (*way, key))
+
+
+class TestCity:
+    def test_areas_trees_and_nodes_are_what_the_file_says(self):
+        city = registry.parse(json.dumps(registry_json()))
+
+        assert [tree.id for tree in city.trees_of("RA-01")] == ["J-0001", "J-0002", "J-0003"]
+        assert city.nodes[NODES[0]].tree == "J-0001"
+        assert city.areas["RA-01"].rule == registry.Rule("soil_moisture", 14.0, 18.0, 7200)
+        assert city.areas["RA-01"].center == pytest.approx((11.585, 50.925))
+
+    @pytest.mark.parametrize(
+        ("way", "value", "problem"),
+        [
+            (("colour",), 1, "unknown key 'colour'"),
+            (("zoom",), ..., "'zoom' is missing"),
+            (("zoom",), "13", "zoom: must be a number"),
+            (("trees", 0, "lon"), 181, "trees[0]: lon: must be from -180 to 180"),
+            (("trees", 0, "area"), "RA-09", "tree 'J-0001' is in an area 'RA-09' that does not exist"),
+            (("trees", 1, "id"), "J-0001", "trees: id 'J-0001' is used twice"),
+            (("nodes", 0, "tree"), "J-0009", "at a tree 'J-0009' that does not exist"),
+            (("nodes", 1, "tree"), "J-0001", "tree 'J-0001' has two nodes"),
+            (("nodes", 1, "dev_eui"), NODES[0], "a dev_eui is used twice"),
+            (("nodes", 0, "dev_eui"), "70B3D57ED0000001", "nodes[0]: dev_eui: must be 16 hex digits in lower case"),
+            (("nodes", 0, "interval_s"), 0, "interval_s: must be a whole number"),
+            (("reference_areas", 0, "rule", "act"), 19.0, "'act' must be below 'clear'"),
+            (("reference_areas", 0, "rule", "quantity"), "mood", "must be one of soil_moisture"),
+            (("reference_areas", 0, "polygon"), [[1, 2], [1, 3], [2, 3], [4, 4]], "must be a closed ring"),
+            (("reference_areas", 0, "name"), "Markt", "must be an object"),
+        ],
+    )
+    def test_a_mistake_is_one_line_that_names_the_place(self, way, value, problem):
+        with pytest.raises(ConfigError) as caught:
+            registry.parse(changed(way, value))
+
+        assert problem in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_a_key_written_twice_is_refused(self):
+        with pytest.raises(ConfigError, match="twice"):
+            registry.parse('{"name": 1, "name": 2}')
+
+    @given(st.text(max_size=60))
+    def test_any_text_gives_a_city_or_a_config_error(self, text):
+        with pytest.raises(ConfigError):
+            registry.parse(text)
+
+    @given(st.sampled_from(list(places(registry_json()))), _JSON)
+    def test_any_value_at_any_place_gives_a_city_or_a_config_error(self, way, value):
+        try:
+            city = registry.parse(changed(copy.deepcopy(way), value))
+        except ConfigError:
+            return
+        assert isinstance(city, registry.City)
