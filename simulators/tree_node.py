@@ -20,7 +20,7 @@ from simulators.firmware_build import compile_module
 from simulators.flash import Flash
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
-from simulators.wires import Rs485, Wire
+from simulators.wires import Rs485, SpiDevice, Wire
 
 BATTERY_MV = 3_300  # LiFePO4 on its long plateau
 ANTENNA_DBI = 2.0
@@ -47,6 +47,7 @@ class TreeNode:
         switch_on_level: int = 0,
         rtc_drift_ppm: int = 0,
         cpu_us: int = 10,
+        ticks_start_us: int = 0,
     ) -> None:
         nss, busy, dio1, reset = Wire(1), Wire(0), Wire(0), Wire(1)
         vext, de, switch = Wire(1), Wire(0), Wire(0)
@@ -69,6 +70,7 @@ class TreeNode:
             noise_percent=noise_percent,
         )
         self.ds18b20 = Ds18b20Sim(clock, self.sensor_power, lambda now_us: read_truth(now_us).surface_temperature)
+        self.spi: dict[int, SpiDevice] = {pins.LORA_SPI: self.radio}  # a test may take the chip away
         wiring = Wiring(
             pins={
                 pins.LORA_NSS: nss,
@@ -79,7 +81,7 @@ class TreeNode:
                 pins.RS485_DE: de,
                 pins.BATTERY_SWITCH: switch,
             },
-            spi={pins.LORA_SPI: self.radio},
+            spi=self.spi,
             uart={pins.RS485_UART: port},
             onewire={pins.ONE_WIRE: self.ds18b20},
             adc={
@@ -98,6 +100,7 @@ class TreeNode:
             flash=flash,
             seed=seed,
             cpu_us=cpu_us,
+            ticks_start_us=ticks_start_us,
             rtc_drift_ppm=rtc_drift_ppm,
         )
 

@@ -6,25 +6,20 @@ from pathlib import Path
 import loramsg
 
 from decoders.lorawan.airtime import time_on_air_us
-from firmware.boards import heltec_v3 as pins
 from firmware.provisioning import pack_identity
 from simulators.air import Air, PathLoss, Position, Transmission
-from simulators.bench import Wiring
-from simulators.chips.ds18b20 import Ds18b20Sim
-from simulators.chips.smt100 import Smt100Sim
-from simulators.chips.sx1262 import Sx1262Sim
+from simulators.city import Truth
 from simulators.clock import Clock
-from simulators.firmware_build import build, compile_module
-from simulators.flash import Flash
+from simulators.firmware_build import build
 from simulators.kernel import Kernel
-from simulators.node import NodeBench
-from simulators.wires import Rs485, Wire
+from simulators.tree_node import TreeNode, provisioned_flash
 from tests.firmware.lorawan_peer import APP_KEY, DEV_ADDR, IDENTITY, join_accept, session_keys
 
 S = 1_000_000
 HOUR = 3600 * S
 GPS_AT_0 = 1_450_000_000  # network time when the clock stands at 0
 BATTERY_MV = 3_912
+IDENTITY_BIN = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 3600)
 
 
 class Network:
@@ -91,56 +86,22 @@ class Network:
         self._clock.at(start_us, lambda: self._air.transmit(down))
 
 
-def provisioned_flash(folder: Path, identity: bytes) -> Flash:
-    """A flash with a file system that holds ``identity``, as the node's own MicroPython writes it."""
-    source = folder / "provision.py"
-    source.write_text(f"with open('/data/identity.bin', 'wb') as file:\n    file.write({identity!r})\n")
-    compile_module(source, folder / "provision" / "provision.mpy", "provision.py")
-    clock = Clock()
-    bench = NodeBench(clock, Wiring(), folder / "provision", main="provision")
-    bench.power_on()
-    with Kernel(clock, [bench]) as kernel:
-        kernel.run_until(5 * S)
-        assert bench.statistics.returned == 1, bench.console()
-        flash = Flash()
-        flash.program(0, bench.flash.image())
-        return flash
-
-
 class Street:
-    """One node at a tree, one network, nothing else."""
+    """One node at a tree, one network, nothing else. ``identity`` None: as it left the factory of the board."""
 
-    def __init__(self, folder: Path, *, identity: bytes | None = None, loss_db=100.0, provisioned=True, **options):
+    def __init__(self, folder: Path, *, identity: bytes | None = IDENTITY_BIN, loss_db=100.0, **options):
         self.clock = clock = Clock()
         self.air = Air(clock, model=PathLoss(loss_db, 1.0, 0.0, 0.0, 0.0))
         self.network = Network(clock, self.air)
-        nss, busy, dio1, reset, vext = Wire(1), Wire(0), Wire(0), Wire(1), Wire(1)
-        supply, de, switch = Wire(0), Wire(0), Wire(0)
-        vext.watch(lambda level: supply.drive(1 - level))
-        port = Rs485(clock, de)
-        self.vext = vext
-        self.moisture, self.soil_temperature, self.surface_temperature = 23.45, 18.2, 21.5
-        self.radio = Sx1262Sim(clock, self.air, nss, busy, dio1, reset, antenna_dbi=2.0)
-        self.smt100 = Smt100Sim(
-            clock, port, supply, lambda _: (self.moisture, self.soil_temperature), noise_percent=0.0
-        )
-        self.ds18b20 = Ds18b20Sim(clock, supply, lambda _: self.surface_temperature)
-        self.switch_on_level = 0  # V3.0 and V3.1; V3.2 has 1
-        self.spi = {pins.LORA_SPI: self.radio}
-        wiring = Wiring(
-            pins={
-                pins.LORA_NSS: nss, pins.LORA_BUSY: busy, pins.LORA_DIO1: dio1, pins.LORA_RESET: reset,
-                pins.VEXT: vext, pins.RS485_DE: de, pins.BATTERY_SWITCH: switch,
-            },
-            spi=self.spi,
-            uart={pins.RS485_UART: port},
-            onewire={pins.ONE_WIRE: self.ds18b20},
-            adc={pins.BATTERY: lambda: BATTERY_MV * 10_000 // 49 if switch.level == self.switch_on_level else 0},
+        self.truth = Truth(23.45, 18.2, 21.5, 0.0)
+        flash = None if identity is None else provisioned_flash(identity)
+        firmware = build(folder / "firmware")
+        self.tree = TreeNode(
+            clock, self.air, firmware, lambda _: self.truth, flash=flash, noise_percent=0.0,
+            battery_mv=BATTERY_MV, **options,
         )  # fmt: skip
-        if identity is None:
-            identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 3600)
-        flash = provisioned_flash(folder, identity) if provisioned else None
-        self.node = NodeBench(clock, wiring, build(folder / "firmware"), flash=flash, **options)
+        self.node = self.tree.bench
+        self.radio = self.tree.radio
         self.kernel = Kernel(clock, [self.node])
 
     def run(self, seconds: float) -> None:
@@ -151,9 +112,6 @@ class Street:
 
     def assert_healthy(self) -> None:
         """Nothing crashed, nothing was set up to work badly, no chip refused anything."""
-        assert self.node.statistics.crashes == [], self.node.console()
-        assert "Traceback" not in self.node.console(), self.node.console()
-        assert self.radio.refusals == []
+        assert self.tree.complaints() == []
         assert self.radio.degradations == []
-        assert self.smt100.refusals == []
-        assert self.ds18b20.refusals == []
+        assert self.node.console() == ""

@@ -9,6 +9,7 @@ import pytest
 from decoders.profiles import TREE_V1
 from firmware.provisioning import pack_identity
 from simulators.chips.smt100 import Fault
+from simulators.city import Truth
 from simulators.firmware_build import compile_module
 from simulators.node import ResetCause, State
 from tests.firmware.heltec_bench import GPS_AT_0, HOUR, S, Street
@@ -64,7 +65,7 @@ class DeadChip:
 class TestFirstHours:
     def test_it_joins_and_reports_the_truth_over_deep_sleeps(self, street):
         one = switched_on(street(), 60)
-        one.moisture, one.soil_temperature, one.surface_temperature = 19.87, -3.25, 41.0
+        one.truth = Truth(19.87, -3.25, 41.0, 0.0)
         one.run(2 * 3600)
 
         (_, first), (_, second), (_, third) = messages(one)[:3]
@@ -137,7 +138,7 @@ class TestFirstHours:
 
         assert one.node.state is State.ASLEEP
         assert one.radio.mode == "sleep_warm"
-        assert one.vext.level == 1
+        assert one.tree.sensor_power.level == 0
         assert one.node.statistics.state_us[State.AWAKE] < 30 * S  # with the spread after power-up
         one.run(3600)
         awake_us = one.node.statistics.state_us[State.AWAKE]
@@ -145,9 +146,7 @@ class TestFirstHours:
         assert one.node.statistics.state_us[State.AWAKE] - awake_us < 5 * S
 
     def test_the_other_board_revision_measures_its_battery_too(self, street):
-        one = street()
-        one.switch_on_level = 1
-        switched_on(one)
+        one = switched_on(street(switch_on_level=1))
 
         assert messages(one)[0][1].header == {"battery_voltage": pytest.approx(3.912, abs=0.002)}
 
@@ -273,7 +272,7 @@ class TestPowerCuts:
 class TestFaults:
     def test_an_unplugged_probe_is_reported_as_such(self, street):
         one = street()
-        one.smt100.fault = Fault.ABSENT
+        one.tree.smt100.fault = Fault.ABSENT
         switched_on(one)
 
         sample = messages(one)[0][1].samples[0]
@@ -283,10 +282,10 @@ class TestFaults:
     def test_a_dead_radio_costs_the_exchange_and_nothing_else(self, street):
         one = switched_on(street(), 3600)
         heard = len(one.f_cnts())
-        chip, one.spi[1] = one.spi[1], DeadChip()
+        chip, one.tree.spi[1] = one.tree.spi[1], DeadChip()
         one.run(2 * 3600)
         assert len(one.f_cnts()) == heard
-        one.spi[1] = chip
+        one.tree.spi[1] = chip
         one.run(3600)
 
         last = messages(one)[-1][1]
@@ -325,7 +324,7 @@ class TestFaults:
         assert len(one.network.join_requests) == 1
 
     def test_a_node_without_identity_says_so_and_stays_awake_with_its_radio_asleep(self, street):
-        one = switched_on(street(provisioned=False))
+        one = switched_on(street(identity=None))
 
         assert one.node.console().splitlines() == ["identity.bin: file - provision this node"]
         assert one.node.state is State.STOPPED
