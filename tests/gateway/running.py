@@ -105,14 +105,17 @@ class GatewayProcess:
 class Broker:
     """nats-server with its MQTT listener, as the demo runs it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, secured: bool = False) -> None:
+        """``secured``: mutual TLS with the certificates in ``folder``, and a password."""
         self._data = folder / "broker"
+        tls = f'cert_file: "{folder}/broker.pem", key_file: "{folder}/broker.key", ca_file: "{folder}/ca.pem"'
         self.port = free_port()
         self._config = folder / "broker.conf"
         self._config.write_text(
             f"server_name: test\nlisten: 127.0.0.1:{free_port()}\n"
             f'jetstream {{ store_dir: "{self._data}", sync_interval: always }}\n'
-            f"mqtt {{ listen: 127.0.0.1:{self.port} }}\n"
+            f"mqtt {{ listen: 127.0.0.1:{self.port} {f', tls {{ {tls}, verify: true }}' if secured else ''} }}\n"
+            + ('authorization { user: gateway, password: "correct horse" }\n' if secured else "")
         )
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -146,7 +149,7 @@ class Broker:
 class Cloud:
     """Takes batches and, while ``committing``, answers with watermarks; keeps what it has over reconnects."""
 
-    def __init__(self, port: int, *, committing: bool = True) -> None:
+    def __init__(self, port: int, *, committing: bool = True, tls: Path | None = None, password: str = "") -> None:
         self.committing = committing
         self.messages: dict[int, UplinkMessage] = {}
         self.batches: list[tuple[int, int]] = []
@@ -161,7 +164,10 @@ class Cloud:
         )
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
-        self._client.connect("127.0.0.1", port)
+        if tls is not None:
+            self._client.tls_set(tls, tls.with_name("cloud.pem"), tls.with_name("cloud.key"))  # type: ignore[arg-type]
+            self._client.username_pw_set("gateway", password)
+        self._client.connect("localhost" if tls else "127.0.0.1", port)
         self._client.loop_start()
 
     def __enter__(self) -> "Cloud":

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The commands: what they print, and what they say when something is wrong."""
+
+import json
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import gateway
+from gateway.config import load
+from gateway.metrics import COUNTERS, GAUGES, REFUSALS
+from gateway.store import open_store
+from tests.gateway.nodes import free_port, write_config
+from tests.gateway.running import BIN, GatewayProcess
+
+README = (Path(__file__).parents[2] / "gateway" / "README.md").read_text("utf-8")
+HEADER = "dev_eui,join_eui,app_key,profile,name\n"
+ROW = "70b3d57ed1000001,70b3d57ed0000000,000102030405060708090a0b0c0d0e0f,tree,Linde am Markt\n"
+
+
+@pytest.fixture
+def config(tmp_path):
+    return write_config(tmp_path)
+
+
+@pytest.fixture
+def run(config):
+    def run(*arguments: str | Path):
+        return CliRunner().invoke(gateway, [*map(str, arguments), "--config", str(config)])
+
+    return run
+
+
+@pytest.fixture
+def devices(tmp_path):
+    def devices(text: str) -> Path:
+        path = tmp_path / "devices.csv"
+        path.write_text(text, "utf-8")
+        return path
+
+    return devices
+
+
+class TestDevicesImport:
+    def test_it_stores_every_device_once(self, run, devices):
+        path = devices(HEADER + ROW + ROW.replace("1000001", "1000002"))
+
+        first, second = run("devices", "import", path), run("devices", "import", path)
+
+        assert (first.exit_code, first.output) == (0, "2 added, 0 changed, 0 unchanged\n")
+        assert (second.exit_code, second.output) == (0, "0 added, 0 changed, 2 unchanged\n")
+
+    def test_a_changed_row_changes_the_device_and_keeps_its_nonces(self, run, devices, config):
+        run("devices", "import", devices(HEADER + ROW))
+        settings = load(config).gateway
+        store = open_store(settings.database, settings.key_file)
+        with store.transaction() as ledger:
+            ledger.record_join("70b3d57ed1000001", 7, 8, 0x01000000, bytes(16), bytes(16))
+
+        result = run("devices", "import", devices(HEADER + ROW.replace("Markt", "Tor")))
+
+        device = store.ledger.device("70b3d57ed1000001")
+        store.close()
+        assert result.output == "0 added, 1 changed, 0 unchanged\n"
+        assert (device.name, device.dev_nonce, device.join_nonce) == ("Linde am Tor", 7, 8)
+
+    def test_bad_rows_are_one_line_each_and_nothing_is_imported(self, run, devices):
+        path = devices(
+            HEADER
+            + ROW
+            + "70B3D57ED1000002,70b3d57ed0000000,000102030405060708090a0b0c0d0e0f,tree,\n"
+            + "70b3d57ed1000003,70b3d57ed0000000,secret0405060708090a0b0c0d0e0fff,tree,\n"
+            + "70b3d57ed1000004,70b3d57ed0000000,000102030405060708090a0b0c0d0e0f,bush,\n"
+            + "70b3d57ed1000005\n"
+            + ROW
+        )
+
+        result = run("devices", "import", path)
+
+        assert result.exit_code == 1
+        assert result.output.splitlines() == [
+            f"Error: {path} line 3: dev_eui '70B3D57ED1000002' is not 16 lower-case hex digits",
+            f"{path} line 4: app_key is not 32 lower-case hex digits",
+            f"{path} line 5: profile 'bush' is unknown; known are tree",
+            f"{path} line 6: has 1 columns instead of 5 (dev_eui,join_eui,app_key,profile,name)",
+            f"{path} line 7: dev_eui 70b3d57ed1000001 is there twice",
+        ]
+        assert run("devices", "list", "--json").output == "[]\n"
+
+    @pytest.mark.parametrize("text", ["", "a,b\n", ROW, "\x00", HEADER + '"'])
+    def test_a_file_that_is_no_device_list_is_one_line(self, run, devices, text):
+        result = run("devices", "import", devices(text) if text else Path("nowhere.csv"))
+
+        assert result.exit_code == 1
+        assert len(result.output.splitlines()) == 1
+        assert result.output.startswith("Error: ")
+
+
+class TestDevices:
+    def test_one_device_is_added_with_its_key_from_a_file(self, run, tmp_path):
+        (tmp_path / "key.hex").write_text("000102030405060708090a0b0c0d0e0f\n")
+
+        result = run("devices", "add", "70b3d57ed1000001", "70b3d57ed0000000", "--app-key-file", tmp_path / "key.hex")
+
+        assert (result.exit_code, result.output) == (0, "added\n")
+
+    def test_the_list_shows_no_key(self, run, devices):
+        run("devices", "import", devices(HEADER + ROW))
+
+        plain, as_json = run("devices", "list"), run("devices", "list", "--json")
+
+        assert plain.output == "70b3d57ed1000001 tree never joined Linde am Markt\n"
+        assert json.loads(as_json.output) == [
+            {"dev_eui": "70b3d57ed1000001", "profile": "tree", "name": "Linde am Markt", "dev_nonce": -1}
+        ]
+
+
+class TestRun:
+    def test_a_busy_port_is_one_line_and_status_1(self, tmp_path):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            udp.bind(("127.0.0.1", 0))
+            tcp.bind(("127.0.0.1", 0))
+            tcp.listen()
+            for section, port in (("gwmp", udp.getsockname()[1]), ("page", tcp.getsockname()[1])):
+                path = write_config(tmp_path, **{section: {"port": port}})
+
+                result = subprocess.run(
+                    [BIN / "stadtfunk", "gateway", "run", "--config", path], capture_output=True, text=True, timeout=10
+                )
+
+                assert result.returncode == 1
+                assert re.fullmatch(
+                    rf"Error: .*: cannot listen on 127\.0\.0\.1:{port} \(address already in use\); .*\n", result.stderr
+                )
+
+    def test_a_mistake_in_the_configuration_is_one_line(self, run, config):
+        config.write_text("[gateway]\neui = 1\n")
+
+        result = run("run")
+
+        assert result.exit_code == 1
+        assert result.output == f"Error: {config}: eui in [gateway] must be a text in quotes, not 1\n"
+
+
+class TestStatus:
+    def test_it_prints_what_the_running_service_counts(self, tmp_path):
+        path = write_config(tmp_path, page={"port": free_port()})
+        process = GatewayProcess(path)
+
+        plain = CliRunner().invoke(gateway, ["status", "--config", str(path)])
+        as_json = CliRunner().invoke(gateway, ["status", "--json", "--config", str(path)])
+
+        process.end()
+        assert "gateway_eui 0016c001ff10a001\n" in plain.output
+        assert "outbox_held 0\n" in plain.output
+        assert json.loads(as_json.output)["counters"]["uplinks"] == 0
+
+    def test_without_a_service_it_is_one_line(self, tmp_path):
+        path = write_config(tmp_path, page={"port": free_port()})
+
+        result = CliRunner().invoke(gateway, ["status", "--config", str(path)])
+
+        assert result.exit_code == 1
+        assert re.fullmatch(r"Error: no gateway answers at http://.*; is it running\?\n", result.output)
+
+
+class TestReadme:
+    def test_it_names_every_command(self):
+        def names(command: click.Command, path: str):
+            if isinstance(command, click.Group):
+                for name, inner in command.commands.items():
+                    yield from names(inner, f"{path} {name}")
+            else:
+                yield path
+
+        for name in names(gateway, "stadtfunk gateway"):
+            assert name in README
+
+    def test_it_lists_every_counter_and_no_other(self):
+        section = README.split("## Counters")[1]
+
+        rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE)
+
+        assert dict(rows) == REFUSALS | COUNTERS | GAUGES
