@@ -116,7 +116,7 @@ BANDWIDTH_HZ = {
 # DS 13.4.4 "SetTxParams", ramp codes, us
 RAMP_US = (10, 20, 40, 80, 200, 800, 1700, 3400)
 # DS 13.1.14 "SetPaConfig", optimal settings of the SX1262 with deviceSel 0 and paLut 1:
-# (paDutyCycle, hpMax): dBm at the pin with SetTxParams(22), and the supply current then, mA (DS 3.4)
+# (paDutyCycle, hpMax): dBm at the pin with SetTxParams(22), and the supply current then, mA (DS 3, power consumption)
 PA_CONFIG = {(4, 7): (22, 118), (3, 5): (20, 84), (2, 3): (17, 58), (2, 2): (14, 45)}
 # DS 13.3.6 "SetDIO3AsTcxoCtrl", tcxoVoltage codes, V
 TCXO_V = (1.6, 1.7, 1.8, 2.2, 2.4, 2.7, 3.0, 3.3)

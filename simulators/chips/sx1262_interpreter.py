@@ -169,7 +169,7 @@ class Interpreter:
         if (duty_cycle, hp_max) not in c.PA_CONFIG or device != 0 or lut != 1:
             return self._bad(f"SetPaConfig {data.hex()} is not a setting of the SX1262 in the data sheet")
         self._config.pa = (duty_cycle, hp_max)
-        self._config.registers.force(r.OCP, 0x38)  # DS 5.3.2: set by the command, 140 mA
+        self._config.registers.force(r.OCP, 0x38)  # the command sets the over-current protection to 140 mA
         return None
 
     def _set_fallback_mode(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ from simulators.chips import sx1262_commands as c
 from simulators.chips import sx1262_registers as r
 from simulators.chips.sx1262_core import NO_SWITCH_DB, Core
 
-NOISE_FIGURE_DB = 6.0  # with boosted gain; DS 3.5.2 "Receive Mode" sensitivities follow from it
+NOISE_FIGURE_DB = 6.0  # with boosted gain; the sensitivities of DS 3 follow from it
 POWER_SAVING_DB = 3.0  # what the boosted gain is worth
 SNR_REPORT_MAX_DB = 15.0  # the estimate saturates on strong signals
 LONGER_PACKET = 32  # bytes; DS 15.4 says only that "longer packets" suffer

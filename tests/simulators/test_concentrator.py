@@ -262,7 +262,7 @@ class TestHold:
         assert [kind for kind, _, _ in server.received] == [2, 0]
 
     def test_an_unanswered_uplink_is_counted_and_never_sent_again(self, clock, air, server, build):
-        concentrator = build(lockstep=False, hold_s=0.05, short_hold_s=0.01)
+        concentrator = build(lockstep=False, hold_s=0.3, short_hold_s=0.3)
         server.silent = True
 
         air.transmit(uplink(clock))
@@ -298,7 +298,7 @@ class TestHold:
         assert time.monotonic() - began < 3  # 6 s if every stat were waited for
 
     def test_the_way_back_is_opened_anew_after_silence(self, clock, air, server, build):
-        build(lockstep=False, hold_s=0.05, short_hold_s=0.01)
+        build(lockstep=False, hold_s=0.3, short_hold_s=0.3)
         for n, silent in enumerate((False, True, False, False)):
             server.silent = silent
             clock.run_until(n * 1_000_000)

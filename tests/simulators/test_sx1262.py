@@ -620,7 +620,7 @@ class TestSetUpThatCostsSignal:
         assert host.chip.degradations == [why]
 
     def test_an_over_current_limit_below_the_amplifiers_need_clips(self, air, host):
-        """DS 5.3.2 "Over Current Protection": 2.5 mA a step; SetPaConfig sets 140 mA."""
+        """DS 12.1, register 0x08E7: 2.5 mA a step; SetPaConfig sets 140 mA."""
         ear = Ear(air)
         host.commands("8E 16 04", "0D 08 E7 18")
 

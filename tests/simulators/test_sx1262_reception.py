@@ -290,7 +290,7 @@ class TestTimeouts:
 
 
 class TestImplicitHeader:
-    """DS 6.1.3.2 "Implicit Header Mode" and 15.3 "Implicit Header Mode Timeout Behavior"."""
+    """DS 6.1.3 "LoRa Packet Format" and 15.3 "Implicit Header Mode Timeout Behavior"."""
 
     @pytest.fixture
     def beacon(self, host):
