@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The frames of a whole run under an implementation of LoRaWAN that is not ours (PyPI liblora)."""
+
+import pytest
+
+from tests.chain.ledger import Ledger
+from tests.chain.public import observations
+
+
+@pytest.fixture(scope="module")
+def ledger(dry_town):
+    return Ledger(dry_town.folder / "frames.jsonl", dry_town.city.devices())
+
+
+class TestFrames:
+    def test_every_mic_on_the_air_is_right(self, ledger):
+        assert ledger.checked["join_request"] >= 12
+        assert ledger.checked["join_accept"] >= 12
+        assert ledger.checked["up"] > 400
+        assert ledger.checked["down"] >= 12
+
+    def test_every_node_joins_with_dev_nonces_that_only_rise_from_0(self, ledger):
+        assert len(ledger.joins) == 12
+        for dev_nonces in ledger.joins.values():
+            assert dev_nonces == list(range(len(dev_nonces)))
+
+    def test_frame_counters_rise_by_one(self, ledger):
+        for dev_eui in ledger.joins:
+            f_cnts = [uplink.f_cnt for uplink in ledger.uplinks if uplink.dev_eui == dev_eui]
+
+            assert f_cnts == list(range(len(f_cnts)))
+
+    def test_the_first_uplink_after_the_join_asks_for_the_time_and_the_second_has_it(self, ledger):
+        for dev_eui in ledger.joins:
+            first, second, *_ = (uplink for uplink in ledger.uplinks if uplink.dev_eui == dev_eui)
+
+            assert first.f_opts == b"\x0d"
+            assert first.payload[2:6] == bytes(4)
+            if first.delivered:
+                assert second.payload[2:6] != bytes(4)
+
+
+class TestExactlyOnce:
+    def test_what_is_public_is_what_the_nodes_sent(self, dry_town, ledger):
+        trees = {node["dev_eui"]: node["tree"] for node in dry_town.city.registry()["nodes"]}
+        sent = ledger.readings(dry_town.city.start_unix_s)
+
+        public = observations(dry_town)
+
+        assert len(sent) > 1500
+        assert set(public.values()) == {1}
+        assert set(public) == {(trees[eui], name, at, round(value, 3)) for (eui, name, at), value in sent.items()}
+
+    def test_a_reading_is_near_what_the_probe_stood_in(self, dry_town):
+        city = dry_town.city
+        trees = {tree.id: index for index, tree in enumerate(city.trees)}
+        for (tree, quantity, at, value), _ in observations(dry_town).items():
+            if quantity == "soil_moisture":
+                truth = city.truth(trees[tree], (at - city.start_unix_s) * 1_000_000)
+
+                assert value == pytest.approx(truth.soil_moisture, abs=0.5)
+
+
+class TestPrivacy:
+    def test_no_dev_eui_is_public(self, dry_town):
+        everything = "".join(
+            str(dry_town.get(dry_town.url + path))
+            for path in (
+                "/api/areas",
+                "/api/trees",
+                "/api/crew",
+                "/api/status",
+                "/metrics",
+                "/health",
+                "/v1.1/Things?$expand=Datastreams,Locations",
+                "/v1.1/Sensors",
+                "/v1.1/FeaturesOfInterest",
+            )
+        ).lower()
+
+        for device in dry_town.city.devices():
+            assert device.dev_eui not in everything
