@@ -111,6 +111,21 @@ class TestOrder:
         # boot 300 ms, formatting 91 ms, then an edge every 20 ms
         assert printed == ["411 1", "431 0", "451 1", "471 0", "491 1"]
 
+    def test_at_the_same_microsecond_events_go_first(self, tmp_path: Path) -> None:
+        order: list[str] = []
+        written_us = 0
+        for _ in range(2):  # the first run tells when the node writes
+            clock, lamp = Clock(), Wire()
+            lamp.watch(lambda level: order.append(f"node at {clock.now_us}") if level else None)  # noqa: B023
+            bench = node(clock, tmp_path, "import machine\nmachine.Pin(4, 3, value=1)", Wiring(pins={4: lamp}))
+            with Kernel(clock, [bench]) as kernel:
+                bench.power_on()
+                clock.at(written_us, lambda: order.append("event"))
+                kernel.run_until(S)
+            written_us = int(order[1].rpartition(" ")[2])
+
+        assert order[2:] == ["event", f"node at {written_us}"]
+
     def test_pace_is_told_every_advance_of_time(self, tmp_path: Path) -> None:
         clock = Clock()
         paced: list[int] = []
