@@ -65,7 +65,7 @@ class Transmitter:
         self._air.transmit(self._sending)
 
     def _output_dbm(self) -> float:
-        """Power at the pin. DS 13.1.14 and 13.4.4; DS 15.2 "Better Resistance to Antenna Mismatch"; over-current protection."""
+        """Power at the pin. DS 13.1.14, 13.4.4, 15.2 "Better Resistance to Antenna Mismatch", register 0x08E7."""
         assert self._core.config.pa is not None
         assert self._core.config.tx_power is not None
         registers = self._core.config.registers

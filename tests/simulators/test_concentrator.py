@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 import base64
 import json
+import random
 import time
 
 import pytest
@@ -345,6 +346,18 @@ class TestHold:
 
         assert concentrator.counters.delivered == 1
         assert concentrator.forwarder.malformed == 5
+
+    def test_random_datagrams_leave_a_forwarder_that_works(self, clock, air, server, build):
+        concentrator = build()
+        dice = random.Random(1)
+        kinds = [b"", b"\x02\x00\x01\x03", b'\x02\x00\x01\x03{"txpk":', b"\x02\x00\x01\x03" + b"[" * 5000]
+        server.stray = [dice.choice(kinds) + dice.randbytes(dice.randrange(20)) for _ in range(60)]
+
+        air.transmit(uplink(clock))
+        clock.run_until(1_000_000)
+
+        assert concentrator.counters.delivered == 1
+        assert concentrator.forwarder.malformed + concentrator.counters.refused["MALFORMED"] == 60
 
 
 class TestPullResp:
