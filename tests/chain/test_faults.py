@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Power cuts in the middle of the stream, on the real processes: nothing acknowledged is lost, nothing is doubled."""
+
+import os
+import random
+import socket
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from decoders import topics
+from simulators.town import GATEWAY_EUI, Town, free_port
+from tests.chain.ledger import Ledger
+from tests.chain.public import drained, observations, until
+
+DAYS = 2.0
+OUTAGE_FRAMES = 36  # an outage lasts until 12 nodes have spoken about three times
+
+
+def after_more(town: Town, what: str, count: int) -> None:
+    """Wait for ``count`` more frames ``sent`` by the nodes, or ``uplinks`` acknowledged by the gateway."""
+    goal = town.progress().get(what, 0) + count
+    until(lambda: town.progress().get(what, 0) >= goal or not town.alive("nodes"), f"{count} more {what}")
+    assert town.alive("nodes"), "the run was over before the fault could be made"
+
+
+def outage(town: Town) -> None:
+    after_more(town, "sent", OUTAGE_FRAMES)
+
+
+def hostile_datagrams(town: Town) -> None:
+    """Noise, and an uplink of nobody, on the gateway's open port."""
+    dice = random.Random(7)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
+        for _ in range(500):
+            noise.sendto(dice.randbytes(dice.randrange(1, 300)), ("127.0.0.1", town.gwmp_port))
+        unknown = b'{"rxpk":[{"tmst":1,"freq":868.1,"stat":1,"modu":"LORA","datr":"SF7BW125","codr":"4/5","rssi":-50,'
+        unknown += b'"lsnr":9,"size":12,"data":"QAQDAgEAAQAB////"}]}'
+        noise.sendto(b"\x02\x00\x01\x00" + bytes.fromhex(GATEWAY_EUI) + unknown, ("127.0.0.1", town.gwmp_port))
+
+
+def hostile_message(town: Town) -> None:
+    """Something that is no batch, in the gateway's own name."""
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="hostile")
+    client.username_pw_set("gateway", (town.folder / "gateway.password").read_text())
+    client.connect("127.0.0.1", town.mqtt_port)
+    client.loop_start()
+    client.publish(topics.up(GATEWAY_EUI), os.urandom(100), qos=1).wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.fixture(scope="module")
+def stormy_town(tmp_path_factory):
+    """A town whose broker, gateway and ingest are all killed once while the nodes go on sending."""
+    town = Town(tmp_path_factory.mktemp("stormy"), http_port=free_port(), seed=3)
+    try:
+        town.start_services()
+        town.start_nodes(speed=None, days=DAYS, frames=town.folder / "frames.jsonl")
+        after_more(town, "uplinks", 40)
+        hostile_datagrams(town)
+        hostile_message(town)
+
+        town.kill("broker")
+        outage(town)
+        town.start_broker()
+        after_more(town, "uplinks", 30)
+
+        town.kill("gateway")
+        outage(town)
+        town.start_gateway()
+        after_more(town, "uplinks", 30)
+
+        town.kill("ingest")
+        outage(town)
+        town.start_ingest()
+
+        assert town.wait("nodes", 120) == 0
+        until(lambda: drained(town), "an empty outbox", 60)
+        yield town
+    finally:
+        town.stop()
+
+
+class TestKills:
+    def test_every_acknowledged_reading_is_public_exactly_once(self, stormy_town):
+        ledger = Ledger(stormy_town.folder / "frames.jsonl", stormy_town.city.devices())
+        trees = {node["dev_eui"]: node["tree"] for node in stormy_town.city.registry()["nodes"]}
+        sent = ledger.readings(stormy_town.city.start_unix_s)
+        lost_on_the_way = sum(not uplink.delivered for uplink in ledger.uplinks)
+
+        public = observations(stormy_town)
+
+        assert lost_on_the_way > 0, "the gateway was never missed"
+        assert len(sent) > 1500
+        assert set(public.values()) == {1}
+        expected = {(trees[eui], name, at, round(value, 3)) for (eui, name, at), value in sent.items()}
+        assert expected - set(public) == set()
+        # A gateway that is killed between its commit and its answer has more than it could acknowledge.
+        assert len(set(public) - expected) <= 2 * 4 * 4
+
+    def test_what_was_hostile_is_counted_by_reason(self, stormy_town):
+        public = stormy_town.get(stormy_town.url + "/api/status")
+
+        assert public["dead_letters"] == {"malformed_batch": 1}
+
+    def test_the_services_still_answer(self, stormy_town):
+        for part in ("broker", "gateway", "ingest"):
+            assert stormy_town.alive(part)
+
+
+class TestHostileDatagrams:
+    def test_are_counted_by_reason_and_stop_nothing(self, tmp_path):
+        town = Town(tmp_path / "town", http_port=free_port(), nodes=1)
+        try:
+            town.start_services()
+
+            hostile_datagrams(town)
+
+            page = f"http://127.0.0.1:{town.page_port}/status"
+            until(lambda: town.get(page)["refused"]["unknown_dev_addr"] == 1, "the unknown DevAddr is counted")
+            assert town.get(page)["refused"]["malformed_datagram"] >= 490
+        finally:
+            town.stop()
