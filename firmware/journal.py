@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The newest of a node's records on flash, in two slots written by turns: a torn or damaged slot costs one record.
 
-Slot: version(1) sequence(4) length(2) record CRC-32(4), little endian, nothing behind; the CRC covers all before it.
+Slot: version(1) sequence(4) record CRC-32(4), little endian; the CRC covers all before it.
 """
 
 import binascii
 import struct
 
 _VERSION = 1
-_HEAD = "<BIH"
+_HEAD = "<BI"
 _HEAD_SIZE = struct.calcsize(_HEAD)
 _SLOTS = ("/state.a", "/state.b")
 
@@ -34,7 +34,7 @@ class Journal:
     def append(self, record: bytes) -> None:
         """Write ``record`` over the older slot; it is on flash when this returns. Raises OSError."""
         slot = 1 - self._slot
-        data = struct.pack(_HEAD, _VERSION, self._sequence + 1, len(record)) + record
+        data = struct.pack(_HEAD, _VERSION, self._sequence + 1) + record
         with open(self._folder + _SLOTS[slot], "wb") as file:
             file.write(data + struct.pack("<I", binascii.crc32(data)))
         self._slot = slot
@@ -49,9 +49,7 @@ class Journal:
             return 0, None
         if len(data) < _HEAD_SIZE + 4:
             return 0, None
-        version, sequence, length = struct.unpack(_HEAD, data[:_HEAD_SIZE])
-        if version != _VERSION or length != len(data) - _HEAD_SIZE - 4:
-            return 0, None
-        if binascii.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
+        version, sequence = struct.unpack(_HEAD, data[:_HEAD_SIZE])
+        if version != _VERSION or binascii.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             return 0, None
         return sequence, data[_HEAD_SIZE:-4]

@@ -519,6 +519,25 @@ class TestMacCommands:
         assert answer == b""
         assert mac.session.f_cnt_down == before
 
+    def test_an_answer_goes_out_once(self):
+        mac, peer = joined()
+        self.exchange(mac, peer, b"\x06")
+
+        assert peer.read(free_bands(mac).uplink(300, 2, b"x").phy_payload)["FOpts"] == b""
+
+    def test_a_request_without_room_was_not_made_and_has_no_answer(self):
+        mac, peer = joined()
+        free_bands(mac).uplink(100, 2, b"x")
+        mac.received(peer.downlink(0, f_opts=b"\x06" * 5))
+        mac.ask_time()
+
+        f_opts = peer.read(free_bands(mac).uplink(200, 2, b"x").phy_payload)["FOpts"]
+        events = mac.received(peer.downlink(1, f_opts=bytes.fromhex("0d15cd5b5780")))
+
+        assert len(f_opts) == 15
+        assert b"\x0d" not in f_opts
+        assert events == [Accepted(1, None, b"")]
+
     def test_answers_that_do_not_fit_are_left_off_whole(self):
         mac, peer = joined()
 

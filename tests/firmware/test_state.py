@@ -121,6 +121,17 @@ class TestNonces:
 
         assert again.next_dev_nonce == 3
 
+    def test_flash_knows_better_than_an_older_rtc_memory(self, rtc, tmp_path, store):
+        mac = Mac(IDENTITY)
+        memory = store.load(mac, 0)
+        store.save(mac, memory, 0)
+        free_bands(mac).join_request(0)
+        store.checkpoint(mac)  # and the watchdog bites before RTC memory is written
+
+        again, _, _ = reopened(rtc, tmp_path)
+
+        assert again.next_dev_nonce == 1
+
     def test_rtc_memory_helps_when_both_slots_are_gone(self, rtc, tmp_path, store):
         mac, _ = joined(join_nonce=8)
         memory = store.load(Mac(IDENTITY), 0)
