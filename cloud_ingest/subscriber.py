@@ -28,7 +28,9 @@ _log = logging.getLogger(__name__)
 
 
 class Subscriber:
-    """Brings what the broker delivers to ``writer`` and what it committed back to the broker."""
+    """Brings what the broker delivers to ``writer`` and what it committed back to the broker.
+
+    ``connected``: the broker has accepted us and our subscription."""
 
     def __init__(self, settings: MqttSettings, store: SqliteStore, writer: Writer) -> None:
         self.connected = False
@@ -39,6 +41,7 @@ class Subscriber:
         self._newest_epoch: dict[str, int] = {}
         self._client = _client(settings)
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._stopped = threading.Event()
@@ -57,11 +60,16 @@ class Subscriber:
             _log.warning("broker refuses us host=%s port=%d: %s", self._settings.host, self._settings.port, code)
             return
         self._connection += 1
-        self.connected = True
         _log.info(
             "broker connected host=%s port=%d session=%s", *self._address, "old" if flags.session_present else "new"
         )
         client.subscribe(topics.UP_FILTER, qos=1)
+
+    def _on_subscribe(self, _: Client, __: Any, ___: int, codes: list[ReasonCode], ____: Properties | None) -> None:
+        if any(code.is_failure for code in codes):
+            _log.warning("broker refuses our subscription to %s", topics.UP_FILTER)
+            return
+        self.connected = True
         self._writer.put(self._publish_all)
 
     def _on_disconnect(

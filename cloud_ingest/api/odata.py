@@ -211,8 +211,8 @@ class _Parser:
 
     def _order(self) -> Order:
         path = self._path()
-        if self._kind == "name" and self._token in ("asc", "desc"):
-            return Order(path, self._step() == "desc")
+        if self._kind == "name" and self._token.lower() in ("asc", "desc"):  # frost-sta-client writes them large
+            return Order(path, self._step().lower() == "desc")
         return Order(path, False)
 
     def _selected(self) -> str:

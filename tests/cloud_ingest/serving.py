@@ -58,6 +58,7 @@ def served(
     """A service over the store in ``folder``; its present is its newest reading's."""
     city = city or small_city()
     store, ingest = opened(folder / "store.db", city)
+    store.db.execute("PRAGMA synchronous = OFF")  # quick; what survives a power cut is not asked here
     config = Config(
         store=StoreSettings(folder / "store.db"),
         http=HttpSettings(query_timeout_s=query_timeout_s, public_url=public_url),

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The real process beside a real broker: nothing acknowledged is lost or doubled, whenever it is killed."""
+
+import json
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import frost_sta_client as fsc
+import httpx
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from decoders import topics
+from decoders.uplink import Watermark, decode_watermark
+from tests.cloud_ingest.serving import served
+from tests.cloud_ingest.world import (
+    GATEWAY,
+    HOUR,
+    NODES,
+    START,
+    STRANGER,
+    UP,
+    batch,
+    moisture_series,
+    registry_json,
+    sample,
+    uplink,
+)
+
+BIN = Path(sys.executable).parent
+RESEND_S = 0.5
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Site:
+    """A broker and the folder of one service; processes end with the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.mqtt_port, self.http_port = folder, free_port(), free_port()
+        self.processes: list[subprocess.Popen[bytes]] = []
+        (folder / "city.json").write_text(json.dumps(registry_json()))
+        self.config = folder / "ingest.toml"
+        self.config.write_text(
+            f"[mqtt]\nport = {self.mqtt_port}\nreconnect_max_s = 1\n[http]\nport = {self.http_port}\n"
+            '[time]\nsource = "observations"\n'
+        )
+        (folder / "nats.conf").write_text(
+            f'server_name: "test"\nlisten: "127.0.0.1:{free_port()}"\n'
+            f'jetstream {{ store_dir: "{folder}/broker", max_mem: 64M, max_file: 256M }}\n'
+            f'mqtt {{ listen: "127.0.0.1:{self.mqtt_port}" }}\n'
+        )
+
+    def broker(self) -> subprocess.Popen[bytes]:
+        process = self._start([str(BIN / "nats-server"), "-c", str(self.folder / "nats.conf")])
+        wait_for(lambda: answers(self.mqtt_port), "the broker")
+        return process
+
+    def service(self) -> subprocess.Popen[bytes]:
+        process = self._start(self.command("run"))
+        wait_for(lambda: answers(self.http_port), "the service")
+        if answers(self.mqtt_port):
+            wait_for(lambda: self.get("/health")["broker"] == "connected", "its connection to the broker")
+        return process
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "stadtfunk", "ingest", *words, "--config", str(self.config)]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=30, check=False)
+
+    def get(self, path: str) -> Any:
+        return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=10).json()
+
+    def rows(self, sql: str) -> list[Any]:
+        with sqlite3.connect(f"file:{self.folder}/stadtfunk.db?mode=ro", uri=True) as db:
+            return db.execute(sql).fetchall()
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe:
+                    pipe.close()
+
+    def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        log = self.folder / f"{len(self.processes)}.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=file)
+        self.processes.append(process)
+        return process
+
+
+class Gateway:
+    """What a gateway does with its outbox: sends from the watermark on, again and again, until it is all durable."""
+
+    def __init__(self, port: int, messages: list[Any]) -> None:
+        self.watermark = 0
+        self.sent = 0
+        self._progress_at = time.monotonic()
+        self._messages = messages
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id="gateway", clean_session=True)
+        self._client.on_connect = lambda client, *_: client.subscribe(topics.committed(GATEWAY), 1)
+        self._client.on_message = self._heard
+        self._client.reconnect_delay_set(1, 1)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def _heard(self, _: Client, __: Any, message: Any) -> None:
+        epoch, seq = decode_watermark(message.payload)
+        assert epoch == 1
+        if seq > self.watermark:
+            self.watermark, self._progress_at = seq, time.monotonic()
+
+    def send(self, count: int) -> None:
+        """The next ``count`` messages in one batch; from the watermark again when that has not moved for a while."""
+        first = max(self.watermark, self.sent)
+        if time.monotonic() - self._progress_at > RESEND_S:
+            first, self._progress_at = self.watermark, time.monotonic()
+        piece = self._messages[first : first + count]
+        if piece:
+            payload = batch(*piece, oldest_seq=self.watermark + 1)
+            self._client.publish(UP, payload, qos=1)
+            self.sent = first + len(piece)
+
+    @property
+    def done(self) -> bool:
+        return self.watermark == len(self._messages)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=1).wait_for_publish(10)
+
+    def stop(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    found = Site(tmp_path)
+    yield found
+    found.stop()
+
+
+def uplinks(count: int) -> list[Any]:
+    """Each carries its own sample and the two before it, from two nodes in turn."""
+    messages = []
+    for i in range(count):
+        steps = range(i // 2, max(i // 2 - 3, -1), -1)
+        readings = [reading for step in steps for reading in sample(START + step * HOUR, 20.0 + step % 50 / 10)]
+        messages.append(uplink(i + 1, NODES[i % 2], i // 2, readings))
+    return messages
+
+
+class TestExactlyOnce:
+    def test_a_service_killed_again_and_again_loses_and_doubles_nothing(self, site: Site) -> None:
+        chance = random.Random(7)
+        messages = uplinks(600)
+        site.broker()
+        process = site.service()
+        gateway = Gateway(site.mqtt_port, messages)
+        try:
+            for _ in range(4):
+                target = gateway.watermark + 1
+                for _ in range(10):
+                    gateway.send(10)
+                    time.sleep(chance.random() / 50)
+                wait_for(lambda target=target: gateway.send(10) or gateway.watermark >= target, "a new watermark")
+                gateway.send(10)
+                time.sleep(chance.random() / 20)
+                process.kill()
+                process.wait()
+                known = site.rows("SELECT seq FROM watermarks")[0][0]
+                assert known >= gateway.watermark, "a published watermark was not durable"
+                process = site.service()
+            wait_for(lambda: gateway.send(60) or gateway.done, "everything durable")
+        finally:
+            gateway.stop()
+
+        stored = site.rows(
+            "SELECT d.dev_eui, (o.at - 1782864000) / 3600, o.result FROM observations o JOIN datastreams d "
+            "ON d.id = o.datastream WHERE d.quantity = 'soil_moisture' ORDER BY 1, 2"
+        )
+        assert stored == [(node, step, 20.0 + step % 50 / 10) for node in NODES[:2] for step in range(300)]
+        assert site.rows("SELECT count(*) FROM uplinks") == [(600,)]
+        assert site.get("/api/status")["readings"] == 1200
+
+    def test_a_broker_that_comes_back_without_memory_is_told_the_watermark_again(self, site: Site) -> None:
+        broker = site.broker()
+        site.service()
+        gateway = Gateway(site.mqtt_port, uplinks(4))
+        wait_for(lambda: gateway.send(4) or gateway.done, "everything durable")
+        gateway.stop()
+        broker.kill()
+        broker.wait()
+        (site.folder / "broker").rename(site.folder / "old")
+
+        site.broker()
+        gateway = Gateway(site.mqtt_port, [None] * 4)
+        try:
+            wait_for(lambda: gateway.done, "the watermark")
+        finally:
+            gateway.stop()
+
+    def test_rubbish_on_the_broker_stops_nothing(self, site: Site) -> None:
+        site.broker()
+        site.service()
+        gateway = Gateway(site.mqtt_port, uplinks(2))
+        try:
+            gateway.publish(UP, b"rubbish")
+            gateway.publish("stadtfunk/1/nobody/up", b"rubbish")
+            gateway.publish(UP, batch(uplink(9, STRANGER, 0, sample(START, 20.0)), epoch=1, oldest_seq=1))
+            wait_for(lambda: gateway.send(2) or gateway.done, "everything durable")
+        finally:
+            gateway.stop()
+
+        assert site.get("/api/status")["dead_letters"] == {
+            "malformed_batch": 1,
+            "unknown_dev_eui": 1,
+            "unknown_topic": 1,
+        }
+        assert site.get("/health")["status"] == "ok"
+
+
+class TestProcess:
+    def test_a_busy_port_is_one_clear_line_and_status_1(self, site: Site) -> None:
+        with socket.create_server(("127.0.0.1", site.http_port)):
+            result = site.run("run")
+
+        assert result.returncode == 1
+        assert result.stderr.splitlines() == [
+            f"Error: http: 127.0.0.1:{site.http_port}: cannot listen (Address already in use); choose another http.port"
+        ]
+
+    def test_it_serves_without_a_broker_and_ends_cleanly_by_sigterm(self, site: Site) -> None:
+        process = site.service()
+
+        assert site.get("/health") == {"status": "ok", "writer": "running", "broker": "disconnected"}
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(10) == 0
+        log = (site.folder / "0.log").read_text()
+        assert f"Stadtfunk: http://127.0.0.1:{site.http_port}/" in log
+        assert "Traceback" not in log
+
+    def test_a_dead_letter_is_replayed_while_the_service_runs(self, site: Site) -> None:
+        site.broker()
+        process = site.service()
+        gateway = Gateway(site.mqtt_port, [])
+        series = [uplink(i + 1, STRANGER, i, sample(START + i * HOUR, 10.0)) for i in range(4)]
+        gateway.publish(UP, batch(*series))
+        wait_for(lambda: site.get("/api/status")["dead_letters"], "the dead letters")
+        gateway.stop()
+        process.terminate()
+        process.wait()
+        nodes = [registry_json()["nodes"][0], {"dev_eui": STRANGER, "tree": "J-0004", "interval_s": HOUR}]
+        (site.folder / "city.json").write_text(json.dumps(registry_json(nodes=nodes)))
+        site.service()
+
+        result = site.run("dead-letters", "replay")
+
+        assert (result.returncode, result.stdout) == (0, "4 applied, 0 still cannot be\n")
+        [stop] = wait_for(lambda: site.get("/api/crew")["areas"], "the alert that follows")
+        assert stop["id"] == "RA-02"
+
+
+class TestIndependentClient:
+    def test_frost_client_reads_things_and_observations(self, tmp_path: Path) -> None:
+        with served(tmp_path, public_url="") as city:
+            city.feed(UP, moisture_series(NODES[0], [20.0 + i % 30 for i in range(250)]))
+            service = fsc.SensorThingsService(f"{city.client.base_url}/v1.1")
+
+            things = list(service.things().query().expand("Datastreams").list())
+            stream = service.datastreams().find(1)
+            observations = list(stream.get_observations().query().top(100).orderby("phenomenonTime", "ASC").list())
+            newest = next(iter(stream.get_observations().query().top(1).orderby("phenomenonTime").list()))
+            dry = list(service.observations().query().filter("result lt 21 and Datastream/id eq 1").list())
+            location = next(iter(things[0].get_locations().query().list()))
+
+        assert [thing.name for thing in things] == ["J-0001", "J-0002", "J-0003", "J-0004"]
+        assert things[0].properties["species"] == "Tilia cordata"
+        assert len(things[0].datastreams.entities) == 2
+        assert stream.unit_of_measurement.symbol == "%"
+        assert [one.result for one in observations] == [20.0 + i % 30 for i in range(250)]
+        assert observations[0].phenomenon_time == "2026-07-01T00:00:00Z"
+        assert newest.phenomenon_time == "2026-07-11T09:00:00Z"
+        assert {one.result for one in dry} == {20}
+        assert location.location["coordinates"] == [11.581, 50.92]
+
+
+def test_a_watermark_is_what_the_topic_says() -> None:
+    assert decode_watermark(b'{"epoch": 1, "seq": 600}') == Watermark(1, 600)
