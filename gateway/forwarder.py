@@ -80,6 +80,9 @@ class Forwarder:
                 self._metrics.count("broker_failures")
                 level = logging.WARNING if failures == 0 else logging.DEBUG
                 _log.log(level, "broker lost host=%s port=%d: %s", self._settings.host, self._settings.port, lost)
+            except Exception:
+                self._metrics.count("broker_failures")
+                _log.exception("forwarding stopped and begins again")
             finally:
                 self.connected = False
                 self._drop_client()

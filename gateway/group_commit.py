@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.errors import StoreError
@@ -91,8 +92,9 @@ class GroupCommit:
             self._connection.execute("COMMIT")
             self.commits += 1
         except sqlite3.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # a disk that fails COMMIT may fail this too; the next BEGIN tells
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
             return [StoreError(str(error))] * len(group)
         return results
 

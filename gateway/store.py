@@ -10,13 +10,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from importlib import resources
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from decoders.uplink import Reading, UplinkKey, UplinkMessage
 from gateway.config import DevAddrBlock
+from gateway.database import connect, create_file, migrate
 from gateway.errors import Refused, StoreError
 from gateway.keys import Keyring, load_key_file
 
@@ -210,7 +210,7 @@ class OutboxReader:
     """A reading connection of its own; one caller at a time, in any thread."""
 
     def __init__(self, path: Path) -> None:
-        self._db = _connect(path)
+        self._db = connect(path)
         self._db.execute("PRAGMA query_only = ON")
 
     def held(self) -> Held:
@@ -280,14 +280,14 @@ class Store:
 def open_store(database: Path, key_file: Path) -> Store:
     """Open or create the database and its key file; raises StoreError, KeyFileError."""
     try:
-        _create_file(database)
-        connection = _connect(database)
+        create_file(database)
+        connection = connect(database)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{database} cannot be opened ({error})") from error
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        _migrate(connection)
+        migrate(connection)
         row = connection.execute("SELECT key_check FROM gateway").fetchone()
         keyring = Keyring(load_key_file(key_file, create=row is None))
         if row is None:
@@ -303,55 +303,7 @@ def open_store(database: Path, key_file: Path) -> Store:
     return Store(database, connection, keyring)
 
 
-def _create_file(path: Path) -> None:
-    """Make the file for its owner only, and its name durable."""
-    if path.exists():
-        return
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
-
-
 def _begin(connection: sqlite3.Connection, keyring: Keyring) -> None:
     check = keyring.seal(_KEY_CHECK, dev_eui="", column="gateway.key_check")
     epoch = int.from_bytes(os.urandom(4), "big")
     connection.execute("INSERT INTO gateway VALUES (1, ?, ?, -1)", (epoch, check))
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Apply the numbered files not yet applied, each in one transaction with its record."""
-    connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, file TEXT NOT NULL) STRICT")
-    done = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()[0]
-    files = sorted(
-        (file for file in (resources.files("gateway") / "migrations").iterdir() if file.name.endswith(".sql")),
-        key=lambda file: file.name,
-    )
-    if done > len(files):
-        raise StoreError("was written by a newer version of this program; install that version")
-    for number, file in enumerate(files, 1):
-        if number <= done:
-            continue
-        connection.execute("BEGIN IMMEDIATE")
-        with closing(connection.cursor()) as cursor:
-            for statement in _statements(file.read_text("utf-8")):
-                cursor.execute(statement)
-            cursor.execute("INSERT INTO migrations VALUES (?, ?)", (number, file.name))
-        connection.execute("COMMIT")
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

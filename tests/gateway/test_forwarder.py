@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from decoders.uplink import Reading, UplinkKey
 from gateway.config import load
 from gateway.errors import ConfigError
 from gateway.service import Gateway
-from gateway.store import open_store
+from gateway.store import OutboxReader, open_store
 from tests.gateway.certificates import issue_certificates
 from tests.gateway.nodes import Concentrator, Node, write_config
 from tests.gateway.running import Broker, Cloud, GatewayThread, eventually, join, send
@@ -150,6 +151,21 @@ class TestFaults:
                 eventually(bench.empty, 10)
         bench.close()
 
+    def test_a_read_error_interrupts_forwarding_and_does_not_end_it(self, broker, bench, monkeypatch, caplog):
+        read, failures = OutboxReader.messages, iter([sqlite3.OperationalError("disk I/O error")])
+
+        def messages(self, first, most):
+            for failure in failures:
+                raise failure
+            return read(self, first, most)
+
+        monkeypatch.setattr(OutboxReader, "messages", messages)
+        bench.append(3)
+        with Cloud(broker.port), bench.service():
+            eventually(bench.empty)
+
+        assert "disk I/O error" in caplog.text
+
     def test_a_watermark_of_an_unknown_epoch_deletes_nothing(self, broker, bench):
         bench.append(5)
         with Cloud(broker.port, committing=False) as cloud, bench.service() as gateway:
@@ -159,16 +175,18 @@ class TestFaults:
 
         assert bench.held()[1:] == (1, 5)
 
-    @pytest.mark.parametrize("payload", ["", "{}", "[1,2]", "\x00" * 50, '{"epoch":1,"seq":-1}', "x" * 5000])
-    def test_what_is_no_watermark_is_counted(self, broker, bench, payload):
+    def test_what_is_no_watermark_is_counted_and_the_next_one_works(self, broker, bench):
         bench.append(1)
         with Cloud(broker.port, committing=False) as cloud, bench.service() as gateway:
             eventually(lambda: 1 in cloud.messages)
-            cloud.publish_raw("{")  # an empty retained payload would only clear the topic
-            cloud.publish_raw(payload)
-            eventually(lambda: gateway.metrics.counters["watermarks_malformed"])
+            for n, payload in enumerate(("{}", "[1,2]", "\x00" * 50, '{"epoch":1,"seq":-1}', "x" * 5000), 1):
+                cloud.publish_raw(payload)
+                eventually(lambda n=n: gateway.metrics.counters["watermarks_malformed"] == n)
+            held = bench.held()
             cloud.commit()
             eventually(bench.empty)
+
+        assert held[1:] == (1, 1)
 
     def test_a_watermark_that_goes_back_is_followed_as_far_as_rows_are_held(self, broker, bench):
         bench.append(30)

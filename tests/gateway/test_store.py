@@ -204,7 +204,7 @@ class TestFile:
             open_store(config.gateway.database, config.gateway.key_file)
 
     def test_a_migration_that_fails_leaves_nothing(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("gateway.store._statements", lambda script: ["CREATE TABLE a (b)", "CREATE TABLE a (b)"])
+        monkeypatch.setattr("gateway.database._statements", lambda script: ["CREATE TABLE a (b)", "CREATE TABLE a (b)"])
 
         with pytest.raises(StoreError):
             open_store(tmp_path / "a.sqlite3", tmp_path / "a.key")

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The SQLite file itself: made for its owner only, opened, and brought to the present schema.
+
+``migrations/`` holds numbered SQL files; each is applied once, in one transaction with its record.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from importlib import resources
+from pathlib import Path
+
+from gateway.errors import StoreError
+
+
+def create_file(path: Path) -> None:
+    """Make the file for its owner only, and its name durable."""
+    if path.exists():
+        return
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection without implicit transactions, usable in any one thread at a time."""
+    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply the numbered files not yet applied, each in one transaction with its record."""
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, file TEXT NOT NULL) STRICT")
+    done = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()[0]
+    files = sorted(
+        (file for file in (resources.files("gateway") / "migrations").iterdir() if file.name.endswith(".sql")),
+        key=lambda file: file.name,
+    )
+    if done > len(files):
+        raise StoreError("was written by a newer version of this program; install that version")
+    for number, file in enumerate(files, 1):
+        if number <= done:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        with closing(connection.cursor()) as cursor:
+            for statement in _statements(file.read_text("utf-8")):
+                cursor.execute(statement)
+            cursor.execute("INSERT INTO migrations VALUES (?, ?)", (number, file.name))
+        connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
