@@ -86,6 +86,7 @@ class GatewayProcess:
                 self.gwmp_port, self.page_port = int(ready[1]), int(ready[2])
                 break
         else:
+            self.process.wait(5)
             raise AssertionError("".join(self.log))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -93,6 +94,14 @@ class GatewayProcess:
     def _read(self) -> None:
         assert self.process.stderr is not None
         self.log.extend(self.process.stderr)
+
+    def __enter__(self) -> "GatewayProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave no process behind, whatever the test found."""
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; returns the exit status."""

@@ -150,12 +150,10 @@ class TestRun:
 class TestStatus:
     def test_it_prints_what_the_running_service_counts(self, tmp_path):
         path = write_config(tmp_path, page={"port": free_port()})
-        process = GatewayProcess(path)
+        with GatewayProcess(path):
+            plain = CliRunner().invoke(gateway, ["status", "--config", str(path)])
+            as_json = CliRunner().invoke(gateway, ["status", "--json", "--config", str(path)])
 
-        plain = CliRunner().invoke(gateway, ["status", "--config", str(path)])
-        as_json = CliRunner().invoke(gateway, ["status", "--json", "--config", str(path)])
-
-        process.end()
         assert "gateway_eui 0016c001ff10a001\n" in plain.output
         assert "outbox_held 0\n" in plain.output
         assert json.loads(as_json.output)["counters"]["uplinks"] == 0

@@ -64,23 +64,23 @@ def test_twenty_kills_lose_no_acknowledged_uplink_and_store_none_twice(tmp_path)
     acknowledged = []
 
     for round_number in range(KILLS):
-        gateway = GatewayProcess(path)
-        if round_number == 0:
-            with Concentrator(gateway.gwmp_port) as concentrator:
-                concentrator.pull()
-                for node in nodes:
-                    join(concentrator, node)
-        killed = threading.Event()
-        senders = [Sender(gateway.gwmp_port, nodes[n::4], killed) for n in range(4)]
-        for sender in senders:
-            sender.start()
-        threading.Event().wait(dice.uniform(0.01, 0.12))
-        gateway.end(signal.SIGKILL)
-        killed.set()
-        for sender in senders:
-            sender.join()
-            assert sender.failed is None
-            acknowledged += sender.acknowledged
+        with GatewayProcess(path) as gateway:
+            if round_number == 0:
+                with Concentrator(gateway.gwmp_port) as concentrator:
+                    concentrator.pull()
+                    for node in nodes:
+                        join(concentrator, node)
+            killed = threading.Event()
+            senders = [Sender(gateway.gwmp_port, nodes[n::4], killed) for n in range(4)]
+            for sender in senders:
+                sender.start()
+            threading.Event().wait(dice.uniform(0.01, 0.12))
+            gateway.end(signal.SIGKILL)
+            killed.set()
+            for sender in senders:
+                sender.join()
+                assert sender.failed is None
+                acknowledged += sender.acknowledged
 
     with sqlite3.connect(config.gateway.database) as database:
         stored = database.execute("SELECT dev_eui, session, f_cnt FROM outbox").fetchall()
@@ -99,7 +99,7 @@ def test_sigterm_and_sigint_stop_it_cleanly(tmp_path):
     path = write_config(tmp_path)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        gateway = GatewayProcess(path)
-        assert gateway.end(number) == 0
+        with GatewayProcess(path) as gateway:
+            assert gateway.end(number) == 0
         assert "gateway stops" in gateway.log[-1]
         assert "Traceback" not in "".join(gateway.log)
