@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The one command line: joins the commands that the installed folders offer through entry points."""
 
+import sys
 from importlib.metadata import entry_points
 
 import click
+
+_EXIT_USAGE = 2
+_EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class _Commands(click.Group):
@@ -17,19 +21,53 @@ class _Commands(click.Group):
             try:
                 command = entry.load()
             except ModuleNotFoundError as missing:
-                raise click.ClickException(
-                    f"'{cmd_name}' needs the Python package {missing.name!r}; "
-                    "install Stadtfunk with the extra that brings it (see README, 'Install')"
-                ) from missing
+                return _unavailable(cmd_name, missing.name)
             assert isinstance(command, click.Command)
             return command
         return None
 
 
-@click.command(cls=_Commands)
+def _unavailable(name: str, package: str | None) -> click.Command:
+    """Stands for a command whose extra is not installed: in the list it says so, and it fails with one line."""
+    reason = _missing(package)
+
+    @click.command(name, help=f"Not installed: {reason}.", context_settings={"ignore_unknown_options": True})
+    @click.argument("ignored", nargs=-1)
+    def command(ignored: tuple[str, ...]) -> None:
+        raise click.ClickException(reason)
+
+    return command
+
+
+def _missing(package: str | None) -> str:
+    return f"this needs the Python package {package!r}; install the extra that brings it (README, 'Install')"
+
+
+@click.group(cls=_Commands)
 @click.version_option(package_name="stadtfunk")
-def main() -> None:
+def commands() -> None:
     """Stadtfunk: from the soil beside a city tree to open data and the crew's watering list."""
+
+
+def main() -> None:
+    """Run one command. Exit status: 0 done, 1 the work failed, 2 bad usage; an error is one line on stderr."""
+    try:
+        sys.exit(commands.main(prog_name="stadtfunk", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as no_arguments:
+        no_arguments.show()
+        sys.exit(_EXIT_USAGE)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "stadtfunk"
+        click.echo(f"Error: {error.format_message()} See '{path} --help'.", err=True)
+        sys.exit(_EXIT_USAGE)
+    except click.ClickException as error:
+        click.echo(f"Error: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as missing:  # commands import what only they need when they run
+        click.echo(f"Error: {_missing(missing.name)}", err=True)
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def simulate() -> None:
 @SEED
 @SPEED
 @click.option("--gwmp-host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
-@click.option("--gwmp-port", default=1700, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--gwmp-port", default=1700, show_default=True, type=click.IntRange(1, 65535), help="And on which port.")
 @click.option("--gateway-eui", default=GATEWAY_EUI, show_default=True, help="The concentrator's EUI, 16 hex digits.")
 @click.option("--interval", default=3600, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Stop after so many virtual days.")
