@@ -48,7 +48,7 @@ class Writer(threading.Thread):
 
     def put(self, item: Delivery | Callable[[], None]) -> None:
         """Hand over a message, or a function to run between two messages; waits while the inbox is full."""
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and self.failed is None:
             try:
                 self._inbox.put(item, timeout=_IDLE_S)
                 return

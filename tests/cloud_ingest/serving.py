@@ -2,7 +2,6 @@
 """A served city for tests of the HTTP side: the real server on loopback."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from cloud_ingest.config import Config, HttpSettings, StoreSettings, TimeSetting
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.judge import judge
 from cloud_ingest.registry import City
+from cloud_ingest.service import listen
 from cloud_ingest.store import SqliteStore
 from tests.cloud_ingest.world import opened, small_city
 
@@ -66,7 +66,7 @@ def served(
     )
     part = Part()
     server = uvicorn.Server(uvicorn.Config(create_app(config, city, part, part), log_config=None, access_log=False))
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()
     try:

@@ -50,7 +50,7 @@ def run(site, *words):
     return CliRunner().invoke(cli.ingest, [*words, "--config", str(site / "ingest.toml")])
 
 
-@pytest.mark.parametrize(("way", "command"), commands(cli.ingest))
+@pytest.mark.parametrize(("way", "command"), list(commands(cli.ingest)))
 def test_every_command_is_in_the_readme_and_has_an_example(way, command):
     assert f"`{way}" in README
     assert way in command.help
@@ -63,9 +63,7 @@ class TestStatus:
         lines = run(site, "status").stdout.splitlines()
 
         assert "readings.values 2" in lines
-        assert (
-            "watermark 0016c001f1500812 epoch 1 seq 3" in lines or "watermark 0016c001f1500812 epoch 1 seq 5" in lines
-        )
+        assert "watermark 0016c001f1500812 epoch 1 seq 3" in lines  # 4 is still at the gateway
         assert "gap 0016c001f1500812 epoch 1 seq 2..3" in lines
 
     def test_as_json(self, site):

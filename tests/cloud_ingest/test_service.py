@@ -19,6 +19,7 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from cloud_ingest.service import listen
 from decoders import topics
 from decoders.uplink import Watermark, decode_watermark
 from tests.cloud_ingest.serving import served
@@ -76,7 +77,7 @@ class Site:
         (folder / "nats.conf").write_text(
             f'server_name: "test"\nlisten: "127.0.0.1:{free_port()}"\n'
             f'jetstream {{ store_dir: "{folder}/broker", max_mem: 64M, max_file: 256M }}\n'
-            f'mqtt {{ listen: "127.0.0.1:{self.mqtt_port}" }}\n'
+            f'mqtt {{ listen: "127.0.0.1:{self.mqtt_port}", ack_wait: "1s" }}\n'
         )
 
     def broker(self) -> subprocess.Popen[bytes]:
@@ -215,6 +216,28 @@ class TestExactlyOnce:
         assert site.rows("SELECT count(*) FROM uplinks") == [(600,)]
         assert site.get("/api/status")["readings"] == 1200
 
+    def test_the_broker_keeps_a_message_until_it_is_committed(self, site: Site) -> None:
+        site.broker()
+        process = site.service()
+        gateway = Gateway(site.mqtt_port, [])
+        with sqlite3.connect(site.folder / "stadtfunk.db", isolation_level=None) as lock:
+            lock.execute("BEGIN IMMEDIATE")  # the service cannot commit now
+            gateway.publish(UP, moisture_series(NODES[0], [20.0, 19.0]))  # sent once, and never again
+            time.sleep(0.5)
+            process.kill()
+            process.wait()
+            lock.execute("ROLLBACK")
+        lock.close()
+        assert site.rows("SELECT count(*) FROM observations") == [(0,)]
+
+        site.service()
+
+        try:
+            wait_for(lambda: gateway.watermark == 2, "what the broker kept")
+        finally:
+            gateway.stop()
+        assert site.rows("SELECT count(*) FROM observations") == [(4,)]
+
     def test_a_broker_that_comes_back_without_memory_is_told_the_watermark_again(self, site: Site) -> None:
         broker = site.broker()
         site.service()
@@ -262,6 +285,10 @@ class TestProcess:
             f"Error: http: 127.0.0.1:{site.http_port}: cannot listen (Address already in use); choose another http.port"
         ]
 
+    def test_answers_do_not_wait_for_nagle(self) -> None:
+        with listen("127.0.0.1", 0) as listener:
+            assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before it sets TCP_NODELAY
+
     def test_it_serves_without_a_broker_and_ends_cleanly_by_sigterm(self, site: Site) -> None:
         process = site.service()
 
@@ -294,6 +321,7 @@ class TestProcess:
         assert stop["id"] == "RA-02"
 
 
+@pytest.mark.filterwarnings("ignore:furl.pathstr")  # inside frost-sta-client
 class TestIndependentClient:
     def test_frost_client_reads_things_and_observations(self, tmp_path: Path) -> None:
         with served(tmp_path, public_url="") as city:
