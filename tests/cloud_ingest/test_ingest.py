@@ -260,6 +260,16 @@ class TestRefusals:
         assert 5 < len(letters) < 10
         assert counter(store, "dead_letters", "evicted") == 51 - len(letters)
 
+    def test_readings_that_wait_for_their_node_are_bounded_too(self, tmp_path):
+        store, _ = opened(tmp_path / "store.db")
+        ingest = Ingest(store, small_city(), max_dead_bytes=16_000)
+
+        ingest.apply(UP, batch(*(uplink(i + 1, STRANGER, i, sample(START + i, 17.5)) for i in range(50))))
+
+        letters = dead_letters.letters(store)
+        assert 10 < len(letters) < 25
+        assert "f_cnt=49" in letters[-1].detail
+
     @settings(max_examples=60, deadline=None)
     @given(st.text(max_size=30) | st.just(UP), st.binary(max_size=80))
     def test_any_bytes_on_any_topic_are_refused_and_nothing_else(self, topic, payload):

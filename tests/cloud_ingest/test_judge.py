@@ -4,7 +4,7 @@
 import pytest
 
 from cloud_ingest.judge import judge
-from tests.cloud_ingest.world import HOUR, NODES, START, UP, moisture_series, opened, small_city
+from tests.cloud_ingest.world import HOUR, NODES, START, UP, batch, moisture_series, opened, sample, small_city, uplink
 
 CITY = small_city()
 
@@ -89,6 +89,29 @@ class TestAlert:
         ingest.apply(UP, complete)
 
         assert judged(store)[0][4:] == (1, 3, None)
+
+    def test_readings_older_than_the_newest_one_by_hours_still_count(self, world):
+        store, ingest = world
+        ingest.apply(UP, batch(uplink(1, NODES[2], 0, sample(START, 20.0))))
+        ingest.apply(UP, batch(uplink(2, NODES[2], 9, sample(START + 10 * HOUR, 12.0))))
+        assert judged(store) == []
+
+        late = (uplink(3 + i, NODES[2], 1 + i, sample(START + (8 + i) * HOUR, 13.0 - i)) for i in range(2))
+        ingest.apply(UP, batch(*late))
+
+        assert judged(store)[0][4:] == (8, 10, None)
+
+    def test_a_late_reading_from_before_the_last_change_undoes_nothing(self, world):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5]))
+        judged(store)
+        ingest.apply(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5, 25.0, 24.0, 23.0, 16.0]))
+        closed = judged(store)
+        assert closed[0][5:] == (2, 5)
+
+        ingest.apply(UP, batch(uplink(20, NODES[2], 99, sample(START + 4 * HOUR + 60, 15.0))))
+
+        assert judged(store) == closed
 
     def test_what_was_dry_days_ago_and_is_unknown_now_opens_nothing_until_it_is_heard_again(self, world):
         store, ingest = world

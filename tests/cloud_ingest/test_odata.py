@@ -221,6 +221,7 @@ class TestSql:
             ("Observations", "not result gt 15", 1),
             ("Observations", "result eq null", 1),
             ("Observations", "result gt '3'", 0),  # '20.0' and '13.0' come before '3' as strings
+            ("Observations", "result eq '13.0'", 1),
             ("Observations", "resultQuality/flag eq 'no_answer'", 1),
             ("Observations", "phenomenonTime ge 2026-07-01T01:00:00Z", 4),
             ("Observations", "phenomenonTime lt '2026-07-01T03:00:00+02:00'", 2),

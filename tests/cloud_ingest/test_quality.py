@@ -3,7 +3,7 @@
 
 import pytest
 
-from cloud_ingest.quality import Probe, Reading, Snapshot, observe, state
+from cloud_ingest.quality import Probe, Reading, Snapshot, observe, sort_key, state
 
 HOUR = 3600
 PROBE = Probe(interval_s=HOUR, depth_cm=20)
@@ -55,6 +55,11 @@ class TestFrozen:
         frost = seen(temperature(0, 5.0), moisture(0, 22.6), temperature(1, 0.2), moisture(1, 20.5))
 
         assert frost.value == 22.6
+
+    def test_the_temperature_of_a_sample_is_heard_before_its_moisture(self):
+        sample = [moisture(1, 20.5), temperature(1, 0.2)]
+
+        assert seen(moisture(0, 22.6), *sorted(sample, key=sort_key)).value == 22.6
 
     def test_a_temperature_from_long_ago_says_nothing(self):
         assert state(seen(temperature(0, -1.0), moisture(9, 20.0)), PROBE, 9 * HOUR) == "ok"

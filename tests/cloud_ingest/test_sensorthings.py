@@ -161,6 +161,11 @@ class TestOptions:
         rest = city.get(stream["Observations@iot.nextLink"])
         assert [one["result"] for one in rest["value"]] == [None]
 
+    def test_an_entity_is_there_once_however_often_a_condition_holds(self, city):
+        page = city.get("/v1.1/Things?$filter=Datastreams/id gt 0&$count=true&$select=name")
+
+        assert page == {"@iot.count": 2, "value": [{"name": "J-0001"}, {"name": "J-0004"}]}
+
     def test_the_question_of_hamburgs_clients(self, city):
         body = city.get(
             "/v1.1/Things?$filter=Datastreams/properties/quantity eq 'soil_moisture' and "
