@@ -47,7 +47,7 @@ class TestSnapshot:
         assert time.monotonic() - began < 10
 
     def test_everything_in_one_answer_is_of_one_moment(self, world):
-        store, ingest, path = world
+        _, ingest, path = world
 
         async def story(readers):
             count = "SELECT count(*) FROM observations"
