@@ -24,6 +24,7 @@ from decoders.uplink import UplinkKey, Watermark
 _PROPERTY_BASE = "https://qudt.org/vocab/quantitykind/"
 _QUANTITY_KIND = {
     "soil_moisture": "VolumeFraction",
+    "soil_water_tension": "Pressure",
     "soil_temperature": "Temperature",
     "surface_temperature": "Temperature",
     "battery_voltage": "Voltage",

@@ -18,6 +18,7 @@ class Quantity(NamedTuple):
 _TABLE = (
     #        name                   unit   de                        en                     min   max
     Quantity("soil_moisture", "%", "Bodenfeuchte", "Soil moisture", 0.0, 100.0),
+    Quantity("soil_water_tension", "kPa", "Saugspannung", "Soil water tension", 0.0, 2000.0),
     Quantity("soil_temperature", "Cel", "Bodentemperatur", "Soil temperature", -40.0, 70.0),
     Quantity("surface_temperature", "Cel", "Oberflächentemperatur", "Surface temperature", -60.0, 90.0),
     Quantity("battery_voltage", "V", "Batteriespannung", "Battery voltage", 0.0, 30.0),

@@ -4,7 +4,20 @@
 import pytest
 
 from cloud_ingest.judge import judge
-from tests.cloud_ingest.world import HOUR, NODES, START, UP, batch, moisture_series, opened, sample, small_city, uplink
+from decoders.uplink import Reading
+from tests.cloud_ingest.world import (
+    HOUR,
+    NODES,
+    START,
+    UP,
+    batch,
+    moisture_series,
+    opened,
+    registry_json,
+    sample,
+    small_city,
+    uplink,
+)
 
 CITY = small_city()
 
@@ -126,3 +139,26 @@ class TestAlert:
         ingest.apply(UP, moisture_series(NODES[2], [20.0, *values, "no_answer"]))
 
         assert judged(store) == []
+
+
+class TestTension:
+    """A rule on soil water tension: the other way round, dry is high."""
+
+    def test_opens_above_act_and_closes_below_clear(self, tmp_path):
+        rule = {"quantity": "soil_water_tension", "act": 80.0, "clear": 33.0, "debounce_s": HOUR}
+        city = small_city(reference_areas=[{**area, "rule": rule} for area in registry_json()["reference_areas"]])
+        store, ingest = opened(tmp_path / "store.db", city)
+        kilopascal = [20.0, 79.0, 81.0, 90.0, 34.0, 32.0, 20.0]
+        for n, value in enumerate(kilopascal):
+            reading = Reading("soil_water_tension", "kPa", START + n * HOUR, value, None)
+            ingest.apply(UP, batch(uplink(n + 1, NODES[2], n, [reading])))
+            judge(store, city, city.areas["RA-02"], store.newest_received_at())
+
+        opened_at = store.db.execute(
+            "SELECT value, threshold, (dry_since - ?) / 3600, (opened_at - ?) / 3600, (closed_at - ?) / 3600 "
+            "FROM alerts",
+            (START, START, START),
+        ).fetchall()
+
+        assert opened_at == [(90.0, 80.0, 2, 3, 6)]
+        store.close()

@@ -9,6 +9,7 @@ def test_quantities_have_ucum_units_words_and_ranges():
 
     assert rows == {
         "soil_moisture": ("%", "Bodenfeuchte", 0, 100),
+        "soil_water_tension": ("kPa", "Saugspannung", 0, 2000),
         "soil_temperature": ("Cel", "Bodentemperatur", -40, 70),
         "surface_temperature": ("Cel", "Oberflächentemperatur", -60, 90),
         "battery_voltage": ("V", "Batteriespannung", 0, 30),
