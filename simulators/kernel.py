@@ -40,10 +40,13 @@ class Kernel:
     def _state_changed(self, _node: NodeBench | None = None, _before: State | None = None) -> None:
         self._running = [node for node in self.nodes if node.running]
 
-    def run_until(self, time_us: int) -> None:
-        """Let everything happen that is due up to and including ``time_us``, and stand there."""
+    def run_until(self, time_us: int, stop: Callable[[], bool] | None = None) -> None:
+        """Let everything happen that is due up to and including ``time_us``, and stand there.
+
+        If ``stop()`` is true, time stays where it is instead; asked at the start and after every event.
+        """
         clock = self.clock
-        while True:
+        while stop is None or not stop():
             for node in self._running:
                 node.receive()
             first = min(self._running, key=lambda node: node.due_us, default=None)
@@ -51,15 +54,16 @@ class Kernel:
             event_us = clock.next_us()
             if event_us is not None and event_us <= node_us:
                 if event_us > time_us:
-                    break
+                    self._advance(time_us)
+                    return
                 self._advance(event_us)
                 clock.step()
             elif first is None or node_us > time_us:
-                break
+                self._advance(time_us)
+                return
             else:
                 self._advance(node_us)
                 first.execute(self._horizon_us(first, time_us if event_us is None else min(event_us, time_us)))
-        self._advance(time_us)
 
     def _advance(self, time_us: int) -> None:
         if time_us > self.clock.now_us:

@@ -79,6 +79,11 @@ class Sx1262Sim:
     def degradations(self) -> list[str]:
         return self.radio.degradations
 
+    @property
+    def timer_us(self) -> int | None:
+        """When the running timer of SetTx or SetRx strikes; None if none runs."""
+        return self.radio.timer_us
+
     def ledger(self) -> dict[str, int]:
         """Microseconds spent in each mode up to now."""
         return self.radio.ledger()

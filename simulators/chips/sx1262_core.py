@@ -113,6 +113,10 @@ class Core:
         if steps:
             self._rtc = self.clock.at(from_us + round(steps * STEP_US), self._timer_expired)
 
+    @property
+    def timer_us(self) -> int | None:
+        return None if self._rtc is None else self._rtc.time_us
+
     def stop_timer(self) -> None:
         if self._rtc is not None:
             self._rtc.cancel()

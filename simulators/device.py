@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The whole node as one device, for test benches of others: what it sends, when it listens, and downlinks to it.
+
+The real firmware on the real MicroPython over the simulated board, in virtual time (integer microseconds since the
+device was made). Nothing of our gateway or cloud is in it, and no sockets. The same arguments and the same downlinks
+give the same frames. A bench in a few lines is in ``simulators/README.md``::
+
+    with Device("70b3d57ed0000001", "70b3d57ed0ffff00", app_key) as device:
+        device.power_on()
+        for event in device.events(until_us):
+            if isinstance(event, Uplink):
+                device.deliver(event.end_us + 5_000_000, event.frequency_hz, event.dr, frame)
+
+DeviceError
+    TooLate              time_us, now_us: a downlink that should have started already
+    NotLoRa              dr: a data rate that this radio model cannot send
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from decoders.lorawan.airtime import time_on_air_us
+from decoders.lorawan.region import EU868
+from firmware.provisioning import pack_identity
+from simulators.air import Air, PathLoss, Position, Receiver, Transmission
+from simulators.city import Truth
+from simulators.clock import Clock
+from simulators.firmware_build import REPOSITORY, build
+from simulators.kernel import Kernel
+from simulators.tree_node import TreeNode, provisioned_flash
+
+_CABLE = PathLoss(0.0, 1.0, 0.0, 0.0, 0.0)  # between bench and node stands nothing
+_BENCH = Position(0.0, 0.0)
+_DR_BY_RATE = {(rate.sf, rate.bandwidth_hz): dr for dr, rate in enumerate(EU868.data_rates)}
+_PUBLIC_SYNC_WORD = 0x3444
+_PREAMBLE_SYMBOLS = 8
+_SLOW_SYMBOL_US = 16_380
+_MILD = Truth(23.45, 18.2, 21.5, 0.0)
+
+
+class DeviceError(Exception):
+    """The bench asked for something impossible."""
+
+
+class TooLate(DeviceError):
+    def __init__(self, time_us: int, now_us: int) -> None:
+        super().__init__(f"a downlink at {time_us} us, but it is {now_us} us already")
+        self.time_us = time_us
+        self.now_us = now_us
+
+
+class NotLoRa(DeviceError):
+    def __init__(self, dr: int) -> None:
+        super().__init__(f"DR{dr} is no LoRa data rate of {EU868.name}; there are DR0 to DR{len(EU868.data_rates) - 1}")
+        self.dr = dr
+
+
+class Uplink(NamedTuple):
+    """A frame that the node starts to send at ``time_us``; its last symbol ends at ``end_us``.
+
+    ``power_dbm`` is radiated (EIRP). ``dr`` is None for a modulation that is no data rate of the region.
+    """
+
+    time_us: int
+    end_us: int
+    frequency_hz: int
+    dr: int | None
+    power_dbm: float
+    phy_payload: bytes
+
+
+class Window(NamedTuple):
+    """The node starts to listen at ``time_us``, for ``length_us`` if no preamble shows; None: without an end."""
+
+    time_us: int
+    length_us: int | None
+    frequency_hz: int
+    dr: int | None
+
+
+Event = Uplink | Window
+
+
+class _Cable(Air):
+    """Air that says when somebody begins to listen."""
+
+    def __init__(self, clock: Clock, seed: int) -> None:
+        super().__init__(clock, seed, _CABLE)
+        self.on_attach: Callable[[Receiver], None] | None = None
+
+    def attach(self, receiver: Receiver) -> None:
+        super().attach(receiver)
+        if self.on_attach is not None:
+            self.on_attach(receiver)
+
+
+class Device:
+    """One tree node. ``dev_eui`` and ``join_eui`` are hex, ``app_key`` 16 bytes, ``interval_s`` between uplinks.
+
+    ``read_truth(now_us)`` says what its probes stand in. ``firmware`` is a folder of compiled modules; None builds this
+    repository's. ``on_transmit`` and ``on_listen`` are called at the moment it happens, in virtual time.
+    """
+
+    def __init__(
+        self,
+        dev_eui: str,
+        join_eui: str,
+        app_key: bytes,
+        *,
+        interval_s: int = 900,
+        seed: int = 0,
+        rtc_drift_ppm: int = 0,
+        cpu_us: int = 10,
+        read_truth: Callable[[int], Truth] = lambda now_us: _MILD,
+        firmware: Path | None = None,
+        on_transmit: Callable[[Uplink], None] | None = None,
+        on_listen: Callable[[Window], None] | None = None,
+    ) -> None:
+        self.on_transmit = on_transmit
+        self.on_listen = on_listen
+        self._clock = Clock()
+        self._air = _Cable(self._clock, seed)
+        self.node = TreeNode(
+            self._clock,
+            self._air,
+            build(REPOSITORY / ".build" / "firmware") if firmware is None else firmware,
+            read_truth,
+            position=_BENCH,
+            flash=provisioned_flash(pack_identity(dev_eui, join_eui, app_key, interval_s)),
+            seed=seed,
+            rtc_drift_ppm=rtc_drift_ppm,
+            cpu_us=cpu_us,
+        )
+        self._kernel = Kernel(self._clock, [self.node.bench])
+        self._air.attach(self)
+        self._air.on_attach = self._listens
+
+    # --- time and power
+
+    @property
+    def now_us(self) -> int:
+        return self._clock.now_us
+
+    def power_on(self) -> None:
+        """Connect the battery: the node boots."""
+        self.node.bench.power_on()
+
+    def power_off(self) -> None:
+        """Cut the supply, whatever the node is doing; only its flash remembers."""
+        self.node.bench.power_off()
+
+    def run_until(self, time_us: int) -> None:
+        """Let the node live until ``time_us``; the callbacks hear of what it does."""
+        self._kernel.run_until(time_us)
+
+    def events(self, until_us: int) -> Iterator[Event]:
+        """What the node does until then, one by one, each at its own time: ``now_us`` stands at the event."""
+        seen: deque[Event] = deque()
+        before = self.on_transmit, self.on_listen
+
+        def note(event: Event, callback: Callable[..., None] | None) -> None:
+            seen.append(event)
+            if callback is not None:
+                callback(event)
+
+        self.on_transmit = lambda event: note(event, before[0])
+        self.on_listen = lambda event: note(event, before[1])
+        try:
+            while True:
+                self._kernel.run_until(until_us, stop=lambda: bool(seen))
+                if not seen:
+                    return
+                yield seen.popleft()
+        finally:
+            self.on_transmit, self.on_listen = before
+
+    def close(self) -> None:
+        """End the node's process."""
+        self._kernel.close()
+
+    def __enter__(self) -> "Device":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    # --- the radio link
+
+    def deliver(
+        self, time_us: int, frequency_hz: int, dr: int, phy_payload: bytes, *, power_dbm: float = -80.0
+    ) -> None:
+        """Put a downlink on the air whose first symbol starts at ``time_us``; the node gets it if it listens then.
+
+        ``power_dbm`` is what an isotropic antenna at the node's place receives. Raises TooLate, NotLoRa.
+        """
+        if time_us < self._clock.now_us:
+            raise TooLate(time_us, self._clock.now_us)
+        if not 0 <= dr < len(EU868.data_rates):
+            raise NotLoRa(dr)
+        rate = EU868.data_rates[dr]
+        down = Transmission(
+            start_us=time_us,
+            end_us=time_us + time_on_air_us(len(phy_payload), rate.sf, rate.bandwidth_hz, crc=False),
+            frequency_hz=frequency_hz,
+            sf=rate.sf,
+            bandwidth_hz=rate.bandwidth_hz,
+            power_dbm=power_dbm,
+            iq_inverted=True,
+            sync_word=_PUBLIC_SYNC_WORD,
+            phy_payload=phy_payload,
+            crc_on=False,
+            preamble_symbols=_PREAMBLE_SYMBOLS,
+            position=_BENCH,
+            low_data_rate=(1 << rate.sf) * 1_000_000 // rate.bandwidth_hz >= _SLOW_SYMBOL_US,
+        )
+        self._clock.at(time_us, lambda: self._air.transmit(down))
+
+    def heard(self, transmission: Transmission) -> None:
+        """Called by the air for every transmission, our own downlinks included."""
+        t = transmission
+        if t.iq_inverted or self.on_transmit is None:
+            return
+        dr = _DR_BY_RATE.get((t.sf, t.bandwidth_hz))
+        self.on_transmit(Uplink(t.start_us, t.end_us, t.frequency_hz, dr, t.power_dbm, t.phy_payload))
+
+    def _listens(self, _receiver: Receiver) -> None:
+        config = self.node.radio.config
+        if self.on_listen is None or config.modulation is None or config.frequency_hz is None:
+            return
+        modulation, now_us = config.modulation, self._clock.now_us
+        ends = [] if self.node.radio.timer_us is None else [self.node.radio.timer_us - now_us]
+        if config.symbol_timeout:
+            ends.append(round(config.symbol_timeout * modulation.symbol_us))
+        dr = _DR_BY_RATE.get((modulation.sf, modulation.bandwidth_hz))
+        self.on_listen(Window(now_us, min(ends, default=None), config.frequency_hz, dr))
