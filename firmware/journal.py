@@ -40,7 +40,7 @@ class Journal:
         self._slot = slot
         self._sequence += 1
 
-    def _read(self, number):
+    def _read(self, number: int) -> "tuple[int, bytes | None]":
         """(sequence, record); sequence 0 if the slot holds nothing whole."""
         try:
             with open(self._folder + _SLOTS[number], "rb") as file:

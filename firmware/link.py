@@ -13,6 +13,14 @@ from decoders.lorawan.airtime import symbol_us, time_on_air_us
 from decoders.lorawan.region import EU868
 from firmware.radio.sx1262 import RX_DONE, RX_START_US, RX_WAITING, TX_START_US, RadioFault
 
+if False:  # types only
+    from collections.abc import Callable
+
+    from decoders.lorawan.region import DataRate, Plan
+    from firmware.hal import Clock, TicksUs
+    from firmware.mac import Event, Mac, OpenWindow, Transmit
+    from firmware.radio.sx1262 import Sx1262
+
 # Error budget of a window, either way: scheduler tick 10 ms, interpreter at launch some ms, crystals 2 x 20 ppm of 6 s
 ERROR_US = 20_000
 LOST_ERROR_US = 100_000  # when the last join went unanswered: perhaps this board is slower than thought
@@ -28,7 +36,7 @@ class Window:
 
     __slots__ = ("early_us", "symbols", "us")
 
-    def __init__(self, rate, error_us: int) -> None:
+    def __init__(self, rate: "DataRate", error_us: int) -> None:
         symbol = symbol_us(rate.sf, rate.bandwidth_hz)
         self.early_us = RX_START_US + error_us
         self.symbols = min(248, -(-(RX_START_US + 2 * error_us) // symbol) + _PREAMBLE_SYMBOLS)
@@ -41,7 +49,14 @@ class Link:
     ``antenna_gain_dbi`` is taken off the radiated power that the core asks for.
     """
 
-    def __init__(self, radio, clock, feed, antenna_gain_dbi: int = 0, plan=EU868) -> None:
+    def __init__(
+        self,
+        radio: "Sx1262",
+        clock: "Clock",
+        feed: "Callable[[], None]",
+        antenna_gain_dbi: int = 0,
+        plan: "Plan" = EU868,
+    ) -> None:
         self._radio = radio
         self._clock = clock
         self._feed = feed
@@ -50,7 +65,7 @@ class Link:
         self._buffer = bytearray(255)
         self.least_free = 1 << 30  # bytes of heap when it was fullest, just before a collection
 
-    def exchange(self, mac, transmit, error_us: int = ERROR_US) -> tuple:
+    def exchange(self, mac: "Mac", transmit: "Transmit", error_us: int = ERROR_US) -> "tuple[int, list[Event]]":
         """Send, then listen as ``mac`` says; return (clock.time() at the end of the uplink, events).
 
         Raises RadioFault; the collector runs again afterwards in any case.
@@ -59,7 +74,7 @@ class Link:
         rate = self._plan.data_rates[transmit.dr]
         power_dbm = transmit.eirp_dbm - self._antenna_gain_dbi
         radio.stage_tx(transmit.frequency_hz, rate.sf, rate.bandwidth_hz, power_dbm, transmit.phy_payload)
-        events = []
+        events: "list[Event]" = []
         gc.collect()
         gc.disable()
         try:
@@ -83,7 +98,7 @@ class Link:
             self._feed()
         return ended_s, events
 
-    def _listen(self, window, ended, error_us):
+    def _listen(self, window: "OpenWindow", ended: "TicksUs", error_us: int) -> int:
         """Open ``window``; return the length of what was received, 0 for nothing."""
         clock = self._clock
         radio = self._radio
@@ -108,11 +123,11 @@ class Link:
             state = radio.rx_state()
         return radio.read_packet(self._buffer) if state == RX_DONE else 0
 
-    def _note_free(self):
+    def _note_free(self) -> None:
         if hasattr(gc, "mem_free"):  # MicroPython
             self.least_free = min(self.least_free, gc.mem_free())
 
-    def _sleep_until(self, ticks):
+    def _sleep_until(self, ticks: "TicksUs") -> None:
         clock = self._clock
         left_us = clock.ticks_diff(ticks, clock.ticks_us())
         if left_us > 2 * _SPIN_US:

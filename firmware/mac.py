@@ -22,6 +22,10 @@ from decoders.lorawan.region import EU868, JOIN_ACCEPT_DELAY1_MS, JOIN_ACCEPT_DE
 from firmware.errors import BandBusy, NotJoined
 from firmware.session import Session
 
+if False:  # types only
+    from decoders.lorawan.region import Plan
+    from firmware.provisioning import Identity
+
 # Actions
 Transmit = namedtuple("Transmit", ("frequency_hz", "dr", "eirp_dbm", "phy_payload", "airtime_us"))
 OpenWindow = namedtuple("OpenWindow", ("after_us", "frequency_hz", "dr"))
@@ -31,6 +35,8 @@ Joined = namedtuple("Joined", ("dev_addr",))
 Accepted = namedtuple("Accepted", ("f_cnt", "f_port", "payload"))  # f_port None: no payload
 NetworkTime = namedtuple("NetworkTime", ("gps_s", "fraction_256"))  # at the end of the uplink that asked
 Dropped = namedtuple("Dropped", ("reason",))
+if False:  # types only
+    Event = Accepted | Dropped | Joined | NetworkTime
 
 _JOIN_DRS = (5, 4, 3, 2, 1, 0)  # one after the other: the fastest that reaches a gateway stays for the data
 _ADDRESSED_OVERHEAD = 5  # MHDR and MIC around the MACPayload
@@ -45,15 +51,15 @@ _UNMEASURED = 255  # DevStatusAns: the battery level could not be measured
 class Mac:
     """``identity`` has ``dev_eui``, ``join_eui`` (hex) and ``app_key``. The public attributes are its memory."""
 
-    def __init__(self, identity, plan=EU868):
+    def __init__(self, identity: "Identity", plan: "Plan" = EU868) -> None:
         self._identity = identity
         self._plan = plan
-        self._windows = []
-        self._joining = None  # (dev_nonce, dr) of the request whose windows are open
+        self._windows: "list[OpenWindow]" = []
+        self._joining: "tuple[int, int] | None" = None  # (dev_nonce, dr) of the request whose windows are open
         self._ask_time = False
         self._time_asked = False
         self._airtime_us = 0  # of the last transmission
-        self.session = None
+        self.session: "Session | None" = None
         self.next_dev_nonce = 0
         self.last_join_nonce = -1  # none yet: the first may be 0
         self.join_attempts = 0  # since the last session was lost
@@ -149,11 +155,12 @@ class Mac:
         """Nothing was received in the window that was open."""
         del self._windows[:1]
 
-    def received(self, phy_payload: bytes, snr_quarter_db: int = 0) -> list:
+    def received(self, phy_payload: bytes, snr_quarter_db: int = 0) -> "list[Event]":
         """Judge what was received in the open window; return events. A frame for us ends the exchange."""
         try:
-            if self._joining is not None:
-                events = self._join_accept(phy_payload)
+            joining = self._joining
+            if joining is not None:
+                events = self._join_accept(phy_payload, joining)
             else:
                 events = self._downlink(phy_payload, snr_quarter_db)
         except RemoteError as error:
@@ -164,9 +171,9 @@ class Mac:
             self._windows = []
         return events
 
-    def _join_accept(self, phy_payload):
+    def _join_accept(self, phy_payload: bytes, joining: "tuple[int, int]") -> "list[Event]":
         """TS001 "Join-Accept frame"."""
-        dev_nonce, dr = self._joining
+        dev_nonce, dr = joining
         if frame.m_type(phy_payload) != frame.JOIN_ACCEPT:
             return [Dropped("m_type")]
         accept = frame.JoinAccept.parse(phy_payload, self._identity.app_key)
@@ -187,16 +194,16 @@ class Mac:
         self.join_attempts = 0
         return [Joined(accept.dev_addr)]
 
-    def _add_channels(self, session, frequencies_hz):
+    def _add_channels(self, session: Session, frequencies_hz: "tuple[int, ...]") -> None:
         """The CFList's channels follow the default ones; an unused or unusable frequency leaves its slot empty."""
         for n, frequency_hz in enumerate(frequencies_hz, len(self._plan.default_channels_hz)):
             if self._band(frequency_hz) is not None:
                 session.channels_hz[n] = frequency_hz
                 session.channel_mask |= 1 << n
 
-    def _downlink(self, phy_payload, snr_quarter_db):
+    def _downlink(self, phy_payload: bytes, snr_quarter_db: int) -> "list[Event]":
         """TS001 "Frame counter (FCnt)": 32 bits, only ever up; the MIC proves the upper 16."""
-        session = self.session
+        session = self._session()
         if frame.m_type(phy_payload) not in (frame.UNCONFIRMED_DOWN, frame.CONFIRMED_DOWN):
             return [Dropped("m_type")]
         longest = self._plan.data_rates[self._windows[0].dr].max_payload + _ADDRESSED_OVERHEAD
@@ -217,15 +224,15 @@ class Mac:
             commands, payload = payload, b""
         else:
             commands = data.fhdr.f_opts
-        events = [Accepted(f_cnt, data.f_port, payload)]
+        events: "list[Event]" = [Accepted(f_cnt, data.f_port, payload)]
         events.extend(self._commands(session, commands, snr_quarter_db))
         return events
 
     # --- MAC commands, TS001 "MAC commands" ---
 
-    def _commands(self, session, data, snr_quarter_db):
+    def _commands(self, session: Session, data: bytes, snr_quarter_db: int) -> "list[Event]":
         """Obey the requests in order, queue the answers, return the events."""
-        events = []
+        events: "list[Event]" = []
         answers = b""
         for cid, payload in mac_commands.parse_downlink(data):
             if cid == mac_commands.DEVICE_TIME:
@@ -240,11 +247,11 @@ class Mac:
         return events
 
     @staticmethod
-    def _answer(answers, answer):
+    def _answer(answers: bytes, answer: bytes) -> bytes:
         """TS001 "MAC commands": answers that do not fit are left off from the first that does not."""
         return answers + answer if len(answers) + len(answer) <= _FOPTS_LIMIT else answers
 
-    def _f_opts(self, session):
+    def _f_opts(self, session: Session) -> bytes:
         f_opts = session.answers
         if self._ask_time and len(f_opts) < _FOPTS_LIMIT:
             f_opts += mac_commands.device_time_req()
@@ -252,24 +259,25 @@ class Mac:
 
     # --- channels and duty cycle ---
 
-    def _session(self):
+    def _session(self) -> Session:
         if self.session is None:
             raise NotJoined("no session")
         return self.session
 
-    def _band(self, frequency_hz):
+    def _band(self, frequency_hz: int) -> "int | None":
         for n, band in enumerate(self._plan.sub_bands):
             if band.low_hz <= frequency_hz < band.high_hz:
                 return n
         return None
 
-    def _free(self, channels_hz, mask, now_s):
+    def _free(self, channels_hz: "list[int] | tuple[int, ...]", mask: int, now_s: int) -> "list[int]":
         """Numbers of the enabled channels whose sub-band is free; raises BandBusy if there is none."""
         wait_s = []
         free = []
         for n, frequency_hz in enumerate(channels_hz):
             if mask >> n & 1:
-                busy_s = self.band_free_s[self._band(frequency_hz)] - now_s
+                # _add_channels takes no channel outside the sub-bands
+                busy_s = self.band_free_s[self._band(frequency_hz)] - now_s  # type: ignore[index]
                 if busy_s <= 0:
                     free.append(n)
                 wait_s.append(busy_s)
@@ -277,7 +285,7 @@ class Mac:
             raise BandBusy(min(wait_s))
         return free
 
-    def _channel(self, session, now_s):
+    def _channel(self, session: Session, now_s: int) -> int:
         """RP002-1.0.4: pseudo-random, and every enabled channel that is not blocked once before one again."""
         free = self._free(session.channels_hz, session.channel_mask, now_s)
         fresh = [n for n in free if not session.used_mask >> n & 1]
@@ -288,16 +296,17 @@ class Mac:
         session.used_mask |= 1 << n
         return session.channels_hz[n]
 
-    def _random(self, counter, below):
+    def _random(self, counter: int, below: int) -> int:
         digest = hashlib.sha256(bytes.fromhex(self._identity.dev_eui) + counter.to_bytes(4, "little")).digest()
         return int.from_bytes(digest[:3], "little") % below
 
-    def _transmit(self, now_s, frequency_hz, dr, phy_payload):
+    def _transmit(self, now_s: int, frequency_hz: int, dr: int, phy_payload: bytes) -> Transmit:
         """Book the time on air as a pause of its sub-band (ETSI EN 300 220-2 V3.1.1 "Duty cycle"); make the action."""
         rate = self._plan.data_rates[dr]
         airtime_us = time_on_air_us(len(phy_payload), rate.sf, rate.bandwidth_hz)
         self._airtime_us = airtime_us
-        number = self._band(frequency_hz)
+        # The channel has passed _free: it lies in a sub-band
+        number: int = self._band(frequency_hz)  # type: ignore[assignment]
         band = self._plan.sub_bands[number]
         self.band_free_s[number] = now_s + 1 + airtime_us * 1000 // band.duty_permille // 1_000_000
         # ERP is relative to a dipole, EIRP 2.15 dB more: a whole dB is lost to rounding, on the safe side

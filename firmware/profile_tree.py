@@ -3,10 +3,13 @@
 
 from decoders.profiles import TREE_V1
 
+if False:  # types only
+    from firmware.hal import Board, Values
+
 LAYOUT = TREE_V1
 
 
-def measure(board) -> tuple:
+def measure(board: "Board") -> "tuple[Values, Values]":
     """Switch the sensors on, read each once, switch them off; return (header, sample) for ``LAYOUT.encode``."""
     from firmware.sensors.ds18b20 import Ds18b20
     from firmware.sensors.smt100 import START_MS, Smt100
@@ -23,7 +26,7 @@ def measure(board) -> tuple:
         surface_temperature = surface.read()
     finally:
         board.sensor_power(False)
-    sample = {
+    sample: "Values" = {
         "soil_moisture": moisture,
         "soil_temperature": soil_temperature,
         "surface_temperature": surface_temperature,

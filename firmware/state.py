@@ -14,6 +14,11 @@ from decoders.payload import FAULTS
 from firmware.session import SIZE as SESSION_SIZE
 from firmware.session import Session
 
+if False:  # types only
+    from firmware.hal import Rtc, Sample, Values
+    from firmware.journal import Journal
+    from firmware.mac import Mac
+
 RESERVED_F_CNTS = 32
 KEPT_SAMPLES = 4  # the newest and three older ones: three lost frames in a row lose no reading
 
@@ -55,7 +60,7 @@ class Memory:
         self.unanswered = 0  # uplinks in a row that asked for something and got no answer
         self.radio_faults = 0
         self.total_crashes = 0
-        self.history = []  # (gps_s, values by name), newest first
+        self.history: "list[Sample]" = []  # (gps_s, values by name), newest first
 
 
 class Store:
@@ -64,13 +69,13 @@ class Store:
     ``rtc`` is like machine.RTC: ``memory()`` reads, ``memory(data)`` writes; ``journal`` is a firmware.journal.Journal.
     """
 
-    def __init__(self, rtc, journal, fields: tuple) -> None:
+    def __init__(self, rtc: "Rtc", journal: "Journal", fields: "tuple[str, ...]") -> None:
         self._rtc = rtc
         self._journal = journal
         self._fields = fields
         self._reserved_to = 0  # uplink counters below this may be used without writing to flash
 
-    def load(self, mac, now_s: int) -> Memory:
+    def load(self, mac: "Mac", now_s: int) -> Memory:
         """Fill ``mac`` and return the Memory: from RTC memory, else what flash has, else as new."""
         session = self._load_checkpoint(mac)
         memory = Memory()
@@ -83,13 +88,13 @@ class Store:
         mac.session = session
         return memory
 
-    def save(self, mac, memory: Memory, now_s: int) -> None:
+    def save(self, mac: "Mac", memory: Memory, now_s: int) -> None:
         """Write everything to RTC memory; before an uplink goes out, or its counter would be used again."""
         record = self._pack(mac, memory, now_s)
         crashes = struct.pack(_CRASHES, self.crashes(), self.crashes() ^ 0xFFFF)
         self._rtc.memory(crashes + struct.pack("<I", binascii.crc32(record)) + record)
 
-    def checkpoint(self, mac) -> None:
+    def checkpoint(self, mac: "Mac") -> None:
         """Write nonces and session to flash. Raises OSError."""
         session = mac.session
         data = struct.pack(_CHECKPOINT, mac.next_dev_nonce, mac.last_join_nonce, session is not None)
@@ -97,9 +102,9 @@ class Store:
         if session is not None:
             self._reserved_to = session.f_cnt_up + RESERVED_F_CNTS
 
-    def reserve(self, mac) -> None:
+    def reserve(self, mac: "Mac") -> None:
         """See to it that flash allows the session's next uplink counter. Raises OSError."""
-        if mac.session.f_cnt_up >= self._reserved_to:
+        if mac.session is not None and mac.session.f_cnt_up >= self._reserved_to:
             self.checkpoint(mac)
 
     def crashes(self) -> int:
@@ -120,7 +125,7 @@ class Store:
 
     # --- flash ---
 
-    def _load_checkpoint(self, mac):
+    def _load_checkpoint(self, mac: "Mac") -> "Session | None":
         """Set the nonces; return the session with its counter past all that may have been used."""
         data = self._journal.load()
         self._reserved_to = 0
@@ -136,7 +141,7 @@ class Store:
 
     # --- RTC memory ---
 
-    def _rtc_record(self):
+    def _rtc_record(self) -> "bytes | None":
         data = bytes(self._rtc.memory()[_CRASHES_SIZE:])
         if len(data) < 4 + _FIXED_SIZE:
             return None
@@ -145,7 +150,7 @@ class Store:
             return None
         return record
 
-    def _pack(self, mac, memory, now_s):
+    def _pack(self, mac: "Mac", memory: Memory, now_s: int) -> bytes:
         session = b"" if mac.session is None else mac.session.pack()
         record = struct.pack(
             _FIXED,
@@ -169,14 +174,14 @@ class Store:
         samples = b"".join([self._pack_sample(gps_s, values) for gps_s, values in memory.history])
         return record + session + samples
 
-    def _pack_sample(self, gps_s, values):
+    def _pack_sample(self, gps_s: int, values: "Values") -> bytes:
         data = struct.pack("<I", gps_s)
         for field in self._fields:
             value = values[field]
             data += struct.pack("<i", _FAULT + FAULTS.index(value) if isinstance(value, str) else value)
         return data
 
-    def _unpack(self, record, mac, memory, now_s):
+    def _unpack(self, record: bytes, mac: "Mac", memory: Memory, now_s: int) -> "Session | None":
         """Fill ``mac`` and ``memory``; return the session or None."""
         fields = struct.unpack(_FIXED, record[:_FIXED_SIZE])
         at = _FIXED_SIZE
@@ -196,12 +201,12 @@ class Store:
             memory.time_set_local_s, memory.next_join_local_s = fields[8:10]
         return session
 
-    def _sample_size(self):
+    def _sample_size(self) -> int:
         return 4 + 4 * len(self._fields)
 
-    def _unpack_sample(self, record, at):
+    def _unpack_sample(self, record: bytes, at: int) -> "Sample":
         (gps_s,) = struct.unpack("<I", record[at : at + 4])
-        values = {}
+        values: "Values" = {}
         for n, field in enumerate(self._fields, 1):
             (value,) = struct.unpack("<i", record[at + 4 * n : at + 4 * n + 4])
             values[field] = FAULTS[value - _FAULT] if value >= _FAULT else value

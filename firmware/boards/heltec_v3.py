@@ -4,6 +4,12 @@
 Radio and battery pins: Heltec "WiFi LoRa 32 V3 schematic diagram". Sensors hang on the header and are supplied by Ve.
 """
 
+if False:  # types only
+    from machine import UART, WDT, Pin
+    from onewire import OneWire
+
+    from firmware.radio.sx1262 import Sx1262
+
 # GPIO numbers
 LORA_NSS = 8
 LORA_SCK = 9
@@ -44,15 +50,14 @@ class Board:
         self.clock = time
         self.rtc = machine.RTC()
         self._machine = machine
-        self._watchdog = None
-        self._radio = None
-        self._uart = None
-        self._de = None
+        self._watchdog: "WDT | None" = None
+        self._radio: "Sx1262 | None" = None
+        self._rs485: "tuple[UART, Pin] | None" = None
         pin = machine.Pin
         self._vext = pin(VEXT, pin.OUT, value=1)
-        self._nss = pin(LORA_NSS, pin.OUT, value=1, hold=False)  # deep_sleep held it
+        self._nss = pin(LORA_NSS, pin.OUT, value=1, hold=False)  # type: ignore[call-arg]  # ESP32's own; deep_sleep held it
 
-    def radio(self):
+    def radio(self) -> "Sx1262":
         """The SX1262, as it was left."""
         if self._radio is None:
             from firmware.radio.sx1262 import Sx1262
@@ -74,21 +79,22 @@ class Board:
 
     def sensor_power(self, on: bool) -> None:
         """Switch the sensors' supply; off, no line to them may feed them either."""
-        if not on and self._uart is not None:
-            self._uart.deinit()
-            self._de.init(self._machine.Pin.IN)
-            self._uart = None
+        if not on and self._rs485 is not None:
+            uart, de = self._rs485
+            uart.deinit()
+            de.init(self._machine.Pin.IN)
+            self._rs485 = None
         self._vext(0 if on else 1)
 
-    def rs485(self) -> tuple:
+    def rs485(self) -> "tuple[UART, Pin]":
         """(UART, driver-enable pin) of the transceiver."""
         machine = self._machine
         pin = machine.Pin
-        self._de = pin(RS485_DE, pin.OUT, value=0)
-        self._uart = machine.UART(RS485_UART, 9600, tx=pin(RS485_TX), rx=pin(RS485_RX))
-        return self._uart, self._de
+        de = pin(RS485_DE, pin.OUT, value=0)
+        self._rs485 = machine.UART(RS485_UART, 9600, tx=pin(RS485_TX), rx=pin(RS485_RX)), de
+        return self._rs485
 
-    def one_wire(self):
+    def one_wire(self) -> "OneWire":
         """The 1-Wire bus."""
         import onewire
 
@@ -124,5 +130,5 @@ class Board:
     def deep_sleep(self, ms: int) -> None:
         """Sleep, then boot; does not return. NSS stays high, or noise on it would wake the radio."""
         pin = self._machine.Pin
-        pin(LORA_NSS, pin.OUT, value=1, hold=True)
+        pin(LORA_NSS, pin.OUT, value=1, hold=True)  # type: ignore[call-arg]  # ESP32's own
         self._machine.deepsleep(ms)

