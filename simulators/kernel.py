@@ -6,9 +6,16 @@ an event of the clock or a node's operation; at the same microsecond events go f
 """
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 from simulators.clock import Clock
 from simulators.node import NEVER_US, NodeBench, State
+
+_due_us = attrgetter("due_us")
+
+
+def _or_never(time_us: int | None) -> int:
+    return NEVER_US if time_us is None else time_us
 
 
 class Kernel:
@@ -49,7 +56,7 @@ class Kernel:
         while stop is None or not stop():
             for node in self._running:
                 node.receive()
-            first = min(self._running, key=lambda node: node.due_us, default=None)
+            first = min(self._running, key=_due_us, default=None)
             node_us = NEVER_US if first is None else first.due_us
             event_us = clock.next_us()
             if event_us is not None and event_us <= node_us:
@@ -62,18 +69,28 @@ class Kernel:
                 self._advance(time_us)
                 return
             else:
-                self._advance(node_us)
-                first.execute(self._horizon_us(first, time_us if event_us is None else min(event_us, time_us)))
+                self._let_go_on(first, time_us)
+
+    def _let_go_on(self, node: NodeBench, time_us: int) -> None:
+        """Execute what ``node`` asked for and all that it asked for with it, as long as nothing else is due before."""
+        clock = self.clock
+        others_us = NEVER_US
+        if len(self._running) > 1:
+            others_us = min(other.due_us for other in self._running if other is not node)
+        event_us = _or_never(clock.next_us())
+        while True:
+            self._advance(node.due_us)
+            node.execute(min(event_us, time_us, others_us + self._lookahead_us))
+            event_us = _or_never(clock.next_us())
+            until_us = min(event_us - 1, others_us - 1, time_us)
+            if node.due_us > until_us or not node.waiting:
+                return
 
     def _advance(self, time_us: int) -> None:
         if time_us > self.clock.now_us:
             if self.pace is not None:
                 self.pace(time_us)
             self.clock.now_us = time_us
-
-    def _horizon_us(self, node: NodeBench, limit_us: int) -> int:
-        others = (other.due_us for other in self._running if other is not node)
-        return min(limit_us, min(others, default=NEVER_US) + self._lookahead_us)
 
     def close(self) -> None:
         """End every node's process."""

@@ -212,6 +212,11 @@ class NodeBench:
     def running(self) -> bool:
         return self.state in (State.AWAKE, State.LIGHT_SLEEP)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it is known what the node does next."""
+        return bool(self._pending)
+
     def receive(self) -> None:
         """Wait until it is known what the node does next."""
         if self._pending:
@@ -221,10 +226,11 @@ class NodeBench:
         while offset < len(packet):
             time_us, code, argument = _RECORD.unpack_from(packet, offset)
             length = code >> 16
-            data = packet[offset + 24 : offset + 24 + length]
+            data = bytes(packet[offset + 24 : offset + 24 + length]) if length else b""
             offset += 24 + (length + 7 & ~7)
-            if code & 0xFF == _ops.FLASH_PROGRAM:
-                data = self._worker.receive()
+            if code & 0xFF == _ops.FLASH_PROGRAM:  # the last record of its packet; its data come next
+                data = bytes(self._worker.receive())
+                offset = len(packet)
             self._pending.append(_Pending(time_us, code & 0xFF, code >> 8 & 0xFF, argument, data))
         self._next()
 

@@ -20,6 +20,7 @@ from simulators.micropython import _ops
 
 _WORKER = Path(__file__).with_name("worker.py")
 _RUNS = 1000  # after so many wakes a worker is replaced: each leaves about 8 kB behind
+_PACKET_BYTES = 65_536  # the longest: a flash block
 _CONSOLE_BYTES = 1 << 20  # the console is emptied when it is longer
 
 
@@ -53,6 +54,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
         self._console = os.memfd_create("console")
+        self._packet = memoryview(bytearray(_PACKET_BYTES))
         self._runs = 0
         self._busy = False
         self._awaits_exit = False
@@ -99,19 +101,19 @@ class Worker:
         self._runs += 1
         self._busy = True
 
-    def receive(self) -> bytes:
-        """The next packet of the node; waits for it."""
+    def receive(self) -> memoryview:
+        """The next packet of the node; waits for it. What is returned is good until the next call."""
         assert self._link is not None
         try:
-            packet = self._link.recv(65_536)
+            length = self._link.recv_into(self._packet)
         except BlockingIOError:
             raise WorkerSilent(f"{self._name} has not answered for {self._guard_s:g} s", self.console()) from None
         except ConnectionResetError:
-            packet = b""
-        if not packet:
+            length = 0
+        if not length:
             assert self._process is not None
             raise WorkerDied(f"{self._name}'s process ended with {self._process.wait()}", self.console())
-        return packet
+        return self._packet[:length]
 
     def send(self, packet: bytes) -> None:
         assert self._link is not None

@@ -9,7 +9,7 @@ in RX1. No sockets, no clock: one call for each uplink.
 import random
 
 from decoders.lorawan import frame, mac_commands
-from decoders.lorawan.errors import RemoteError
+from decoders.lorawan.errors import MicMismatch, RemoteError
 from decoders.lorawan.region import EU868, JOIN_ACCEPT_DELAY1_MS
 from simulators.device import Device, Uplink
 
@@ -111,7 +111,7 @@ class SmallNetwork:
                 self._account(True)
                 return
         if self._keys is None:
-            raise frame.MicMismatch()
+            raise MicMismatch()
         frame.verify_data(phy_payload, self._keys[0], self._f_cnt_up + (f_cnt16 - self._f_cnt_up & 0xFFFF))
 
     def _account(self, arrived: bool) -> None:
