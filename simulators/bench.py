@@ -89,6 +89,7 @@ class Board:
         self._hold_in_sleep = False
         self.levels = sum(wire.level << gpio for gpio, wire in wiring.pins.items())
         self.edges: deque[int] = deque()
+        self.applied = [0] * _ops.HEAP_FREE  # how often, by operation
         self.rtc_memory = bytearray()
         for gpio, wire in wiring.pins.items():
             wire.watch(lambda level, gpio=gpio: self._changed(gpio, level))  # type: ignore[misc]
@@ -122,6 +123,7 @@ class Board:
 
     def apply(self, op: int, device: int, argument: int, data: bytes) -> tuple[int, bytes]:
         """Do one operation; return its value and its data (both empty for a posted one)."""
+        self.applied[op] += 1
         return _OPERATIONS[op](self, device, argument, data) or (0, b"")
 
     def _pin_mode(self, gpio: int, mode: int, _data: bytes) -> None:

@@ -13,6 +13,7 @@ import click
 from simulators import demo as screen
 from simulators.city import small_jena
 from simulators.city_run import DAY_US, HOUR_US, CityRun, open_frames
+from simulators.node_run import one_cpu, run_node, table
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
 
 
@@ -156,3 +157,53 @@ def city(
         for number, node in enumerate(run.nodes):
             for complaint in node.complaints():
                 print(f"node {number}: {complaint}", file=sys.stderr)
+
+
+@simulate.command()
+@click.option(
+    "--days", default=30.0, show_default=True, type=click.FloatRange(min=0, min_open=True), help="Virtual days."
+)
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same frames.")
+@click.option("--interval", default=900, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
+@click.option(
+    "--downlinks",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the uplinks that get a downlink without having asked.",
+)
+@click.option(
+    "--frames", type=click.Path(path_type=Path), help="Write every frame on the air to this file, JSON lines."
+)
+@click.option("--json", "as_json", is_flag=True, help="The facts as JSON.")
+def node(days: float, seed: int, interval: int, downlinks: float, frames: Path | None, as_json: bool) -> None:
+    """One tree node against a small network: link, energy, flash wear, heap, speed.
+
+    \b
+    Example:
+        stadtfunk simulate node --days 30 --seed 7
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    with contextlib.ExitStack() as stack:
+        file = open_frames(frames)
+        if file is not None:
+            stack.enter_context(file)
+        stack.enter_context(one_cpu())
+        bar = stack.enter_context(click.progressbar(length=1000, label="days", file=sys.stderr))
+        facts = run_node(
+            days,
+            seed,
+            interval_s=interval,
+            downlink_share=downlinks,
+            frames=file,
+            progress=lambda done: bar.update(round(done * 1000) - bar.pos),
+        )
+    if as_json:
+        click.echo(json.dumps(facts.as_json(), ensure_ascii=False, indent=1))
+    else:
+        for what, value in table(facts):
+            click.echo(f"{what:<20}{value}")
+    for complaint in facts.complaints:
+        click.echo(complaint, err=True)
+    if not facts.uplinks:
+        raise click.ClickException("the node has sent nothing; see above what its chips and its console say")

@@ -7,6 +7,7 @@ in RX1. No sockets, no clock: one call for each uplink.
 """
 
 import random
+from collections.abc import Callable
 
 from decoders.lorawan import frame, mac_commands
 from decoders.lorawan.errors import MicMismatch, RemoteError
@@ -23,7 +24,10 @@ _RX_DELAY_US = 1_000_000
 
 
 class SmallNetwork:
-    """``gps_at_0``: network time when the device's clock stands at 0, GPS seconds."""
+    """``gps_at_0``: network time when the device's clock stands at 0, GPS seconds.
+
+    ``on_send(time_us, frequency_hz, dr, phy_payload)`` is called for every downlink.
+    """
 
     def __init__(
         self, device: Device, app_key: bytes, *, seed: int = 0, downlink_share: float = 0.0, gps_at_0: int = 0
@@ -45,6 +49,7 @@ class SmallNetwork:
         self.downlinks_sent = 0
         self.downlinks_received = 0
         self.refused = 0
+        self.on_send: Callable[[int, int, int, bytes], None] | None = None
 
     @property
     def downlinks_pending(self) -> int:
@@ -133,4 +138,7 @@ class SmallNetwork:
         self.downlinks_sent += 1
         assert uplink.dr is not None
         dr = EU868.rx1_dr(uplink.dr, 0)
-        self._device.deliver(uplink.end_us + delay_us, uplink.frequency_hz, dr, phy_payload, power_dbm=_DOWNLINK_DBM)
+        start_us = uplink.end_us + delay_us
+        if self.on_send is not None:
+            self.on_send(start_us, uplink.frequency_hz, dr, phy_payload)
+        self._device.deliver(start_us, uplink.frequency_hz, dr, phy_payload, power_dbm=_DOWNLINK_DBM)
