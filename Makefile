@@ -28,6 +28,7 @@ lint: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/mypy --config-file firmware/mypy.ini
+	.venv/bin/mypy --config-file simulators/micropython/mypy.ini
 
 lock: UV := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
     --no-emit-index-url --no-emit-find-links

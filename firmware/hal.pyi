@@ -4,7 +4,8 @@
 Annotations name them in quotes; ``if False:  # types only`` imports them, which compiles to nothing.
 """
 
-from typing import Protocol, overload
+from collections.abc import Callable
+from typing import Any, Protocol, overload
 
 from _mpy_shed.time_mp import _Ticks, _TicksMs, _TicksUs
 
@@ -34,12 +35,13 @@ class Pin(Protocol):
     def __call__(self) -> int: ...
     @overload
     def __call__(self, level: int, /) -> None: ...
+    def irq(self, handler: Callable[[Any], None] | None = None, trigger: int = ...) -> object: ...
 
 class Spi(Protocol):
     """``machine.SPI``."""
 
     def write(self, data: bytes, /) -> object: ...
-    def write_readinto(self, data: bytearray, buffer: bytearray, /) -> object: ...
+    def write_readinto(self, data: bytearray | memoryview, buffer: bytearray | memoryview, /) -> object: ...
 
 class Uart(Protocol):
     """``machine.UART``."""

@@ -15,6 +15,12 @@ import uctypes
 from _ops import SYNC
 from micropython import schedule
 
+if False:  # types only
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from machine import Pin
+
 _WORDS = 256
 _FULL = 128  # words after which posts are flushed; leaves room for one record of 960 bytes
 
@@ -27,19 +33,19 @@ _used = 0
 _head = array.array("l", bytes(_ops.HEAD_BYTES))
 _nothing = bytearray(0)
 
-t = int(sys.argv[3])  # this node's virtual time, us; never behind the bench
+t: int = int(sys.argv[3])  # this node's virtual time, us; never behind the bench
 horizon = 0  # nothing the node could notice happens before; 0 while posts wait
 levels = 0  # all GPIOs, as of the last answer
 answers = 0  # counts exchanges; a cached value is as old as its count
 cpu_us = int(sys.argv[4])  # what a call into machine or time costs
 wired = int(sys.argv[5])  # GPIOs that lead somewhere
-handlers = {}  # GPIO: (handler, its Pin)
+handlers: "dict[int, tuple[Callable[[Pin], object], Pin]]" = {}  # GPIO: (handler, its Pin)
 gone = 0  # the operation that ended this run: nothing reaches the bench any more
 _masked = False
-_held = []
+_held: "list[int]" = []
 
 
-def _exchange(into):
+def _exchange(into: bytearray) -> int:
     """Send what is posted and take the answer to its last record; return the answer's value."""
     global t, horizon, levels, answers, _used
     if gone:
@@ -67,14 +73,14 @@ def _exchange(into):
     return value
 
 
-def _lost():
+def _lost() -> "NoReturn":
     """The bench is gone; its process ends this one."""
     global gone
     gone = _ops.EXITED
     raise SystemExit(gone)
 
 
-def _interrupt(gpio):
+def _interrupt(gpio: int) -> None:
     if gpio in handlers:
         try:
             schedule(_handle, gpio)
@@ -82,7 +88,7 @@ def _interrupt(gpio):
             pass
 
 
-def _handle(gpio):
+def _handle(gpio: int) -> None:
     entry = handlers.get(gpio)
     if entry:
         try:
@@ -92,7 +98,7 @@ def _handle(gpio):
             post_data(_ops.HANDLER_FAILED, gpio, 0, repr(e).encode()[:200])
 
 
-def mask(masked):
+def mask(masked: bool) -> bool:
     """machine.disable_irq and enable_irq."""
     global _masked
     before = _masked
@@ -102,7 +108,7 @@ def mask(masked):
     return before
 
 
-def _flush():
+def _flush() -> None:
     global _used
     _out[_used] = t
     _out[_used + 1] = SYNC
@@ -111,7 +117,7 @@ def _flush():
     _exchange(_nothing)
 
 
-def post(op, device, argument):
+def post(op: int, device: int, argument: int) -> None:
     """Write something that has no answer; it rides along with the next request."""
     global horizon, _used
     if _used > _FULL:
@@ -123,7 +129,7 @@ def post(op, device, argument):
     horizon = 0
 
 
-def post_data(op, device, argument, data):
+def post_data(op: int, device: int, argument: int, data: "bytes | bytearray") -> None:
     """As ``post``, with up to 960 bytes."""
     global horizon, _used
     if _used > _FULL:
@@ -136,18 +142,18 @@ def post_data(op, device, argument, data):
     horizon = 0
 
 
-def request(op, device, argument, into=_nothing):
+def request(op: int, device: int, argument: int, into: bytearray = _nothing) -> int:
     """Ask; return the answer's value, with its data in ``into``."""
     post(op, device, argument)
     return _exchange(into)
 
 
-def transfer(op, device, data, into):
+def transfer(op: int, device: int, data: "bytes | bytearray", into: bytearray) -> int:
     post_data(op, device, 0, data)
     return _exchange(into)
 
 
-def program(address, data):
+def program(address: int, data: bytearray) -> None:
     """Write flash: the data follow the record as they are, because nothing may be allocated here."""
     global t, horizon, levels, answers, _used
     if gone:
@@ -168,13 +174,13 @@ def program(address, data):
         _lost()
 
 
-def spend(us):
+def spend(us: int) -> None:
     """The processor or a bus is busy for so long."""
     global t
     t += us
 
 
-def touch():
+def touch() -> None:
     """One call into machine or time: it takes a moment, and lets in what is due."""
     global t
     t += cpu_us
@@ -182,7 +188,7 @@ def touch():
         request(SYNC, 0, t)
 
 
-def sleep_until(end):
+def sleep_until(end: int) -> None:
     """Let virtual time pass; handlers run at the moment of their edges."""
     global t
     while t < end:
@@ -192,7 +198,7 @@ def sleep_until(end):
             request(SYNC, 0, end)
 
 
-def leave(op, argument=0):
+def leave(op: int, argument: int = 0) -> "NoReturn":
     """Say the last word and end this run. What a ``finally`` still does reaches nothing any more."""
     global gone
     if gone:

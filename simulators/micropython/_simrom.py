@@ -9,6 +9,7 @@ import sys
 import uctypes
 import vfs
 
-vfs.mount(vfs.VfsRom(uctypes.bytearray_at(int(sys.argv[-2]), int(sys.argv[-1]))), "/shim")
+rom = uctypes.bytearray_at(int(sys.argv[-2]), int(sys.argv[-1]))
+vfs.mount(vfs.VfsRom(rom), "/shim")  # type: ignore[attr-defined]  # not in the stubs
 sys.path[:] = ("/shim", ".frozen")
 __import__("_simboot")

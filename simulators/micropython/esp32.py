@@ -5,6 +5,6 @@ import _ops
 import _simlink as _link
 
 
-def gpio_deep_sleep_hold(enable):
+def gpio_deep_sleep_hold(enable: bool) -> None:
     """Keep held pads that are not RTC pads over deep sleep, too."""
     _link.post(_ops.HOLD_IN_SLEEP, 0, 1 if enable else 0)

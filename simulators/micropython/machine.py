@@ -11,6 +11,10 @@ import time as _time
 import _ops
 import _simlink as _link
 
+if False:  # types only
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
 PWRON_RESET = 1
 HARD_RESET = 2
 WDT_RESET = 3
@@ -20,7 +24,7 @@ SOFT_RESET = 5
 _freq_hz = 160_000_000
 
 
-def _refuse(what):
+def _refuse(what: str) -> "NoReturn":
     raise NotImplementedError("the bench does not simulate " + what)
 
 
@@ -38,8 +42,18 @@ class Pin:
     DRIVE_1 = 1
     DRIVE_2 = 2
     DRIVE_3 = 3
+    _gpio: int
 
-    def __init__(self, id, mode=None, pull=-1, *, value=None, drive=None, hold=None):
+    def __init__(
+        self,
+        id: "int | Pin",
+        mode: "int | None" = None,
+        pull: int = -1,
+        *,
+        value: "int | None" = None,
+        drive: "int | None" = None,
+        hold: "bool | None" = None,
+    ) -> None:
         if isinstance(id, Pin):
             id = id._gpio
         if not 0 <= id <= 48 or 22 <= id <= 25:
@@ -48,11 +62,19 @@ class Pin:
         if mode is not None or value is not None or hold is not None:
             self.init(mode, pull, value=value, drive=drive, hold=hold)
 
-    def _wired(self):
+    def _wired(self) -> None:
         if not _link.wired >> self._gpio & 1:
             raise ValueError("GPIO%d is not wired in this bench" % self._gpio)
 
-    def init(self, mode=None, pull=-1, *, value=None, drive=None, hold=None):
+    def init(
+        self,
+        mode: "int | None" = None,
+        pull: int = -1,
+        *,
+        value: "int | None" = None,
+        drive: "int | None" = None,
+        hold: "bool | None" = None,
+    ) -> None:
         self._wired()
         _link.spend(_link.cpu_us)
         if value is not None:
@@ -66,7 +88,7 @@ class Pin:
             if hold:
                 _link.post(_ops.PIN_HOLD, self._gpio, 1)
 
-    def value(self, level=None):
+    def value(self, level: "int | None" = None) -> "int | None":
         if level is None:
             _link.touch()
             self._wired()
@@ -74,16 +96,19 @@ class Pin:
         self._wired()
         _link.spend(_link.cpu_us)
         _link.post(_ops.PIN_WRITE, self._gpio, 1 if level else 0)
+        return None
 
     __call__ = value
 
-    def on(self):
+    def on(self) -> None:
         self.value(1)
 
-    def off(self):
+    def off(self) -> None:
         self.value(0)
 
-    def irq(self, handler=None, trigger=3, wake=None):
+    def irq(
+        self, handler: "Callable[[Pin], object] | None" = None, trigger: int = 3, wake: "int | None" = None
+    ) -> "Pin":
         self._wired()
         if wake is not None or not 0 < trigger <= 3:
             _refuse("level interrupts and wake-up by pin")
@@ -96,7 +121,7 @@ class Pin:
         _link.post(_ops.PIN_IRQ, self._gpio, trigger)
         return self
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "Pin(%d)" % self._gpio
 
 
@@ -106,28 +131,48 @@ class SPI:
     MSB = 0
     LSB = 1
 
-    def __init__(self, id, baudrate=500_000, *, sck=None, mosi=None, miso=None, **options):
+    def __init__(
+        self,
+        id: int,
+        baudrate: int = 500_000,
+        *,
+        sck: "Pin | None" = None,
+        mosi: "Pin | None" = None,
+        miso: "Pin | None" = None,
+        **options: "Any",
+    ) -> None:
         self._id = id
         self.init(baudrate, **options)
 
-    def init(self, baudrate=500_000, *, polarity=0, phase=0, bits=8, firstbit=0, sck=None, mosi=None, miso=None):
+    def init(
+        self,
+        baudrate: int = 500_000,
+        *,
+        polarity: int = 0,
+        phase: int = 0,
+        bits: int = 8,
+        firstbit: int = 0,
+        sck: "Pin | None" = None,
+        mosi: "Pin | None" = None,
+        miso: "Pin | None" = None,
+    ) -> None:
         if polarity or phase or firstbit or bits != 8:
             _refuse("SPI modes other than 0, 8 bits, MSB first")
         self._baudrate = baudrate
 
-    def deinit(self):
+    def deinit(self) -> None:
         pass
 
-    def _clock(self, count):
+    def _clock(self, count: int) -> None:
         _link.spend(_link.cpu_us + count * 8_000_000 // self._baudrate)
 
-    def write(self, data):
+    def write(self, data: "bytes | bytearray") -> None:
         self._clock(len(data))
         if len(data) > 512:
             _refuse("SPI transfers of more than 512 bytes")
         _link.post_data(_ops.SPI_WRITE, self._id, 0, data)
 
-    def write_readinto(self, data, buffer):
+    def write_readinto(self, data: "bytes | bytearray", buffer: bytearray) -> None:
         if len(data) != len(buffer):
             raise ValueError("buffers must be the same length")
         if len(data) > 512:
@@ -135,12 +180,12 @@ class SPI:
         self._clock(len(data))
         _link.transfer(_ops.SPI_TRANSFER, self._id, data, buffer)
 
-    def readinto(self, buffer, write=0):
+    def readinto(self, buffer: bytearray, write: int = 0) -> None:
         for i in range(len(buffer)):
             buffer[i] = write
         self.write_readinto(buffer, buffer)
 
-    def read(self, count, write=0):
+    def read(self, count: int, write: int = 0) -> bytes:
         buffer = bytearray(count)
         self.readinto(buffer, write)
         return bytes(buffer)
@@ -149,7 +194,7 @@ class SPI:
 class UART:
     """A UART; ``timeout`` and ``timeout_char`` in ms as on the ESP32."""
 
-    def __init__(self, id, baudrate=115_200, *arguments, **options):
+    def __init__(self, id: int, baudrate: int = 115_200, *arguments: "Any", **options: "Any") -> None:
         self._id = id
         self._timeout_us = self._timeout_char_us = 0
         self._cached = self._count = -1
@@ -157,20 +202,20 @@ class UART:
 
     def init(
         self,
-        baudrate=115_200,
-        bits=8,
-        parity=None,
-        stop=1,
+        baudrate: int = 115_200,
+        bits: int = 8,
+        parity: "int | None" = None,
+        stop: int = 1,
         *,
-        tx=None,
-        rx=None,
-        txbuf=256,
-        rxbuf=256,
-        timeout=0,
-        timeout_char=0,
-        invert=0,
-        flow=0,
-    ):
+        tx: "Pin | None" = None,
+        rx: "Pin | None" = None,
+        txbuf: int = 256,
+        rxbuf: int = 256,
+        timeout: int = 0,
+        timeout_char: int = 0,
+        invert: int = 0,
+        flow: int = 0,
+    ) -> None:
         if invert or flow:
             _refuse("inverted UART lines and flow control")
         self._timeout_us = timeout * 1000
@@ -180,10 +225,10 @@ class UART:
         parity = 0 if parity is None else 1 + (parity & 1)
         _link.post(_ops.UART_SETUP, self._id, baudrate | bits << 32 | parity << 40 | stop << 44)
 
-    def deinit(self):
+    def deinit(self) -> None:
         pass
 
-    def write(self, data):
+    def write(self, data: "bytes | bytearray | str") -> int:
         if isinstance(data, str):
             data = data.encode()
         _link.spend(_link.cpu_us)
@@ -192,24 +237,24 @@ class UART:
         _link.post_data(_ops.UART_WRITE, self._id, 0, data)
         return len(data)
 
-    def _state(self):
+    def _state(self) -> int:
         _link.touch()
         if self._cached != _link.answers:  # nothing changes before the horizon
             self._count = _link.request(_ops.UART_STATE, self._id, 0)
             self._cached = _link.answers
         return self._count
 
-    def any(self):
+    def any(self) -> int:
         return self._state() & 0xFFFF_FFFF
 
-    def txdone(self):
+    def txdone(self) -> bool:
         return not self._state() >> 32
 
-    def flush(self):
+    def flush(self) -> None:
         while not self.txdone():
             _link.sleep_until(_link.t + self._byte_us)
 
-    def _fill(self, buffer):
+    def _fill(self, buffer: bytearray) -> int:
         """Read until the buffer is full or a timeout passes; return how many characters."""
         have = 0
         wait_us = self._timeout_us
@@ -227,14 +272,14 @@ class UART:
             _link.sleep_until(_link.t + step_us)
             wait_us -= step_us
 
-    def readinto(self, buffer, count=None):
+    def readinto(self, buffer: bytearray, count: "int | None" = None) -> "int | None":
         data = self.read(len(buffer) if count is None else count)
         if data is None:
             return None
         buffer[: len(data)] = data
         return len(data)
 
-    def read(self, count=None):
+    def read(self, count: "int | None" = None) -> "bytes | None":
         buffer = bytearray(self.any() if count is None else count)
         have = self._fill(buffer) if buffer else 0
         return bytes(buffer[:have]) if have else None
@@ -249,25 +294,25 @@ class ADC:
     ATTN_11DB = 3
     _FULL_SCALE_UV = (950_000, 1_250_000, 1_750_000, 3_100_000)
 
-    def __init__(self, pin, *, atten=0):
+    def __init__(self, pin: "Pin | int", *, atten: int = 0) -> None:
         self._gpio = pin if isinstance(pin, int) else pin._gpio
         self.atten(atten)
 
-    def atten(self, atten):
+    def atten(self, atten: int) -> None:
         self._full_uv = self._FULL_SCALE_UV[atten]
 
-    def read_uv(self):
+    def read_uv(self) -> int:
         _link.touch()
         return min(max(_link.request(_ops.ADC_READ, self._gpio, 0), 0), self._full_uv)
 
-    def read_u16(self):
+    def read_u16(self) -> int:
         return self.read_uv() * 65_535 // self._full_uv
 
 
 class RTC:
     """The real-time clock and its 2048 bytes of memory."""
 
-    def memory(self, data=None):
+    def memory(self, data: "bytes | None" = None) -> "bytes | None":
         _link.touch()
         if data is None:
             buffer = bytearray(_link.request(_ops.RTC_SIZE, 0, 0))
@@ -278,8 +323,9 @@ class RTC:
             raise ValueError("buffer too long")
         for start in range(0, len(data) or 1, 512):
             _link.post_data(_ops.RTC_WRITE, 0, start, data[start : start + 512])
+        return None
 
-    def datetime(self, when=None):
+    def datetime(self, when: "tuple[int, ...] | None" = None) -> "tuple[int, ...] | None":
         if when is None:
             _link.touch()
             us = _time._rtc_now()
@@ -288,6 +334,7 @@ class RTC:
         us = _time.mktime((when[0], when[1], when[2], when[4], when[5], when[6], 0, 0)) * 1_000_000 + when[7]
         _time._set_rtc(us)
         _link.post(_ops.RTC_SET, 0, us)
+        return None
 
     init = datetime
 
@@ -295,48 +342,49 @@ class RTC:
 class WDT:
     """The task watchdog: it cannot be stopped, and resets the board when nobody feeds it."""
 
-    def __init__(self, id=0, timeout=5000):
+    def __init__(self, id: int = 0, timeout: int = 5000) -> None:
         if id:
             raise ValueError("WDT(%d) doesn't exist" % id)
         if timeout <= 0:
             raise ValueError("WDT timeout too short")
         _link.post(_ops.WDT_START, 0, timeout)
 
-    def feed(self):
+    def feed(self) -> None:
         _link.spend(_link.cpu_us)
         _link.post(_ops.WDT_FEED, 0, 0)
 
 
-def unique_id():
+def unique_id() -> bytes:
     return bytes.fromhex(sys.argv[9])
 
 
-def reset_cause():
+def reset_cause() -> int:
     return int(sys.argv[10])
 
 
-def freq(hz=None):
+def freq(hz: "int | None" = None) -> "int | None":
     global _freq_hz
     if hz is None:
         return _freq_hz
     if hz not in (20_000_000, 40_000_000, 80_000_000, 160_000_000, 240_000_000):
         raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
     _freq_hz = hz
+    return None
 
 
-def idle():
+def idle() -> None:
     _link.touch()
 
 
-def disable_irq():
+def disable_irq() -> bool:
     return _link.mask(True)
 
 
-def enable_irq(state):
+def enable_irq(state: bool) -> None:
     _link.mask(state)
 
 
-def lightsleep(time_ms=None):
+def lightsleep(time_ms: "int | None" = None) -> None:
     """Processor and edge detection stand still; the RTC's clock ends it."""
     if not time_ms:
         _refuse("light sleep without an end")
@@ -345,13 +393,13 @@ def lightsleep(time_ms=None):
     _time._slept(time_ms * 1000 - true_us)
 
 
-def deepsleep(time_ms=0):
+def deepsleep(time_ms: int = 0) -> None:
     _link.leave(_ops.DEEP_SLEEP, time_ms)
 
 
-def reset():
+def reset() -> None:
     _link.leave(_ops.RESET)
 
 
-def soft_reset():
+def soft_reset() -> None:
     _link.leave(_ops.SOFT_RESET)

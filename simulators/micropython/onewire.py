@@ -7,6 +7,9 @@ Slot times: Maxim application note 126, "1-Wire Communication Through Software".
 import _ops
 import _simlink as _link
 
+if False:  # types only
+    from machine import Pin
+
 
 class OneWireError(Exception):
     pass
@@ -17,11 +20,11 @@ class OneWire:
     MATCH_ROM = 0x55
     SKIP_ROM = 0xCC
 
-    def __init__(self, pin):
+    def __init__(self, pin: "Pin") -> None:
         self.pin = pin
         self._gpio = pin._gpio
 
-    def reset(self, required=False):
+    def reset(self, required: bool = False) -> bool:
         _link.spend(550)  # 480 us low, presence read 70 us after the release
         present = _link.request(_ops.ONEWIRE_RESET, self._gpio, 0)
         _link.spend(410)
@@ -29,29 +32,29 @@ class OneWire:
             raise OneWireError
         return bool(present)
 
-    def readbit(self):
+    def readbit(self) -> int:
         return _link.request(_ops.ONEWIRE_READ, self._gpio, 1)
 
-    def readbyte(self):
+    def readbyte(self) -> int:
         return _link.request(_ops.ONEWIRE_READ, self._gpio, 8)
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: bytearray) -> None:
         for i in range(len(buffer)):
             buffer[i] = self.readbyte()
 
-    def writebit(self, value):
+    def writebit(self, value: int) -> None:
         _link.spend(70)
         _link.post(_ops.ONEWIRE_WRITE, self._gpio, 1 if value else 0)
 
-    def writebyte(self, value):
+    def writebyte(self, value: int) -> None:
         for i in range(8):
             self.writebit(value >> i & 1)
 
-    def write(self, data):
+    def write(self, data: "bytes | bytearray") -> None:
         for byte in data:
             self.writebyte(byte)
 
-    def crc8(self, data):
+    def crc8(self, data: "bytes | bytearray") -> int:
         """CRC-8/MAXIM: polynomial x^8 + x^5 + x^4 + 1, reflected."""
         crc = 0
         for byte in data:

@@ -6,7 +6,7 @@ import _simlink as _link
 from uos import *  # noqa: F403
 
 
-def urandom(count):
+def urandom(count: int) -> bytes:
     data = bytearray(count)
     if count:
         _link.request(_ops.RANDOM, 0, count, data)

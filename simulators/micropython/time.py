@@ -17,32 +17,32 @@ _drift_ppm = int(sys.argv[8])  # how much faster than true time the RTC runs
 _slept_us = 0  # ticks gained in light sleep over true time
 
 
-def _rtc_now():
+def _rtc_now() -> int:
     passed = _link.t - _since_us
     return _rtc_us + passed + passed * _drift_ppm // 1_000_000
 
 
-def _set_rtc(us):
+def _set_rtc(us: int) -> None:
     global _rtc_us, _since_us
     _rtc_us = us
     _since_us = _link.t
 
 
-def _rtc_to_true(us):
+def _rtc_to_true(us: int) -> int:
     return us * 1_000_000 // (1_000_000 + _drift_ppm)
 
 
-def _slept(gained_us):
+def _slept(gained_us: int) -> None:
     global _slept_us
     _slept_us += gained_us
 
 
-def ticks_us():
+def ticks_us() -> int:
     _link.touch()
     return _link.t - _boot_us + _slept_us & _MASK
 
 
-def ticks_ms():
+def ticks_ms() -> int:
     _link.touch()
     return (_link.t - _boot_us + _slept_us) // 1000 & _MASK
 
@@ -50,45 +50,45 @@ def ticks_ms():
 ticks_cpu = ticks_us
 
 
-def ticks_add(ticks, delta):
+def ticks_add(ticks: int, delta: int) -> int:
     return ticks + delta & _MASK
 
 
-def ticks_diff(end, start):
+def ticks_diff(end: int, start: int) -> int:
     return (end - start + _HALF & _MASK) - _HALF
 
 
-def sleep_us(us):
+def sleep_us(us: int) -> None:
     if us > 0:
         _link.sleep_until(_link.t + us)
     else:
         _link.touch()
 
 
-def sleep_ms(ms):
+def sleep_ms(ms: int) -> None:
     sleep_us(ms * 1000)
 
 
-def sleep(s):
+def sleep(s: float) -> None:
     sleep_us(int(s * 1_000_000))
 
 
-def time():
+def time() -> int:
     _link.touch()
     return _rtc_now() // 1_000_000
 
 
-def time_ns():
+def time_ns() -> int:
     _link.touch()
     return _rtc_now() * 1000
 
 
-def gmtime(s=None):
+def gmtime(s: "int | None" = None) -> "tuple[int, ...]":
     return _unix.gmtime((time() if s is None else s) + _UNIX_TO_2000)[:8]
 
 
 localtime = gmtime  # the board knows no time zones
 
 
-def mktime(t):
+def mktime(t: "tuple[int, ...]") -> int:
     return int(_unix.mktime(tuple(t[:8]) + (0,) * (9 - len(t[:8])))) - _UNIX_TO_2000
