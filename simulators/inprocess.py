@@ -4,6 +4,8 @@
 For fast unit tests of drivers. Every bus operation takes the time it takes on the wire, so that a missing wait shows.
 """
 
+from collections.abc import Callable
+
 from simulators.clock import Clock
 from simulators.wires import OneWireDevice, SerialPort, SerialSettings, SpiDevice, Wire
 
@@ -51,10 +53,15 @@ class Pin:
 
     IN = 1
     OUT = 3
+    IRQ_RISING = 1
+    IRQ_FALLING = 2
 
     def __init__(self, clock: Clock, wire: Wire) -> None:
         self._clock = clock
         self._wire = wire
+        self._handler: Callable[[Pin], None] | None = None
+        self._trigger = 0
+        self._watching = False
 
     def init(self, mode: int = -1, pull: int = -1, *, value: int | None = None) -> None:
         if value is not None:
@@ -68,6 +75,17 @@ class Pin:
         return None
 
     __call__ = value
+
+    def irq(self, handler: "Callable[[Pin], None] | None" = None, trigger: int = 3) -> None:
+        """Call ``handler`` at the edges of ``trigger``."""
+        self._handler, self._trigger = handler, trigger
+        if not self._watching:
+            self._watching = True
+            self._wire.watch(self._edge)
+
+    def _edge(self, level: int) -> None:
+        if self._handler is not None and self._trigger & (self.IRQ_RISING if level else self.IRQ_FALLING):
+            self._handler(self)
 
     def on(self) -> None:
         self.value(1)

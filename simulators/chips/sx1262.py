@@ -9,6 +9,7 @@ recorded in ``degradations``. Both are empty after a correct driver has run.
 from simulators.air import Air, Position
 from simulators.chips import sx1262_commands as c
 from simulators.chips.sx1262_core import Config, Core
+from simulators.chips.sx1262_faults import Fault
 from simulators.chips.sx1262_interpreter import Interpreter
 from simulators.chips.sx1262_receiver import Receiver
 from simulators.chips.sx1262_transmitter import Transmitter
@@ -41,14 +42,16 @@ class Sx1262Sim:
         self._clock = clock
         self._nss = nss
         self._busy = busy
+        self._dio1 = dio1
+        self._busy_level = self._dio1_level = 0  # as the chip means them, whatever the wires carry
+        self._fault: Fault | None = None
+        self._fault_lasts = False
         self._falls: Event | None = None
-        self.radio = Core(clock, tcxo_start_us, self._busy_us, dio1.drive)
+        self.radio = Core(clock, tcxo_start_us, self._busy_us, self._drive_dio1)
         place = Position(*position)
-        self._interpreter = Interpreter(
-            self.radio,
-            Transmitter(self.radio, air, place, antenna_dbi),
-            Receiver(self.radio, air, place, antenna_dbi, seed),
-        )
+        self._transmitter = Transmitter(self.radio, air, place, antenna_dbi)
+        receiver = Receiver(self.radio, air, place, antenna_dbi, seed)
+        self._interpreter = Interpreter(self.radio, self._transmitter, receiver)
         self._selected = False
         self._ignored = False
         self._mosi = bytearray()
@@ -57,7 +60,7 @@ class Sx1262Sim:
         self._asleep_us = 0
         nss.watch(self._nss_edge)
         reset.watch(self._reset_edge)
-        busy.drive(1)
+        self._drive_busy(1)
         if reset.level:
             self._busy_us(self.radio.start(c.RESET))
 
@@ -88,18 +91,48 @@ class Sx1262Sim:
         """Microseconds spent in each mode up to now."""
         return self.radio.ledger()
 
+    @property
+    def carrier(self) -> tuple[int, float] | None:
+        """Frequency (Hz) and radiated power (dBm) of the continuous wave that is being sent, if one is."""
+        return self._transmitter.carrier
+
+    def fault(self, fault: Fault, *, lasting: bool = False) -> None:
+        """From now on something is wrong; one thing at a time."""
+        self.heal()
+        self._fault, self._fault_lasts = fault, lasting
+        self.radio.irq_lost = fault is Fault.IRQ_LOST
+        self._drive_busy(self._busy_level)
+        self._drive_dio1(self._dio1_level)
+
+    def heal(self) -> None:
+        """Nothing is wrong any more. What went wrong meanwhile is not undone."""
+        self._fault = None
+        self.radio.irq_lost = False
+        self._drive_busy(self._busy_level)
+        self._drive_dio1(self._dio1_level)
+
     # --- pins
+
+    def _drive_busy(self, level: int) -> None:
+        self._busy_level = level
+        self._busy.drive(1 if self._fault is Fault.BUSY_STUCK else level)
+
+    def _drive_dio1(self, level: int) -> None:
+        self._dio1_level = level
+        self._dio1.drive({Fault.DIO1_LOST: 0, Fault.DIO1_SPURIOUS: 1}.get(self._fault, level) if self._fault else level)
 
     def _busy_us(self, us: int) -> None:
         if self._falls is not None:
             self._falls.cancel()
-        self._busy.drive(1)
-        self._falls = self._clock.after(us, lambda: self._busy.drive(0))
+        self._drive_busy(1)
+        self._falls = self._clock.after(us, lambda: self._drive_busy(0))
 
     def _reset_edge(self, level: int) -> None:
         """DS 8.1 "Reset"."""
         if not level:
             self._reset_us = self._clock.now_us
+            if not self._fault_lasts:
+                self.heal()
             return
         if self._reset_us is not None and self._clock.now_us - self._reset_us < c.RESET_PULSE_US:
             self.radio.refuse("NRESET low for less than 100 us")
@@ -110,7 +143,9 @@ class Sx1262Sim:
 
     def _nss_edge(self, level: int) -> None:
         if level:
-            if self._selected and not self._ignored and self._mosi:
+            if self._selected and self._fault is Fault.RESET_IN_TRANSFER and not self._fault_lasts:
+                self._brown_out()
+            elif self._selected and not self._ignored and self._mosi:
                 self._execute(bytes(self._mosi))
             self._selected = False
             return
@@ -118,6 +153,11 @@ class Sx1262Sim:
         self._mosi.clear()
         if self.mode in (c.SLEEP_COLD, c.SLEEP_WARM):
             self._wake()
+
+    def _brown_out(self) -> None:
+        self.heal()
+        self.radio.enter(c.RESET)
+        self._busy_us(self.radio.start(c.RESET))
 
     def _fall_asleep(self) -> None:
         """BUSY stays high until the chip has been woken. DS 8.3.1 "BUSY Control Line"."""
@@ -139,9 +179,13 @@ class Sx1262Sim:
         if not self._ignored and not self._mosi and mosi and self._busy.level:
             self.radio.refuse(f"command 0x{mosi[0]:02X} while BUSY is high")
             self._ignored = True
+        if self._fault is Fault.SILENT:
+            self._ignored = True
+            return bytes(len(mosi))
         if self._ignored:
             return bytes([_NO_DATA]) * len(mosi)
-        return bytes(self._clocked(byte) for byte in mosi)
+        miso = bytes(self._clocked(byte) for byte in mosi)
+        return bytes([_NO_DATA]) * len(mosi) if self._fault is Fault.STATUS_WRONG else miso
 
     def _clocked(self, byte: int) -> int:
         """One byte in; the byte that went out meanwhile. The status goes out wherever no data does."""

@@ -55,6 +55,7 @@ class Core:
         self.config = Config()
         self.buffer = bytearray(256)
         self.irq = 0
+        self.irq_lost = False  # Fault.IRQ_LOST
         self.errors = 0
         self.command_status = c.ACCEPTED
         self.refusals: list[str] = []
@@ -101,6 +102,8 @@ class Core:
         return event
 
     def raise_irq(self, bits: int) -> None:
+        if self.irq_lost:
+            return
         self.irq |= bits & self.config.irq_mask
         self.update_dio1()
 

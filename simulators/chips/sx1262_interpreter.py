@@ -22,6 +22,7 @@ class Interpreter:
 
     def __init__(self, core: Core, transmitter: Transmitter, receiver: Receiver) -> None:
         self._core = core
+        self._transmitter = transmitter
         self._receiver = receiver
         self._handlers: dict[int, Callable[[bytes], None]] = {
             0x84: self._set_sleep,
@@ -124,7 +125,7 @@ class Interpreter:
         if self._config.frequency_hz is None or self._config.pa is None or self._config.tx_power is None:
             return self._bad("SetTxContinuousWave without SetRfFrequency, SetPaConfig and SetTxParams")
         self._core.stop_timer()
-        self._core.go("SetTxContinuousWave", c.TX)
+        self._transmitter.start_carrier()
         return None
 
     def _stop_timer_on_preamble(self, data: bytes) -> None:

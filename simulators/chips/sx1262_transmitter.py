@@ -4,7 +4,7 @@
 from simulators.air import Air, Position, Transmission
 from simulators.chips import sx1262_commands as c
 from simulators.chips import sx1262_registers as r
-from simulators.chips.sx1262_core import Core
+from simulators.chips.sx1262_core import NO_SWITCH_DB, Core
 
 
 class Transmitter:
@@ -16,12 +16,27 @@ class Transmitter:
         self._position = position
         self._antenna_dbi = antenna_dbi
         self._sending: Transmission | None = None
+        self.carrier: tuple[int, float] | None = None  # Hz, dBm: DS 13.1.6 "SetTxContinuousWave"
         core.on_leave.append(self._leave)
 
     def _leave(self) -> None:
         if self._sending is not None:
             self._air.cut(self._sending)
             self._sending = None
+        self.carrier = None
+
+    def start_carrier(self) -> None:
+        """DS 13.1.6 "SetTxContinuousWave": until another mode is set. It disturbs nobody in this simulation."""
+
+        def sending() -> None:
+            assert self._core.config.frequency_hz is not None
+            power_dbm = self._output_dbm() + self._antenna_dbi
+            if not self._core.config.rf_switch:
+                self._core.degrade("SetTxContinuousWave: DIO2 does not drive the antenna switch")
+                power_dbm -= NO_SWITCH_DB
+            self.carrier = self._core.config.frequency_hz, power_dbm
+
+        self._core.go("SetTxContinuousWave", c.TX, sending, self._core.config.ramp_us)
 
     def start(self, steps: int) -> None:
         """DS 13.1.4 "SetTx"."""
@@ -50,7 +65,10 @@ class Transmitter:
             frequency_hz=frequency,
             sf=modulation.sf,
             bandwidth_hz=modulation.bandwidth_hz,
-            power_dbm=self._output_dbm() + self._antenna_dbi - self._core.loss_db("SetTx"),
+            power_dbm=self._output_dbm()
+            + self._antenna_dbi
+            - self._badly_modulated_db(modulation)
+            - self._core.loss_db("SetTx"),
             iq_inverted=packet.iq_inverted,
             sync_word=registers[r.SYNC_WORD] << 8 | registers[r.SYNC_WORD + 1],
             phy_payload=payload,
@@ -77,12 +95,14 @@ class Transmitter:
         if registers[r.OCP] * 2.5 < most_ma and self._core.config.tx_power == 22:
             self._core.degrade("SetTx: over-current protection 0x08E7 below what the PA draws")
             power -= 6
-        modulation = self._core.config.modulation
-        assert modulation is not None
-        if (registers[r.TX_MODULATION] & 0x04 == 0) != (modulation.bandwidth_hz == 500_000):
-            self._core.degrade("SetTx: TX modulation 0x0889 bit 2 does not fit the bandwidth (DS 15.1)")
-            power -= 3
         return power
+
+    def _badly_modulated_db(self, modulation: c.Modulation) -> int:
+        """DS 15.1 "Modulation Quality with 500 kHz LoRa Bandwidth": power that no receiver can use."""
+        if (self._core.config.registers[r.TX_MODULATION] & 0x04 == 0) == (modulation.bandwidth_hz == 500_000):
+            return 0
+        self._core.degrade("SetTx: TX modulation 0x0889 bit 2 does not fit the bandwidth (DS 15.1)")
+        return 3
 
     def _transmitted(self) -> None:
         self._sending = None
