@@ -23,6 +23,9 @@ test: setup lint
 	./setup.sh chromium
 	.venv/bin/python -m pytest $(ARGS)
 
+bench-%: .venv/ready
+	@.venv/bin/stadtfunk bench $* $(ARGS)
+
 lint: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from simulators import bench_node
 from simulators import demo as screen
 from simulators.city import small_jena
 from simulators.city_run import DAY_US, HOUR_US, CityRun, open_frames
@@ -207,3 +208,34 @@ def node(days: float, seed: int, interval: int, downlinks: float, frames: Path |
         click.echo(complaint, err=True)
     if not facts.uplinks:
         raise click.ClickException("the node has sent nothing; see above what its chips and its console say")
+
+
+@click.group()
+def bench() -> None:
+    """What things cost; each bench writes .bench/NAME.json."""
+
+
+@bench.command("node")
+@click.option("--days", default=3.0, show_default=True, type=click.FloatRange(min=0.1), help="Virtual days of the run.")
+@click.option("--seed", default=7, show_default=True, help="The same seed gives the same frames.")
+@click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
+def bench_the_node(days: float, seed: int, as_json: bool) -> None:
+    """Bytes of code, heap, bus transfers and energy of the node, and how fast its simulation runs.
+
+    \b
+    Example:
+        stadtfunk bench node --days 3
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    with one_cpu(), click.progressbar(length=1000, label="days", file=sys.stderr) as bar:
+        metrics = bench_node.measure(days, seed, lambda done: bar.update(round(done * 1000) - bar.pos))
+    bench_node.write(metrics)
+    if as_json:
+        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
+        return
+    click.echo(f"{'metric':<28}{'value':>12} {'unit':<6}{'baseline':>10}{'goal':>12}  holds")
+    for metric in metrics:
+        goal = "" if metric.goal is None else f"{'>=' if metric.at_least else '<='} {metric.goal:g}"
+        baseline = "" if metric.baseline is None else f"{metric.baseline:g}"
+        holds = {None: "", True: "yes", False: "NO"}[metric.holds]
+        click.echo(f"{metric.metric:<28}{metric.value:>12g} {metric.unit:<6}{baseline:>10}{goal:>12}  {holds}")

@@ -113,6 +113,7 @@ class Device:
         seed: int = 0,
         rtc_drift_ppm: int = 0,
         cpu_us: int = 10,
+        heap: str = "64wK",
         read_truth: Callable[[int], Truth] = lambda now_us: _MILD,
         firmware: Path | None = None,
         on_transmit: Callable[[Uplink], None] | None = None,
@@ -132,6 +133,7 @@ class Device:
             seed=seed,
             rtc_drift_ppm=rtc_drift_ppm,
             cpu_us=cpu_us,
+            heap=heap,
         )
         self._kernel = Kernel(self._clock, [self.node.bench])
         self._air.attach(self)

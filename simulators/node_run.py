@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ _BUS_OPERATIONS = {
 
 
 class Facts(NamedTuple):
-    """What a run showed. Charges in mAh; ``wall_s`` is the only thing that differs from run to run, but see below.
+    """What a run showed. Charges in mAh; ``wall_s`` and what follows differs from run to run, and see below.
 
     ``heap_free_bytes``: least after a collection, as the 64-bit MicroPython counts (a board's figures are about half);
     its collector takes some numbers for addresses, so it moves by some tens of bytes.
@@ -63,6 +64,7 @@ class Facts(NamedTuple):
     complaints: list[str]
     degradations: list[str]
     wall_s: float
+    cpu_s: float
     node_days_per_s: float
     wall_ms_per_wake: float
 
@@ -93,6 +95,7 @@ def run_node(
     *,
     interval_s: int = 900,
     downlink_share: float = 0.05,
+    heap: str = "64wK",
     frames: TextIO | None = None,
     firmware: Path | None = None,
     progress: Callable[[float], None] | None = None,
@@ -101,6 +104,7 @@ def run_node(
     dice = Random(f"node {seed}")
     app_key, jena = dice.randbytes(16), small_jena(seed, 1)
     until_us = round(days * _DAY_US)
+    cpu_before_s = _cpu_s()
     with Device(
         DEV_EUI,
         JOIN_EUI,
@@ -108,6 +112,7 @@ def run_node(
         interval_s=interval_s,
         seed=dice.getrandbits(32),
         rtc_drift_ppm=dice.randint(-20, 20),
+        heap=heap,
         read_truth=lambda now_us: jena.truth(0, now_us),
         firmware=firmware,
     ) as device:
@@ -128,7 +133,16 @@ def run_node(
             if progress is not None:
                 progress(device.now_us / until_us)
         wall_s = time.monotonic() - started
-        return _facts(device, network, ledger, days, interval_s, wall_s)
+        facts = _facts(device, network, ledger, days, interval_s, wall_s)
+    return facts._replace(cpu_s=_cpu_s() - cpu_before_s)  # the node's process has ended only now
+
+
+def _cpu_s() -> float:
+    """Processor time of this process and of those it has waited for."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
 
 
 def _log(
@@ -186,6 +200,7 @@ def _facts(
         complaints=device.node.complaints(),
         degradations=list(device.node.radio.degradations),
         wall_s=wall_s,
+        cpu_s=0.0,
         node_days_per_s=days / wall_s,
         wall_ms_per_wake=1000 * wall_s / max(wakes, 1),
     )
@@ -219,5 +234,6 @@ def table(facts: Facts) -> list[tuple[str, str]]:
             ", ".join(f"{n:.0f} {bus}" for bus, n in facts.bus_transfers_per_uplink.items()) + " an uplink",
         ),
         ("speed", f"{facts.node_days_per_s:.1f} node-days a second, {facts.wall_ms_per_wake:.2f} ms a wake"),
+        ("processor time", f"{facts.cpu_s:.1f} s, {1000 * facts.cpu_s / max(facts.wakes, 1):.2f} ms a wake"),
         ("refused by chips", f"{len(facts.complaints)}, set up badly: {len(facts.degradations)}"),
     ]

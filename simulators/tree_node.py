@@ -48,6 +48,7 @@ class TreeNode:
         rtc_drift_ppm: int = 0,
         cpu_us: int = 10,
         ticks_start_us: int = 0,
+        heap: str = "64wK",
     ) -> None:
         nss, busy, dio1, reset = Wire(1), Wire(0), Wire(0), Wire(1)
         vext, de, switch = Wire(1), Wire(0), Wire(0)
@@ -102,6 +103,7 @@ class TreeNode:
             cpu_us=cpu_us,
             ticks_start_us=ticks_start_us,
             rtc_drift_ppm=rtc_drift_ppm,
+            heap=heap,
         )
 
     def complaints(self) -> list[str]:
