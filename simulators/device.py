@@ -27,6 +27,7 @@ from firmware.provisioning import pack_identity
 from simulators.air import Air, PathLoss, Position, Receiver, Transmission
 from simulators.city import Truth
 from simulators.clock import Clock
+from simulators.faults import RadioFaults
 from simulators.firmware_build import REPOSITORY, build
 from simulators.kernel import Kernel
 from simulators.tree_node import TreeNode, provisioned_flash
@@ -139,7 +140,12 @@ class Device:
         self._air.attach(self)
         self._air.on_attach = self._listens
 
-    # --- time and power
+    # --- time, power and faults
+
+    @property
+    def faults(self) -> RadioFaults:
+        """What can be broken between processor and radio."""
+        return self.node.radio_faults
 
     @property
     def now_us(self) -> int:

@@ -14,8 +14,10 @@ from simulators.bench import Wiring
 from simulators.chips.ds18b20 import Ds18b20Sim
 from simulators.chips.smt100 import Smt100Sim
 from simulators.chips.sx1262 import Sx1262Sim
+from simulators.chips.sx1262_commands import RESET
 from simulators.city import Truth
 from simulators.clock import Clock
+from simulators.faults import FaultySpi, Line, RadioFaults
 from simulators.firmware_build import compile_module
 from simulators.flash import Flash
 from simulators.kernel import Kernel
@@ -61,7 +63,22 @@ class TreeNode:
 
         vext.watch(feed_sensors)
         self.board_power.watch(feed_sensors)
-        self.radio = Sx1262Sim(clock, air, nss, busy, dio1, reset, position, antenna_dbi=ANTENNA_DBI, seed=seed)
+        # Faults come in between: the chip has ends of its lines of its own.
+        chip_busy, chip_dio1, chip_reset = Wire(0), Wire(0), Wire(0)
+
+        def feed_radio(_level: int) -> None:
+            if not self.board_power.level:
+                self.radio.radio.enter(RESET)  # also ends what it was sending
+            chip_reset.drive(self.board_power.level & reset.level)
+
+        reset.watch(feed_radio)
+        self.board_power.watch(feed_radio)
+        self.radio = Sx1262Sim(
+            clock, air, nss, chip_busy, chip_dio1, chip_reset, position, antenna_dbi=ANTENNA_DBI, seed=seed
+        )
+        self.radio_faults = RadioFaults(
+            Line(clock, chip_busy, busy), Line(clock, chip_dio1, dio1), FaultySpi(clock, self.radio, nss, chip_reset)
+        )
         self.smt100 = Smt100Sim(
             clock,
             port,
@@ -71,7 +88,7 @@ class TreeNode:
             noise_percent=noise_percent,
         )
         self.ds18b20 = Ds18b20Sim(clock, self.sensor_power, lambda now_us: read_truth(now_us).surface_temperature)
-        self.spi: dict[int, SpiDevice] = {pins.LORA_SPI: self.radio}  # a test may take the chip away
+        self.spi: dict[int, SpiDevice] = {pins.LORA_SPI: self.radio_faults.spi}  # a test may take the chip away
         wiring = Wiring(
             pins={
                 pins.LORA_NSS: nss,
