@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The energy ledger: literal sums over known times, and what a night of a node costs."""
+
+import pytest
+
+from simulators.air import Air
+from simulators.chips import sx1262_commands as c
+from simulators.city import Truth
+from simulators.clock import Clock
+from simulators.energy import COMPONENTS, Battery, EnergyLedger
+from simulators.firmware_build import compile_module
+from simulators.kernel import Kernel
+from simulators.node import BOOT_US
+from simulators.tree_node import TreeNode
+
+S = 1_000_000
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Makes nodes with a program of their own."""
+    made = []
+
+    def make(program):
+        source = tmp_path / "main.py"
+        source.write_text(program)
+        compile_module(source, tmp_path / "firmware" / "main.mpy", "main.py")
+        clock = Clock()
+        node = TreeNode(clock, Air(clock), tmp_path / "firmware", lambda _: Truth(20.0, 15.0, 15.0, 0.0))
+        made.append(Kernel(clock, [node.bench]))
+        return node, made[-1]
+
+    yield make
+    for kernel in made:
+        kernel.close()
+
+
+def spent(node, kernel, until_us):
+    ledger = EnergyLedger(node)
+    node.bench.power_on()
+    kernel.run_until(until_us)
+    return ledger.charge_uc()
+
+
+class TestMicrocontroller:
+    def test_boot_and_a_second_awake_then_an_hour_asleep(self, tree):
+        node, kernel = tree("import time, machine\ntime.sleep(1)\nmachine.deepsleep(36_000_000)")
+
+        charge = spent(node, kernel, BOOT_US + S + 3600 * S)
+
+        # 0.3 s boot, 1 s, and 91 ms to format the new flash (two erases of 45 ms, two pages)
+        assert charge["MCU awake"] == pytest.approx(44_095, rel=1e-4)
+        assert charge["MCU deep sleep"] == pytest.approx(8 * 3600, rel=1e-4)
+        assert charge["MCU light sleep"] == 0
+
+    def test_light_sleep_costs_less_than_waiting(self, tree):
+        node, kernel = tree("import machine\nmachine.lightsleep(10_000)\nmachine.deepsleep()")
+
+        charge = spent(node, kernel, BOOT_US + 20 * S)
+
+        assert charge["MCU light sleep"] == pytest.approx(240 * 10, rel=1e-3)
+
+    def test_without_power_nothing_is_drawn(self, tree):
+        node, kernel = tree("pass")
+        ledger = EnergyLedger(node)
+
+        kernel.run_until(3600 * S)
+
+        assert set(ledger.charge_uc().values()) == {0}
+
+
+class TestRadio:
+    def test_a_radio_left_in_standby_is_seen(self, tree):
+        """As reference designs warn: 600 uA instead of 1 uA empty a cell in months."""
+        node, kernel = tree("import machine\nmachine.deepsleep(36_000_000)")
+
+        charge = spent(node, kernel, BOOT_US + 3600 * S)
+
+        assert charge["radio standby"] == pytest.approx(600 * 3600, rel=1e-3)
+
+    def test_without_the_dc_dc_converter_reception_costs_double(self, tree):
+        charges = []
+        for dc_dc in (False, True):
+            node, kernel = tree("import machine\nmachine.deepsleep(36_000_000)")
+            ledger = EnergyLedger(node)
+            node.bench.power_on()
+            kernel.run_until(S)
+            core = node.radio.radio
+            core.config.dc_dc = dc_dc
+            core.enter(c.RX)
+            kernel.run_until(11 * S)
+            core.enter(c.STBY_RC)
+            charges.append(ledger.charge_uc()["radio receive"])
+
+        assert charges == [pytest.approx(92_000), pytest.approx(46_000)]
+
+    @pytest.mark.parametrize(("pa", "charge_uc"), [((2, 2), 45_000), ((4, 7), 118_000)])
+    def test_a_second_of_transmission_costs_what_its_pa_setting_draws(self, tree, pa, charge_uc):
+        node, kernel = tree("import machine\nmachine.deepsleep(36_000_000)")
+        ledger = EnergyLedger(node)
+        node.bench.power_on()
+        kernel.run_until(S)
+        core = node.radio.radio
+        core.config.dc_dc, core.config.pa = True, pa
+
+        core.enter(c.TX)
+        kernel.run_until(2 * S)
+
+        assert ledger.charge_uc()["radio transmit"] == pytest.approx(charge_uc)
+
+
+class TestBoard:
+    def test_sensors_cost_only_while_their_rail_is_on(self, tree):
+        node, kernel = tree(
+            "import time\nfrom machine import Pin, deepsleep\n"
+            "rail = Pin(36, Pin.OUT, value=0)\ntime.sleep(10)\nrail(1)\ndeepsleep(36_000_000)"
+        )
+
+        charge = spent(node, kernel, 3600 * S)
+
+        # 5 mA for 10 s and 35 mA more for one measurement of 50 ms, at 5 V through a converter of 90 %, from 3.3 V;
+        # converter and transceiver 1 mA each
+        assert charge["sensor SMT100"] == pytest.approx(87_121, rel=1e-3)
+        assert charge["regulators"] == pytest.approx(20_000 + 16 * 3600, rel=1e-3)
+
+    def test_the_table_names_every_component(self, tree):
+        node, kernel = tree("import machine\nmachine.deepsleep(1000)")
+
+        assert tuple(spent(node, kernel, 5 * S)) == COMPONENTS
+
+
+class TestBattery:
+    def test_days_follow_from_usable_capacity_and_self_discharge(self):
+        # 2125 mAh usable; 1 mAh a day and 50 mAh a year of self-discharge
+        assert Battery().days(1.0) == pytest.approx(1868.97, abs=0.01)
+
+    def test_its_assumptions_are_said(self):
+        assert Battery().assumptions().startswith("2500 mAh, 85% of it usable, 2% self-discharge a year")
