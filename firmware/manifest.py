@@ -34,4 +34,5 @@ MODULES = (
     "firmware/sensors/smt100.py",
     "firmware/session.py",
     "firmware/state.py",
+    "firmware/timing.py",
 )

@@ -6,6 +6,9 @@ bytes, allocates nothing and says when it took effect. All commands go out with 
 "BUSY Control Line"); a BUSY that stays high raises instead of hanging the node. A staged chip keeps its TCXO running
 (about 2 mA), so stage some tens of milliseconds ahead, not seconds.
 
+Errata: DS 15.1, 15.2 and 15.4 stand where they apply; 15.3 "Implicit Header Mode Timeout Behavior" needs a header that
+is implicit and a timer that runs while receiving, and this driver uses neither.
+
 RadioFault      the chip did not do what the datasheet promises, or was asked for what it cannot do; ``reason``
 """
 
@@ -38,6 +41,8 @@ _TX_DONE = 0x0001
 _RX_DONE = 0x0002
 _BAD_RX = 0x0060  # HeaderErr, CrcErr
 _TIMEOUT = 0x0200
+_USED = 0x0263  # all of these; any other bit is an answer that no working chip gives
+_RISING = 1  # machine.Pin.IRQ_RISING
 
 # DS 12 "Register map"
 _SYMBOL_TIMEOUT = 0x0706
@@ -49,7 +54,7 @@ _TX_CLAMP = 0x08D8
 _OCP = 0x08E7
 
 _BUSY_LIMIT_US = 100_000  # the slowest, Calibrate(all) after a cold start, takes single milliseconds
-_TX_GRACE_US = 5_000  # past the predicted end of an uplink
+_TX_GRACE_US = 40_000  # past the predicted end of an uplink: light sleep may have ended early, 1 % of 2.8 s
 
 
 class RadioFault(Exception):
@@ -86,7 +91,8 @@ class Sx1262:
     """One radio. ``nss, busy, dio1, reset`` are pins, ``spi`` a bus in mode 0, ``clock`` the time module.
 
     ``tcxo_mv``: supply that DIO3 gives the TCXO, 0 for a crystal. ``dio2_rf_switch``: DIO2 drives the antenna switch.
-    Of the last packet read: ``rssi_dbm``, ``snr_quarter_db``.
+    Of the last packet read: ``rssi_dbm``, ``snr_quarter_db``. ``done``: ticks_us, as soon as the interpreter could read
+    them, of the end of the last window's reception or of its symbols; None before.
     """
 
     def __init__(
@@ -109,8 +115,11 @@ class Sx1262:
         self._clock = clock
         self._tcxo_mv = tcxo_mv
         self._dio2_rf_switch = dio2_rf_switch
+        self._io = bytearray(3 + 255)  # a packet behind opcode, offset and status
+        self._noted = self._note_done  # bound once: the window allocates nothing for it
         self.rssi_dbm = 0
         self.snr_quarter_db = 0
+        self.done: "TicksUs | None" = None
 
     # --- life ---
 
@@ -150,29 +159,36 @@ class Sx1262:
         if bytes(self._read_register(_SYNC_WORD, 2)) != b"\x34\x44":
             raise RadioFault("configuration lost")
 
-    def sleep(self) -> None:
-        """Warm sleep: 1.2 uA, configuration kept."""
+    def sleep(self, warm: bool = False) -> None:
+        """Sleep until ``start`` (0.16 uA) or, warm, until ``wake`` with its configuration kept (0.6 uA)."""
         self._command(b"\x80\x00")  # DS 13.1.1 SetSleep: from standby only
-        self._command(b"\x84\x04")  # warm start, no wake-up by timer
+        self._command(b"\x84\x04" if warm else b"\x84\x00")  # no wake-up by timer
         self._clock.sleep_us(500)  # the chip saves its registers and does not listen meanwhile
 
     # --- uplink ---
 
     def stage_tx(self, frequency_hz: int, sf: int, bandwidth_hz: int, power_dbm: int, payload: bytes) -> None:
         """Make ready to send ``payload`` (1..255 bytes) as a LoRaWAN uplink; ``power_dbm`` -17..22 at the pin."""
-        if not _LOWEST_DBM <= power_dbm <= 22:
-            raise RadioFault("power %d dBm" % power_dbm)
+        self._check_power(power_dbm)
         self._stage(frequency_hz, sf, bandwidth_hz)
-        dbm, pa_duty_cycle, hp_max = min(row for row in _PA if power_dbm <= row[0])
-        self._command(bytes((0x95, pa_duty_cycle, hp_max, 0x00, 0x01)))  # DS 13.1.14: SX1262, paLut
-        self._write_register(_OCP, 0x38)  # DS 12 "Register Map": 140 mA; after SetPaConfig, which sets it too
-        # DS 13.4.4 SetTxParams: dBm as a signed byte, ramp 0x02 = 40 us
-        self._command(bytes((0x8E, (22 - dbm + power_dbm) & 0xFF, 0x02)))
+        self._power(power_dbm)
         # DS 15.1 "Modulation Quality with 500 kHz LoRa Bandwidth": bit 2 clear for 500 kHz only
         self._change_register(_TX_MODULATION, 0x04, 0x00 if bandwidth_hz == 500_000 else 0x04)
         self._packet(len(payload), crc=1, inverted=0)
         self._command(b"\x0e\x00" + payload)  # DS 13.2.3 WriteBuffer
         self._wait()
+
+    @staticmethod
+    def _check_power(power_dbm: int) -> None:
+        if not _LOWEST_DBM <= power_dbm <= 22:
+            raise RadioFault("power %d dBm" % power_dbm)
+
+    def _power(self, power_dbm: int) -> None:
+        dbm, pa_duty_cycle, hp_max = min(row for row in _PA if power_dbm <= row[0])
+        self._command(bytes((0x95, pa_duty_cycle, hp_max, 0x00, 0x01)))  # DS 13.1.14: SX1262, paLut
+        self._write_register(_OCP, 0x38)  # DS 12 "Register Map": 140 mA; after SetPaConfig, which sets it too
+        # DS 13.4.4 SetTxParams: dBm as a signed byte, ramp 0x02 = 40 us
+        self._command(bytes((0x8E, (22 - dbm + power_dbm) & 0xFF, 0x02)))
 
     def launch_tx(self) -> "TicksUs":
         """Send what is staged; return the ticks_us of the command. It is on air TX_START_US later."""
@@ -180,12 +196,19 @@ class Sx1262:
         return self._launch(b"\x83\x04\xe2\x00")
 
     def finish_tx(self) -> None:
-        """Confirm an uplink, called when it should be over; raises RadioFault if it is not."""
-        for _ in range(_TX_GRACE_US // 100):
+        """Confirm an uplink, called when it should be over; raises RadioFault if it is not.
+
+        The chip's word counts: a DIO1 that is silent, or high for no reason, costs some milliseconds at most.
+        """
+        irq = 0
+        for _ in range(_TX_GRACE_US // 500):
             if self._dio1():
-                break
-            self._clock.sleep_us(100)
-        irq = self._irq()
+                irq = self._irq()
+                if irq & _TX_DONE:
+                    break
+            self._clock.sleep_us(500)
+        else:
+            irq = self._irq()
         self._command(b"\x02\x03\xff")  # DS 13.3.4 ClearIrqStatus
         if not irq & _TX_DONE:
             self._command(b"\x80\x00")
@@ -202,15 +225,24 @@ class Sx1262:
         argument, register = symbol_timeout(symbols)
         self._command(bytes((0xA0, argument)))
         self._write_register(_SYMBOL_TIMEOUT, register)
+        self.done = None
+        self._dio1.irq(handler=self._noted, trigger=_RISING)
         self._wait()
 
     def launch_rx(self) -> "TicksUs":
         """Listen as staged; return the ticks_us of the command. It listens RX_START_US later."""
         return self._launch(b"\x82\x00\x00\x00")  # DS 13.1.5 SetRx: single, no timeout but the symbols'
 
-    def rx_state(self) -> int:
-        """One of RX_WAITING, RX_DONE, RX_TIMEOUT, RX_ERROR; stays the same until the next stage."""
-        if not self._dio1():
+    def _note_done(self, _: "Pin") -> None:
+        if self.done is None:
+            self.done = self._clock.ticks_us()
+
+    def rx_state(self, ask: bool = False) -> int:
+        """One of RX_WAITING, RX_DONE, RX_TIMEOUT, RX_ERROR; stays the same until the next stage.
+
+        The chip is asked only when DIO1 is high, or, lest that line be broken, if the caller wants it to be.
+        """
+        if not ask and not self._dio1():
             return RX_WAITING
         irq = self._irq()  # never GetStatus: right after SetRx it can start an endless transmission
         if irq & _BAD_RX:
@@ -224,11 +256,33 @@ class Sx1262:
         length, offset = self._read(b"\x13", 2)  # DS 13.5.2 GetRxBufferStatus
         if length > len(buffer):
             raise RadioFault("packet of %d bytes" % length)
-        buffer[:length] = self._read(bytes((0x1E, offset)), length)  # DS 13.2.4 ReadBuffer
+        self._transfer(bytes((0x1E, offset)), length)  # DS 13.2.4 ReadBuffer
+        buffer[:length] = memoryview(self._io)[3 : 3 + length]
         rssi, snr, _ = self._read(b"\x14", 3)  # DS 13.5.3 GetPacketStatus
         self.rssi_dbm = -(rssi >> 1)
         self.snr_quarter_db = snr - 256 if snr > 127 else snr
         return length
+
+    # --- on the technician's bench ---
+
+    def continuous_wave(self, frequency_hz: int, power_dbm: int) -> None:
+        """Send an unmodulated carrier of -17..22 dBm at the pin, until ``sleep`` or ``start``."""
+        self._check_power(power_dbm)
+        self._stage(frequency_hz, 7, 125_000)
+        self._power(power_dbm)
+        self._command(b"\xd1")  # DS 13.1.6 SetTxContinuousWave
+        self._wait()
+
+    def loudest_dbm(self, frequency_hz: int, bandwidth_hz: int, ms: int) -> int:
+        """Listen for ``ms`` ms, look once a millisecond, return the highest level: for the survey of a site."""
+        self.stage_rx(frequency_hz, 7, bandwidth_hz, 8)
+        self._command(b"\x82\xff\xff\xff")  # DS 13.1.5 SetRx: for ever
+        loudest = -128
+        for _ in range(ms):
+            self._clock.sleep_ms(1)
+            loudest = max(loudest, -(self._read(b"\x15", 1)[0] >> 1))  # DS 13.5.4 GetRssiInst
+        self._command(b"\x80\x00")
+        return loudest
 
     # --- what both directions share ---
 
@@ -260,8 +314,11 @@ class Sx1262:
         return self._clock.ticks_us()
 
     def _irq(self) -> int:
-        irq = self._read(b"\x12", 2)  # DS 13.3.3 GetIrqStatus
-        return irq[0] << 8 | irq[1]
+        answer = self._read(b"\x12", 2)  # DS 13.3.3 GetIrqStatus
+        irq = answer[0] << 8 | answer[1]
+        if irq & ~_USED:
+            raise RadioFault("status 0x%04x" % irq)
+        return irq
 
     def _change_register(self, address: int, mask: int, bits: int) -> None:
         self._write_register(address, self._read_register(address, 1)[0] & ~mask & 0xFF | bits)
@@ -274,13 +331,19 @@ class Sx1262:
 
     def _read(self, command: bytes, length: int) -> bytearray:
         """Data behind the status byte that follows ``command``."""
-        data = bytearray(len(command) + 1 + length)
+        self._transfer(command, length)
+        return self._io[len(command) + 1 : len(command) + 1 + length]
+
+    def _transfer(self, command: bytes, length: int) -> None:
+        """Leave in ``_io``: what came back during the command, the status, then ``length`` bytes of data."""
+        data = memoryview(self._io)[: len(command) + 1 + length]
         data[: len(command)] = command
+        for n in range(len(command), len(data)):
+            data[n] = 0  # DS 10.2.2 "SPI Transfer": NOP
         self._wait()
         self._nss(0)
         self._spi.write_readinto(data, data)
         self._nss(1)
-        return data[len(command) + 1 :]
 
     def _command(self, command: bytes) -> None:
         self._wait()

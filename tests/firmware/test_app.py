@@ -137,7 +137,7 @@ class TestFirstHours:
         one = switched_on(street(), 600)
 
         assert one.node.state is State.ASLEEP
-        assert one.radio.mode == "sleep_warm"
+        assert one.radio.mode == "sleep_cold"
         assert one.tree.sensor_power.level == 0
         assert one.node.statistics.state_us[State.AWAKE] < 30 * S  # with the spread after power-up
         one.run(3600)
@@ -300,7 +300,7 @@ class TestFaults:
             boots = one.node.statistics.boots[ResetCause.DEEP_SLEEP]
             assert "ValueError: x" in one.node.console()
             assert one.node.state is State.ASLEEP
-            assert one.radio.mode == "sleep_warm"
+            assert one.radio.mode == "sleep_cold"
         one.run(2 * 3600)
 
         assert 6 <= boots <= 12  # 60, 120, 240 ... s apart, at most the interval
@@ -328,7 +328,7 @@ class TestFaults:
 
         assert one.node.console().splitlines() == ["identity.bin: file - provision this node"]
         assert one.node.state is State.STOPPED
-        assert one.radio.mode == "sleep_warm"
+        assert one.radio.mode == "sleep_cold"
 
     def test_a_damaged_identity_is_not_used(self, street):
         identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.firmware.mutants import ds18b20, smt100, sx1262
+from tests.firmware import link_behaviours
+from tests.firmware.mutants import ds18b20, link, smt100, sx1262
 from tests.firmware.mutants.loading import Mutant, broken, load, sources
 from tests.firmware.radio import sx1262_behaviours
 from tests.firmware.sensors import ds18b20_behaviours, smt100_behaviours
@@ -22,6 +23,7 @@ DRIVERS = (
     Driver(ds18b20, ds18b20_behaviours),
     Driver(smt100, smt100_behaviours),
     Driver(sx1262, sx1262_behaviours),
+    Driver(link, link_behaviours),
 )
 CASES = [(driver, mutant) for driver in DRIVERS for mutant in driver.table.MUTANTS]
 

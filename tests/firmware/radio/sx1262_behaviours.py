@@ -9,6 +9,7 @@ from types import ModuleType
 
 from tests.firmware.radio.sx1262_bench import Bench
 from tests.firmware.radio.sx1262_downlinks import DOWNLINKS
+from tests.firmware.radio.sx1262_faults import FAULTS
 from tests.firmware.radio.sx1262_uplinks import UPLINKS
 
 Behaviour = Callable[[ModuleType], None]
@@ -80,7 +81,7 @@ def every_voltage_of_dio3_can_be_asked_for(driver: ModuleType) -> None:
 
 def a_warm_sleep_keeps_the_configuration(driver: ModuleType) -> None:
     bench = Bench(driver).started()
-    bench.radio.sleep()
+    bench.radio.sleep(True)
     bench.time.sleep_ms(1_000)
     assert bench.sim.mode == "sleep_warm"
     bench.radio = bench.another_driver()
@@ -94,7 +95,7 @@ def a_warm_sleep_keeps_the_configuration(driver: ModuleType) -> None:
 def sleeping_and_waking_at_once_is_allowed(driver: ModuleType) -> None:
     bench = Bench(driver).started()
 
-    bench.radio.sleep()
+    bench.radio.sleep(True)
     bench.radio.wake()
 
     assert bench.sim.mode == "stby_rc"
@@ -107,13 +108,13 @@ def sleep_ends_whatever_the_radio_was_doing(driver: ModuleType) -> None:
 
     bench.radio.sleep()
 
-    assert bench.sim.mode == "sleep_warm"
+    assert bench.sim.mode == "sleep_cold"
     bench.assert_clean()
 
 
 def waking_a_chip_that_lost_its_power_is_a_fault(driver: ModuleType) -> None:
     bench = Bench(driver).started()
-    bench.radio.sleep()
+    bench.radio.sleep(True)
     bench.reset.drive(0)
     bench.time.sleep_ms(1)
     bench.reset.drive(1)
@@ -181,4 +182,5 @@ BEHAVIOURS: list[Behaviour] = [
     waking_a_chip_that_is_awake_does_no_harm,
     a_busy_line_that_stays_high_is_a_fault_and_soon,
     a_busy_chip_is_not_launched,
+    *FAULTS,
 ]

@@ -198,7 +198,37 @@ def a_downlink_longer_than_the_buffer_is_a_fault(driver: ModuleType) -> None:
     assert bench.radio.read_packet(bytearray(33)) == 33
 
 
+def the_end_of_a_window_is_timed(driver: ModuleType) -> None:
+    bench = Bench(driver).started()
+    bench.radio.stage_rx(868_100_000, 7, 125_000, 24)
+    assert bench.radio.done is None
+    ends_us = bench.downlink(after_us=10_000)
+    bench.radio.launch_rx()
+    bench.time.sleep_ms(200)
+
+    assert bench.radio.done is not None
+    assert abs(bench.radio.done - ends_us) <= 5  # whenever anybody looks
+
+    bench.listen(symbols=24)
+    assert bench.radio.done is None
+
+
+def reading_sends_nothing_but_the_command(driver: ModuleType) -> None:
+    bench = Bench(driver).started()
+    ends_us = bench.downlink(b"\xff" * 40, after_us=20_000)
+    bench.listen()
+    bench.clock.run_until(ends_us + 100)
+    bench.radio.read_packet(bytearray(255))
+    bench.spi.sent.clear()
+
+    bench.radio.rx_state()
+
+    assert bench.spi.sent == [b"\x12\x00\x00\x00"]  # DS 13.3.3 "GetIrqStatus": NOP after the opcode
+
+
 DOWNLINKS: list[Behaviour] = [
+    the_end_of_a_window_is_timed,
+    reading_sends_nothing_but_the_command,
     a_downlink_is_received,
     level_and_noise_of_a_downlink_are_told,
     the_receiver_listens_with_boosted_gain,

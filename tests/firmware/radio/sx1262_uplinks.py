@@ -7,6 +7,7 @@ DS = DS_SX1261-2_V2.1. Expected values are the data sheet's, LoRaWAN's (RP002-1.
 from collections.abc import Callable
 from types import ModuleType
 
+from simulators.chips.sx1262_faults import Fault
 from tests.firmware.radio.sx1262_bench import Bench
 
 Behaviour = Callable[[ModuleType], None]
@@ -142,8 +143,21 @@ def finishing_waits_a_few_milliseconds_for_a_slow_chip(driver: ModuleType) -> No
 
     bench.radio.finish_tx()
 
-    assert sent.end_us <= bench.clock.now_us < sent.end_us + 500
+    assert sent.end_us <= bench.clock.now_us < sent.end_us + 700
     bench.assert_clean()
+
+
+def a_glitch_of_the_interrupt_line_is_not_the_end_of_an_uplink(driver: ModuleType) -> None:
+    bench = Bench(driver).started()
+    bench.stage_uplink()
+    bench.radio.launch_tx()
+    sent = bench.heard_on_air_at_last()
+    bench.clock.run_until(sent.end_us - 3_000)
+    bench.sim.fault(Fault.DIO1_SPURIOUS)
+
+    bench.radio.finish_tx()
+
+    assert not bench.air.was_cut(sent)
 
 
 def an_uplink_that_does_not_end_is_a_fault_and_is_stopped(driver: ModuleType) -> None:
@@ -184,6 +198,7 @@ UPLINKS: list[Behaviour] = [
     the_bus_is_not_worn_out,
     a_finished_uplink_leaves_standby_and_no_interrupt,
     finishing_waits_a_few_milliseconds_for_a_slow_chip,
+    a_glitch_of_the_interrupt_line_is_not_the_end_of_an_uplink,
     an_uplink_that_does_not_end_is_a_fault_and_is_stopped,
     the_chip_ends_an_uplink_after_five_seconds_by_itself,
 ]
