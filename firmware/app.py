@@ -10,20 +10,18 @@ import binascii
 import gc
 import sys
 
-import firmware
-from firmware import profile_tree
 from firmware.errors import BandBusy, IdentityInvalid
+from firmware.identity import parse_identity
 from firmware.journal import Journal
-from firmware.link import ERROR_US, LOST_ERROR_US, Link
+from firmware.link import Link
 from firmware.mac import Accepted, Mac, NetworkTime
-from firmware.provisioning import parse_identity
 from firmware.radio.sx1262 import RadioFault
 from firmware.state import KEPT_SAMPLES, Store
 
 if False:  # types only
     from firmware.hal import Board, Sample, Values
-    from firmware.mac import Event, Transmit
-    from firmware.provisioning import Identity
+    from firmware.identity import Identity
+    from firmware.mac import Transmit
 
 _START_SPREAD_S = 30  # after a power cut in the street, nodes do not all speak in the same second
 _TIME_EVERY_S = 86_400
@@ -33,6 +31,8 @@ _UNANSWERED_LIMIT = 48
 _REJOIN_EVERY = 24
 _FORGET_AFTER_CRASHES = 3
 _LONGEST_BACK_OFF_S = 4 * 3600
+_UNLOADED = ("firmware.sensors", "firmware.profile", "decoders.payload", "decoders.profiles")
+_AWAKE_MS = 4000  # a repetition due sooner is waited for; for a later one the node sleeps deeply
 
 
 def run(board: "Board") -> None:
@@ -43,7 +43,10 @@ def run(board: "Board") -> None:
         _silence(board)
         print(fault, "- provision this node")  # and stay awake, so that a technician's tool can
         return
+    from firmware import profile_tree
+
     store = Store(board.rtc, Journal(board.folder), tuple([field.name for field in profile_tree.LAYOUT.sample]))
+    del profile_tree
     crashes = store.crashes()
     if crashes and not board.slept():  # a reset ended the last wake, and nobody has slept it off yet
         _silence(board)
@@ -85,13 +88,23 @@ def _silence(board: "Board") -> None:
         getattr(sys, "print_exception", print)(error)
 
 
-def _unload_sensors() -> None:
-    """Make room for the exchange: what drives the sensors is loaded anew at every wake. CPython has room enough."""
+def _unload() -> None:
+    """Make room for the exchange: measuring and writing payloads are loaded anew at every wake. CPython has room."""
     if sys.implementation.name == "micropython":
-        for name in [name for name in sys.modules if name.startswith("firmware.sensors")]:
+        for name in [name for name in sys.modules if name.startswith(_UNLOADED)]:
+            package, _, module = name.rpartition(".")
+            if package in sys.modules and hasattr(sys.modules[package], module):
+                delattr(sys.modules[package], module)
             del sys.modules[name]
-        del firmware.sensors  # type: ignore[attr-defined]  # profile_tree.measure has loaded it
         gc.collect()
+
+
+def _payload(header: "Values", samples: "list[Sample]", room: int) -> "tuple[int, bytes]":
+    """(FPort, payload) with as many samples as fit; none if answers to the network need all the room."""
+    from firmware.profile_tree import LAYOUT
+
+    fit = LAYOUT.samples_that_fit(room)
+    return LAYOUT.f_port, LAYOUT.encode(header, samples[:fit]) if fit else b""
 
 
 class Node:
@@ -105,29 +118,50 @@ class Node:
         spread: int = binascii.crc32(bytes.fromhex(identity.dev_eui))
         self._phase_s = spread % identity.interval_s
         self._start_delay_s = spread % _START_SPREAD_S
+        self._confirmed = identity.confirmed
+        self._abp = identity.session is not None
         self._mac = Mac(identity)
+        self._mac.adr = identity.adr
         self._woken_s = self._clock.time()
         self._memory = store.load(self._mac, self._woken_s)
+        if identity.session is not None:
+            self._personalise(identity.session)
+
+    def _personalise(self, provisioned: "tuple[int, bytes, bytes]") -> None:
+        """TS001 "Activation by Personalization": the session is provisioned; once begun, its counters never go back."""
+        session = self._mac.session
+        if session is None or (session.dev_addr, session.nwk_s_key, session.app_s_key) != provisioned:
+            from firmware.session import Session
+
+            self._mac.session = Session(*provisioned, 0)
+            self._mac.frame = b""
 
     def wake(self, crashes: int = 0) -> int:
         """Do what is due; return how long to sleep, seconds."""
         memory = self._memory
         memory.total_crashes += crashes
-        if memory.cold:
-            for _ in range(self._start_delay_s):
-                self._clock.sleep_ms(1000)
-                self._board.watchdog_feed()
-        if self._mac.session is None:
+        mac = self._mac
+        if memory.cold and not crashes:  # after a crash it has slept long enough
+            wait_s = self._start_delay_s
+            if mac.session is not None:
+                wait_s = max(wait_s, mac.wait_s(self._woken_s))
+            if wait_s > 0:
+                self._save()
+                return wait_s
+        if mac.session is None:
             return self._join_when_due()
+        if mac.frame and mac.repeats and not self._sample_due():
+            self._repeat()
+            return self._sleep_s(memory.next_sample_local_s - self._clock.time())
         header, samples = self._measure()
         overdue = memory.unanswered - _UNANSWERED_LIMIT
-        if overdue >= 0 and overdue % _REJOIN_EVERY == 0:
+        if not self._abp and overdue >= 0 and overdue % _REJOIN_EVERY == 0:
             memory.unanswered += 1
             if self._join():
                 return 1
         else:
             self._report(header, samples)
-        return self._until_next_sample_s()
+        return self._sleep_s(self._until_next_sample_s())
 
     # --- joining ---
 
@@ -135,6 +169,7 @@ class Node:
         """Join if the back-off allows; return how long to sleep until the first uplink or the next try."""
         early_s = self._memory.next_join_local_s - self._clock.time()
         if early_s > 0:
+            self._save()
             return early_s
         if self._join():
             return max(1, self._mac.wait_s(self._clock.time()))
@@ -143,26 +178,28 @@ class Node:
     def _join(self) -> bool:
         """One join request and its windows; True if there is a new session."""
         mac = self._mac
+        memory = self._memory
         before = mac.session
+        if mac.join_attempts:
+            memory.budget.missed()  # perhaps that was why
         try:
-            error_us = ERROR_US if mac.join_attempts == 0 else LOST_ERROR_US
             transmit = mac.join_request(self._clock.time())
         except BandBusy as busy:
-            self._memory.next_join_local_s = self._clock.time() + busy.wait_s
+            memory.next_join_local_s = self._clock.time() + busy.wait_s
             self._save()
             return False
-        self._store.checkpoint(mac)  # the DevNonce is spent, whatever happens now
+        self._store.checkpoint(mac, self._clock.time())  # the DevNonce is spent, whatever happens now
         self._save()
-        self._exchange(transmit, error_us)
+        self._exchange(transmit)
         joined = mac.session is not before
+        now_s = self._clock.time()
         if joined:
-            self._store.checkpoint(mac)
-            self._memory.unanswered = 0
-            self._memory.next_join_local_s = 0
-            self._memory.time_set_local_s = 0  # ask again, whatever the clock says
+            self._store.checkpoint(mac, now_s)
+            memory.unanswered = 0
+            memory.next_join_local_s = 0
+            memory.time_set_local_s = 0  # ask again, whatever the clock says
         else:
-            now_s = self._clock.time()
-            self._memory.next_join_local_s = now_s + mac.join_back_off_s(now_s)
+            memory.next_join_local_s = now_s + mac.join_back_off_s(now_s)
         self._save()
         return joined
 
@@ -171,8 +208,10 @@ class Node:
     def _measure(self) -> "tuple[Values, list[Sample]]":
         """Return (header, the samples to send, newest first); what has a time is kept for the next uplinks."""
         memory = self._memory
+        from firmware import profile_tree
+
         header, sample = profile_tree.measure(self._board)
-        _unload_sensors()
+        self._mac.battery_level = profile_tree.battery_level(header)
         self._board.watchdog_feed()
         if not memory.time_known:
             return header, [(0, sample)]
@@ -189,51 +228,97 @@ class Node:
         asking = memory.time_set_local_s == 0 or now_s - memory.time_set_local_s >= _TIME_EVERY_S
         if asking:
             mac.ask_time()
-        self._store.reserve(mac)
-        layout = profile_tree.LAYOUT
-        payload = layout.encode(header, samples[: layout.samples_that_fit(mac.room())])
+        f_port, payload = _payload(header, samples, mac.room())
+        self._store.reserve(mac, now_s)
         try:
-            transmit = mac.uplink(now_s, layout.f_port, payload)
+            transmit = mac.uplink(now_s, f_port, payload, self._confirmed)
         except BandBusy:
             self._save()  # the sample is in the history
             return
-        self._save()  # the counter is spent, whatever happens now
-        events, ended_s = self._exchange(transmit, ERROR_US)
-        answered = False
+        memory.asking = asking
+        self._send(transmit)
+
+    def _repeat(self) -> None:
+        """Send the last uplink once more, as soon as the duty cycle allows."""
+        try:
+            transmit = self._mac.repeat(self._clock.time())
+        except BandBusy:
+            self._save()
+            return
+        self._send(transmit)
+
+    def _send(self, transmit: "Transmit") -> None:
+        """The uplink, and its repetitions if they are due soon; note what came back."""
+        mac = self._mac
+        memory = self._memory
+        while True:
+            self._save()  # the counter is spent, whatever happens now
+            if self._exchange(transmit):
+                memory.unanswered = 0
+                self._store.checkpoint(
+                    mac, self._clock.time()
+                )  # so that a downlink replayed after a power cut is known
+                break
+            wait_ms = mac.repeat_wait_ms(self._clock.time())
+            if wait_ms is None:
+                if memory.asking:
+                    memory.unanswered += 1
+                if memory.asking or self._confirmed:
+                    memory.budget.missed()  # perhaps the windows were too narrow
+                break
+            if wait_ms > _AWAKE_MS:
+                break
+            self._clock.sleep_ms(wait_ms)
+            self._board.watchdog_feed()
+            try:
+                transmit = mac.repeat(self._clock.time())
+            except BandBusy:
+                break
+        self._save()
+
+    # --- shared ---
+
+    def _exchange(self, transmit: "Transmit") -> bool:
+        """Whether there was a downlink for us; a radio that fails is counted and costs only this exchange."""
+        _unload()
+        board = self._board
+        memory = self._memory
+        radio = board.radio()
+        try:
+            radio.start()
+            link = Link(radio, self._clock, board.watchdog_feed, board.antenna_gain_dbi)
+            ended_s, events = link.exchange(self._mac, transmit)
+            radio.sleep()
+        except RadioFault as fault:
+            memory.radio_faults += 1
+            print("radio:", fault)
+            _silence(board)
+            return False
+        accepted = False
         for event in events:
             if isinstance(event, NetworkTime):
                 memory.gps_less_local_s = event.gps_s - ended_s
                 memory.time_set_local_s = max(1, ended_s)
                 memory.time_known = True
             if isinstance(event, Accepted):
-                answered = True
-        if answered:
-            memory.unanswered = 0
-            self._store.checkpoint(mac)  # so that a downlink replayed after a power cut is known
-        elif asking:
-            memory.unanswered += 1
-        self._save()
-
-    # --- shared ---
-
-    def _exchange(self, transmit: "Transmit", error_us: int) -> "tuple[list[Event], int]":
-        """Return (events, end of the uplink); a radio that fails is counted and costs only this exchange."""
-        board = self._board
-        radio = board.radio()
-        try:
-            radio.start()
-            link = Link(radio, self._clock, board.watchdog_feed, board.antenna_gain_dbi)
-            ended_s, events = link.exchange(self._mac, transmit, error_us)
-            radio.sleep()
-        except RadioFault as fault:
-            self._memory.radio_faults += 1
-            print("radio:", fault)
-            _silence(board)
-            return [], 0
-        return events, ended_s
+                accepted = True
+        return accepted
 
     def _save(self) -> None:
         self._store.save(self._mac, self._memory, self._clock.time())
+
+    def _sleep_s(self, sleep_s: int) -> int:
+        """``sleep_s`` to the next sample, or less to a repetition before it."""
+        now_s = self._clock.time()
+        self._memory.next_sample_local_s = now_s + sleep_s
+        wait_ms = self._mac.repeat_wait_ms(now_s)
+        if wait_ms is not None:
+            sleep_s = min(sleep_s, wait_ms // 1000 + 1)
+        self._save()
+        return sleep_s
+
+    def _sample_due(self) -> bool:
+        return self._clock.time() >= self._memory.next_sample_local_s
 
     def _until_next_sample_s(self) -> int:
         """Seconds to this node's next place on the grid, at least half an interval away; without time, one interval."""

@@ -7,6 +7,16 @@ if False:  # types only
     from firmware.hal import Board, Values
 
 LAYOUT = TREE_V1
+_EMPTY_MV = 2_900  # LiFePO4: below, it holds next to nothing
+_FULL_MV = 3_350
+
+
+def battery_level(header: "Values") -> int:
+    """What DevStatusAns says of the battery: 1 (empty) to 254 (full), 255 if it could not be measured."""
+    battery_mv = header["battery_voltage"]
+    if isinstance(battery_mv, str):
+        return 255
+    return 1 + 253 * min(max(battery_mv - _EMPTY_MV, 0), _FULL_MV - _EMPTY_MV) // (_FULL_MV - _EMPTY_MV)
 
 
 def measure(board: "Board") -> "tuple[Values, Values]":

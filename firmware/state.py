@@ -2,17 +2,20 @@
 """What a node knows and must not forget, in two places.
 
 RTC memory, written around every exchange, survives deep sleep and most resets: session, counters, history, network
-time, duty cycle. The journal on flash survives everything: nonces before each join request, the session after a join,
-after an accepted downlink and every ``RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where
-the reservation on flash ends, so no counter is ever used twice.
+time, duty cycle, an uplink that is being repeated. The journal on flash survives everything: nonces and join back-off
+before each join request, the session after a join, after an accepted downlink, after a change of data rate and every
+``RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where the reservation on flash ends, so no
+counter is ever used twice; the clock has started anew, so the duty cycle and the join back-off count from there, as if
+the last transmission that flash knows of, and for data the longest possible, had just been made.
 """
 
 import binascii
 import struct
 
 from decoders.payload import FAULTS
-from firmware.session import SIZE as SESSION_SIZE
+from firmware.mac_channels import assume_spent
 from firmware.session import Session
+from firmware.timing import WindowBudget
 
 if False:  # types only
     from firmware.hal import Rtc, Sample, Values
@@ -22,16 +25,21 @@ if False:  # types only
 RESERVED_F_CNTS = 32
 KEPT_SAMPLES = 4  # the newest and three older ones: three lost frames in a row lose no reading
 
-_VERSION = 1
-_CHECKPOINT = "<IiB"  # next_dev_nonce, last_join_nonce, whether a session follows
+_VERSION = 2
+_OLD_CHECKPOINT = "<IiB"  # next_dev_nonce, last_join_nonce, flags
+_CHECKPOINT = "<IiBBI"  # the same, join_attempts, seconds since the first of them
+_OLD_CHECKPOINT_SIZE = struct.calcsize(_OLD_CHECKPOINT)
 _CHECKPOINT_SIZE = struct.calcsize(_CHECKPOINT)
-_CRASHES = (
-    "<HH"  # wakes in a row that crashed, and the complement; outside the record's CRC, so that it outlives a bad record
-)
+_HAS_SESSION = 1  # flags
+_IS_NEW = 2  # this layout; without it only the nonces are read
+# wakes in a row that crashed, and the complement; outside the record's CRC, so that it outlives a bad record
+_CRASHES = "<HH"
 _CRASHES_SIZE = struct.calcsize(_CRASHES)
 # version, next_dev_nonce, last_join_nonce, join_attempts, join_started_s, saved_s, gps_less_local_s, time_known,
-# time_set_local_s, next_join_local_s, unanswered, radio_faults, total_crashes, band_free_s, samples, has a session
-_FIXED = "<BIiIIIqBIIHHH6IBB"
+# time_set_local_s, next_join_local_s, unanswered, radio_faults, total_crashes, band_free_s, all_free_s,
+# next_sample_local_s, asking, budget, repeats, lengths of requests and frame, samples, has a session;
+# then session, requests, frame, samples
+_FIXED = "<BIiIiIqBIIHHH6IIIB{}sBBBBB".format(WindowBudget.SIZE)
 _FIXED_SIZE = struct.calcsize(_FIXED)
 _FAULT = 0x7FFFFFF0  # of a sample's value: this and above is a fault's number
 
@@ -40,11 +48,15 @@ class Memory:
     """What the application remembers from cycle to cycle. ``local``: seconds of the clock that runs through sleep."""
 
     __slots__ = (
+        "asking",
+        "budget",
         "cold",
         "gps_less_local_s",
         "history",
         "next_join_local_s",
+        "next_sample_local_s",
         "radio_faults",
+        "saved_s",
         "time_known",
         "time_set_local_s",
         "total_crashes",
@@ -53,12 +65,16 @@ class Memory:
 
     def __init__(self) -> None:
         self.cold = True  # RTC memory was lost
+        self.budget = WindowBudget()
         self.time_known = False
         self.gps_less_local_s = 0
         self.time_set_local_s = 0
         self.next_join_local_s = 0
+        self.next_sample_local_s = 0
+        self.asking = False  # the uplink that is being sent wants an answer
         self.unanswered = 0  # uplinks in a row that asked for something and got no answer
         self.radio_faults = 0
+        self.saved_s = 0  # when what RTC memory holds was written
         self.total_crashes = 0
         self.history: "list[Sample]" = []  # (gps_s, values by name), newest first
 
@@ -74,18 +90,28 @@ class Store:
         self._journal = journal
         self._fields = fields
         self._reserved_to = 0  # uplink counters below this may be used without writing to flash
+        self._reserved_dr = 0
 
     def load(self, mac: "Mac", now_s: int) -> Memory:
         """Fill ``mac`` and return the Memory: from RTC memory, else what flash has, else as new."""
-        session = self._load_checkpoint(mac)
+        session = self._load_checkpoint(mac, now_s)
         memory = Memory()
         record = self._rtc_record()
         memory.cold = record is None
         if record is not None:
             rtc_session = self._unpack(record, mac, memory, now_s)
-            if session is None or (rtc_session is not None and rtc_session.nwk_s_key == session.nwk_s_key):
-                session = rtc_session  # the same session, but newer than its checkpoint
+            if session is None or rtc_session is None or rtc_session.nwk_s_key != session.nwk_s_key:
+                mac.frame = b""
+                session = session or rtc_session
+            elif session.f_cnt_down > rtc_session.f_cnt_down:  # a reset came between flash and RTC memory
+                session.f_cnt_up = rtc_session.f_cnt_up
+            else:
+                session = rtc_session  # newer than its checkpoint
         mac.session = session
+        if memory.cold or now_s < memory.saved_s:
+            assume_spent(mac, now_s)
+            if mac.join_attempts:
+                memory.next_join_local_s = now_s + mac.join_back_off_s(now_s)
         return memory
 
     def save(self, mac: "Mac", memory: Memory, now_s: int) -> None:
@@ -94,18 +120,23 @@ class Store:
         crashes = struct.pack(_CRASHES, self.crashes(), self.crashes() ^ 0xFFFF)
         self._rtc.memory(crashes + struct.pack("<I", binascii.crc32(record)) + record)
 
-    def checkpoint(self, mac: "Mac") -> None:
+    def checkpoint(self, mac: "Mac", now_s: int) -> None:
         """Write nonces and session to flash. Raises OSError."""
         session = mac.session
-        data = struct.pack(_CHECKPOINT, mac.next_dev_nonce, mac.last_join_nonce, session is not None)
+        elapsed_s = max(0, now_s - mac.join_started_s) if mac.join_attempts else 0
+        flags = _IS_NEW if session is None else _IS_NEW | _HAS_SESSION
+        attempts = mac.join_attempts if mac.join_attempts < 250 else 240 + mac.join_attempts % 6  # the same data rate
+        data = struct.pack(_CHECKPOINT, mac.next_dev_nonce, mac.last_join_nonce, flags, attempts, elapsed_s)
         self._journal.append(data if session is None else data + session.pack())
         if session is not None:
             self._reserved_to = session.f_cnt_up + RESERVED_F_CNTS
+            self._reserved_dr = session.dr
 
-    def reserve(self, mac: "Mac") -> None:
-        """See to it that flash allows the session's next uplink counter. Raises OSError."""
-        if mac.session is not None and mac.session.f_cnt_up >= self._reserved_to:
-            self.checkpoint(mac)
+    def reserve(self, mac: "Mac", now_s: int) -> None:
+        """See to it that flash allows the session's next uplink counter and knows its data rate. Raises OSError."""
+        session = mac.session
+        if session is not None and (session.f_cnt_up >= self._reserved_to or session.dr != self._reserved_dr):
+            self.checkpoint(mac, now_s)
 
     def crashes(self) -> int:
         """Wakes in a row that did not end well."""
@@ -125,18 +156,23 @@ class Store:
 
     # --- flash ---
 
-    def _load_checkpoint(self, mac: "Mac") -> "Session | None":
-        """Set the nonces; return the session with its counter past all that may have been used."""
+    def _load_checkpoint(self, mac: "Mac", now_s: int) -> "Session | None":
+        """Set nonces and join back-off; return the session with its counter past all that may have been used."""
         data = self._journal.load()
         self._reserved_to = 0
         if data is None:
             return None
-        mac.next_dev_nonce, mac.last_join_nonce, joined = struct.unpack(_CHECKPOINT, data[:_CHECKPOINT_SIZE])
-        if not joined or len(data) != _CHECKPOINT_SIZE + SESSION_SIZE:
+        mac.next_dev_nonce, mac.last_join_nonce, flags = struct.unpack(_OLD_CHECKPOINT, data[:_OLD_CHECKPOINT_SIZE])
+        if not flags & _IS_NEW:
+            return None
+        mac.join_attempts, elapsed_s = struct.unpack(_CHECKPOINT, data[:_CHECKPOINT_SIZE])[3:]
+        mac.join_started_s = now_s - elapsed_s
+        if not flags & _HAS_SESSION:
             return None
         session = Session.unpack(data[_CHECKPOINT_SIZE:])
         session.f_cnt_up += RESERVED_F_CNTS
         self._reserved_to = session.f_cnt_up
+        self._reserved_dr = session.dr
         return session
 
     # --- RTC memory ---
@@ -168,11 +204,18 @@ class Store:
             min(memory.radio_faults, 0xFFFF),
             min(memory.total_crashes, 0xFFFF),
             *mac.band_free_s,
+            mac.all_free_s,
+            memory.next_sample_local_s,
+            memory.asking,
+            memory.budget.pack(),
+            mac.repeats,
+            len(mac.requests),
+            len(mac.frame),
             len(memory.history),
             len(session) > 0,
         )
         samples = b"".join([self._pack_sample(gps_s, values) for gps_s, values in memory.history])
-        return record + session + samples
+        return record + session + mac.requests + mac.frame + samples
 
     def _pack_sample(self, gps_s: int, values: "Values") -> bytes:
         data = struct.pack("<I", gps_s)
@@ -187,15 +230,25 @@ class Store:
         at = _FIXED_SIZE
         session = None
         if fields[-1]:
-            session = Session.unpack(record[at : at + SESSION_SIZE])
-            at += SESSION_SIZE
+            size = Session.packed_size(record[at:])
+            session = Session.unpack(record[at : at + size])
+            at += size
+        mac.repeats, requests, frame, samples = fields[-5:-1]
+        mac.requests = record[at : at + requests]
+        at += requests
+        mac.frame = record[at : at + frame]
+        at += frame
         mac.next_dev_nonce = max(mac.next_dev_nonce, fields[1])
         mac.last_join_nonce = max(mac.last_join_nonce, fields[2])
         memory.unanswered, memory.radio_faults, memory.total_crashes = fields[10:13]
-        memory.history = [self._unpack_sample(record, at + n * self._sample_size()) for n in range(fields[-2])]
+        memory.history = [self._unpack_sample(record, at + n * self._sample_size()) for n in range(samples)]
+        memory.budget = WindowBudget.unpack(fields[-6])
+        memory.saved_s = fields[5]
+        memory.asking = bool(fields[21])
         if fields[5] <= now_s:  # otherwise the clock has been set back: it says nothing about these times
             mac.join_attempts, mac.join_started_s = fields[3:5]
-            mac.band_free_s = list(fields[13:-2])
+            mac.band_free_s = list(fields[13:19])
+            mac.all_free_s, memory.next_sample_local_s = fields[19:21]
             memory.gps_less_local_s, time_known = fields[6:8]
             memory.time_known = bool(time_known)
             memory.time_set_local_s, memory.next_join_local_s = fields[8:10]

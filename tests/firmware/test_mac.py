@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from decoders.lorawan.errors import FieldRange
 from firmware.errors import BandBusy, NotJoined
-from firmware.mac import Accepted, Dropped, Joined, Mac, NetworkTime, OpenWindow
+from firmware.mac import Accepted, Dropped, Joined, Mac, OpenWindow
 from firmware.session import Session
 from tests.firmware.lorawan_peer import APP_KEY, DEV_ADDR, IDENTITY, Peer, free_bands, join_accept, joined, session_keys
 
@@ -233,7 +233,7 @@ class TestUplink:
         frame = peer.read(transmit.phy_payload)
         assert frame["MHdr"] == 0x40
         assert frame["DevAddr"] == DEV_ADDR
-        assert (frame["FCnt"], frame["FCtrl"], frame["FOpts"]) == (0, 0, b"")
+        assert (frame["FCnt"], frame["FCtrl"], frame["FOpts"]) == (0, 0x80, b"")  # ADR
         assert (frame["FPort"], frame["FRMPayload"]) == (2, b"soil")
 
     def test_the_counter_has_32_bits_of_which_16_go_on_air(self):
@@ -395,8 +395,8 @@ class TestDownlink:
         acknowledging = peer.read(free_bands(mac).uplink(200, 2, b"x").phy_payload)
         after = peer.read(free_bands(mac).uplink(300, 2, b"x").phy_payload)
 
-        assert acknowledging["FCtrl"] == 0x20
-        assert after["FCtrl"] == 0
+        assert acknowledging["FCtrl"] == 0xA0  # ADR, ACK
+        assert after["FCtrl"] == 0x80
 
     def test_a_frame_longer_than_the_data_rate_allows_is_dropped(self):
         mac, peer = self.listening()
@@ -430,120 +430,6 @@ class TestDownlink:
 
         assert [type(event) for event in events] == [Dropped]
         assert mac.session.pack() == before
-
-    @given(f_opts=st.binary(max_size=15))
-    def test_any_mac_commands_keep_the_session_working(self, f_opts):
-        mac, peer = joined()
-        mac.ask_time()
-        free_bands(mac).uplink(100, 2, b"x")
-        channels, dr, delay = list(mac.session.channels_hz), mac.session.dr, mac.session.rx_delay_s
-
-        mac.received(peer.downlink(0, f_opts=f_opts))
-        answers = peer.read(free_bands(mac).uplink(200, 2, b"x").phy_payload)["FOpts"]
-
-        assert (mac.session.channels_hz, mac.session.dr, mac.session.rx_delay_s) == (channels, dr, delay)
-        assert len(answers) <= 15
-
-
-class TestMacCommands:
-    """TS001-1.0.4 "MAC commands"."""
-
-    def exchange(self, mac, peer, f_opts, f_cnt=0, **frame):
-        free_bands(mac).uplink(100, 2, b"x")
-        events = mac.received(peer.downlink(f_cnt, f_opts=f_opts, **frame), snr_quarter_db=-26)
-        return events, peer.read(free_bands(mac).uplink(200, 2, b"x").phy_payload)["FOpts"]
-
-    def test_device_time_is_asked_for_once_and_answered(self):
-        mac, peer = joined()
-        mac.ask_time()
-
-        asking = peer.read(free_bands(mac).uplink(100, 2, b"x").phy_payload)
-        events = mac.received(peer.downlink(0, f_opts=bytes.fromhex("0d" + "15cd5b57" + "80")))
-
-        assert asking["FOpts"] == b"\x0d"
-        assert events == [Accepted(0, None, b""), NetworkTime(0x575BCD15, 128)]
-        assert peer.read(free_bands(mac).uplink(200, 2, b"x").phy_payload)["FOpts"] == b""
-
-    def test_a_time_nobody_asked_for_is_ignored(self):
-        mac, peer = joined()
-
-        events, _ = self.exchange(mac, peer, bytes.fromhex("0d15cd5b5780"))
-
-        assert events == [Accepted(0, None, b"")]
-
-    def test_room_is_less_while_there_is_something_to_ask(self):
-        mac, _ = joined()
-
-        mac.ask_time()
-
-        assert mac.room() == 241
-
-    def test_dev_status_is_answered_with_the_margin_of_the_request(self):
-        mac, peer = joined()
-        mac.battery_level = 200
-
-        _, answer = self.exchange(mac, peer, b"\x06")
-
-        assert answer == bytes([0x06, 200, -7 & 0x3F])  # -6.5 dB, rounded down
-
-    def test_answers_come_in_the_order_of_the_requests(self):
-        mac, peer = joined()
-
-        # LinkADRReq, DevStatusReq, RXParamSetupReq: refused, answered, refused
-        _, answer = self.exchange(mac, peer, bytes.fromhex("0350000001" + "06" + "0523d2ad84"))
-
-        assert answer == bytes.fromhex("0300" + "06ff39" + "0500")
-
-    def test_an_unknown_command_ends_the_parsing(self):
-        mac, peer = joined()
-
-        _, answer = self.exchange(mac, peer, bytes.fromhex("06" + "7f" + "06"))
-
-        assert answer == bytes.fromhex("06ff39")
-
-    def test_commands_may_come_encrypted_on_f_port_0(self):
-        mac, peer = joined()
-
-        events, answer = self.exchange(mac, peer, b"", port=0, payload=b"\x06")
-
-        assert events == [Accepted(0, 0, b"")]
-        assert answer == bytes.fromhex("06ff39")
-
-    def test_f_opts_beside_f_port_0_drop_the_frame(self):
-        mac, peer = joined()
-        before = mac.session.f_cnt_down
-
-        events, answer = self.exchange(mac, peer, b"\x06", port=0, payload=b"\x06")
-
-        assert events == [Dropped("MalformedFrame")]
-        assert answer == b""
-        assert mac.session.f_cnt_down == before
-
-    def test_an_answer_goes_out_once(self):
-        mac, peer = joined()
-        self.exchange(mac, peer, b"\x06")
-
-        assert peer.read(free_bands(mac).uplink(300, 2, b"x").phy_payload)["FOpts"] == b""
-
-    def test_a_request_without_room_was_not_made_and_has_no_answer(self):
-        mac, peer = joined()
-        free_bands(mac).uplink(100, 2, b"x")
-        mac.received(peer.downlink(0, f_opts=b"\x06" * 5))
-        mac.ask_time()
-
-        f_opts = peer.read(free_bands(mac).uplink(200, 2, b"x").phy_payload)["FOpts"]
-        events = mac.received(peer.downlink(1, f_opts=bytes.fromhex("0d15cd5b5780")))
-
-        assert len(f_opts) == 15
-        assert b"\x0d" not in f_opts
-        assert events == [Accepted(1, None, b"")]
-
-    def test_answers_that_do_not_fit_are_left_off_whole(self):
-        mac, peer = joined()
-
-        _, answer = self.exchange(mac, peer, b"\x06" * 15)
-
-        assert answer == bytes.fromhex("06ff39") * 5
 
 
 class TestSession:
