@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 import click
 
 _EXIT_USAGE = 2
+_EXTRAS = {"gateway": "gateway", "ingest": "cloud", "demo": "gateway,cloud,simulators"}  # what others need: simulators
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -29,7 +30,7 @@ class _Commands(click.Group):
 
 def _unavailable(name: str, package: str | None) -> click.Command:
     """Stands for a command whose extra is not installed: in the list it says so, and it fails with one line."""
-    reason = _missing(package)
+    reason = _missing(name, package)
 
     @click.command(name, help=f"Not installed: {reason}.", context_settings={"ignore_unknown_options": True})
     @click.argument("ignored", nargs=-1)
@@ -39,8 +40,9 @@ def _unavailable(name: str, package: str | None) -> click.Command:
     return command
 
 
-def _missing(package: str | None) -> str:
-    return f"this needs the Python package {package!r}; install the extra that brings it (README, 'Install')"
+def _missing(command: str, package: str | None) -> str:
+    extra = _EXTRAS.get(command, "simulators")
+    return f"'{command}' needs the Python package {package!r}; it comes with: pip install '.[{extra}]'"
 
 
 @click.group(cls=_Commands)
@@ -58,13 +60,14 @@ def main() -> None:
         sys.exit(_EXIT_USAGE)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "stadtfunk"
-        click.echo(f"Error: {error.format_message()} See '{path} --help'.", err=True)
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        click.echo(f"Error: {message}. See '{path} --help'.", err=True)
         sys.exit(_EXIT_USAGE)
     except click.ClickException as error:
         click.echo(f"Error: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as missing:  # commands import what only they need when they run
-        click.echo(f"Error: {_missing(missing.name)}", err=True)
+        click.echo(f"Error: {_missing(sys.argv[1], missing.name)}", err=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_EXIT_INTERRUPTED)

@@ -9,7 +9,6 @@ import json
 import random
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TextIO
 
 from firmware.provisioning import pack_identity
@@ -153,7 +152,3 @@ class CityRun:
         self._reported = time.monotonic()
         if self._report is not None:
             self._report(self.progress())
-
-
-def open_frames(path: Path | None) -> TextIO | None:
-    return None if path is None else path.open("w", encoding="utf-8")

@@ -3,19 +3,24 @@
 
 import contextlib
 import json
+import re
 import signal
+import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from simulators import bench_node
 from simulators import demo as screen
 from simulators.city import small_jena
-from simulators.city_run import DAY_US, HOUR_US, CityRun, open_frames
+from simulators.city_run import DAY_US, HOUR_US, CityRun
+from simulators.gwmp_forwarder import GatewaySilent
 from simulators.node_run import one_cpu, run_node, table
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
+
+_SILENT_UPLINKS = 5  # so many without an answer, and none with one: say so
 
 
 class Speed(click.ParamType["float | None"]):
@@ -30,7 +35,7 @@ class Speed(click.ParamType["float | None"]):
             speed = float(value)
             if 0 < speed < 1e9:
                 return speed
-        self.fail(f"{value!r} is neither a number above 0 nor 'max'", param, ctx)
+        self.fail(f"{value!r} is neither a number above 0 nor 'max'.", param, ctx)
 
 
 NODES = click.option(
@@ -40,6 +45,24 @@ SEED = click.option("--seed", default=1, show_default=True, help="The same seed 
 SPEED = click.option(
     "--speed", default="3600", show_default=True, type=Speed(), help="Virtual seconds per real second."
 )
+
+
+class Eui(click.ParamType["str"]):
+    """16 hex digits, lower case from here on."""
+
+    name = "EUI"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch("[0-9a-fA-F]{16}", value):
+            self.fail(f"{value!r} is not an EUI of 16 hex digits.", param, ctx)
+        return str(value).lower()
+
+
+class FramesFile(click.File):
+    """A file opened for writing at once, so that a wrong path fails before the run and not after it."""
+
+    def __init__(self) -> None:
+        super().__init__("w", encoding="utf-8", lazy=False)
 
 
 def _stop(_signal: int, _frame: object) -> None:
@@ -55,9 +78,9 @@ def _stop(_signal: int, _frame: object) -> None:
 @SPEED
 @SEED
 @click.option(
-    "--folder", default=Path(".demo"), show_default=True, type=click.Path(path_type=Path), help="Emptied first."
+    "--folder", type=click.Path(path_type=Path), help="Where it keeps its files; emptied first.  [default: .demo/PORT]"
 )
-def demo(nodes: int, port: int, until_alert: bool, speed: float | None, seed: int, folder: Path) -> None:
+def demo(nodes: int, port: int, until_alert: bool, speed: float | None, seed: int, folder: Path | None) -> None:
     """A small Jena on this machine: nodes, gateway, broker, cloud and page, until Ctrl-C.
 
     \b
@@ -68,7 +91,7 @@ def demo(nodes: int, port: int, until_alert: bool, speed: float | None, seed: in
     town = None
     try:
         check_port(port)
-        town = Town(folder, http_port=port, nodes=nodes, seed=seed)
+        town = Town(folder or Path(".demo", str(port)), http_port=port, nodes=nodes, seed=seed)
         screen.run(town, speed=speed, until_alert=until_alert)
     except TownError as error:
         raise click.ClickException(str(error)) from error
@@ -91,12 +114,10 @@ def simulate() -> None:
 @SPEED
 @click.option("--gwmp-host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
 @click.option("--gwmp-port", default=1700, show_default=True, type=click.IntRange(1, 65535), help="And on which port.")
-@click.option("--gateway-eui", default=GATEWAY_EUI, show_default=True, help="The concentrator's EUI, 16 hex digits.")
+@click.option("--gateway-eui", default=GATEWAY_EUI, show_default=True, type=Eui(), help="Of the concentrator.")
 @click.option("--interval", default=3600, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Stop after so many virtual days.")
-@click.option(
-    "--frames", type=click.Path(path_type=Path), help="Write every frame on the air to this file, JSON lines."
-)
+@click.option("--frames", type=FramesFile(), help="Write every frame on the air to this file, JSON lines.")
 @click.option("--lockstep", is_flag=True, help="Wait for the gateway's answer to every uplink, however long.")
 @click.option("--registry", is_flag=True, help="Print the city's city.json and stop.")
 @click.option("--devices", is_flag=True, help="Print the gateway's devices.csv and stop.")
@@ -110,7 +131,7 @@ def city(
     gateway_eui: str,
     interval: int,
     days: float | None,
-    frames: Path | None,
+    frames: TextIO | None,
     lockstep: bool,
     registry: bool,
     devices: bool,
@@ -130,34 +151,41 @@ def city(
         )
         return
     signal.signal(signal.SIGTERM, _stop)
+    silent = f"no answer from {gwmp_host}:{gwmp_port}; is the gateway running there?"
 
     def report(progress: dict[str, Any]) -> None:
+        nonlocal silent
+        if silent and progress["not_acknowledged"] >= _SILENT_UPLINKS and not progress["uplinks"]:
+            click.echo(f"Warning: {silent}", err=True)
+            silent = ""
         text = json.dumps(progress) if as_json else " ".join(f"{name}={value}" for name, value in progress.items())
         print(text, flush=True)
 
-    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        file = open_frames(frames)
-        if file is not None:
-            stack.enter_context(file)
-        run = stack.enter_context(
-            CityRun(
-                jena,
-                gateway_eui,
-                (gwmp_host, gwmp_port),
-                interval_s=interval,
-                speed=speed,
-                lockstep=lockstep,
-                frames=file,
-                report=report,
-            )
-        )
-        if days is not None:
-            run.run_until(round(days * DAY_US))
-        while days is None:
-            run.run_until(run.clock.now_us + HOUR_US)
-        for number, node in enumerate(run.nodes):
-            for complaint in node.complaints():
-                print(f"node {number}: {complaint}", file=sys.stderr)
+    try:
+        address = socket.getaddrinfo(gwmp_host, gwmp_port, socket.AF_INET, socket.SOCK_DGRAM)[0][4]
+        with CityRun(
+            jena,
+            gateway_eui,
+            (str(address[0]), gwmp_port),
+            interval_s=interval,
+            speed=speed,
+            lockstep=lockstep,
+            frames=frames,
+            report=report,
+        ) as run:
+            if days is not None:
+                run.run_until(round(days * DAY_US))
+            while days is None:
+                run.run_until(run.clock.now_us + HOUR_US)
+            for number, node in enumerate(run.nodes):
+                for complaint in node.complaints():
+                    print(f"node {number}: {complaint}", file=sys.stderr)
+    except KeyboardInterrupt:
+        pass
+    except socket.gaierror as error:
+        raise click.ClickException(f"--gwmp-host {gwmp_host}: {error.strerror}") from error
+    except GatewaySilent as error:
+        raise click.ClickException(str(error)) from error
 
 
 @simulate.command()
@@ -173,11 +201,9 @@ def city(
     type=click.FloatRange(0, 1),
     help="Share of the uplinks that get a downlink without having asked.",
 )
-@click.option(
-    "--frames", type=click.Path(path_type=Path), help="Write every frame on the air to this file, JSON lines."
-)
+@click.option("--frames", type=FramesFile(), help="Write every frame on the air to this file, JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="The facts as JSON.")
-def node(days: float, seed: int, interval: int, downlinks: float, frames: Path | None, as_json: bool) -> None:
+def node(days: float, seed: int, interval: int, downlinks: float, frames: TextIO | None, as_json: bool) -> None:
     """One tree node against a small network: link, energy, flash wear, heap, speed.
 
     \b
@@ -186,9 +212,6 @@ def node(days: float, seed: int, interval: int, downlinks: float, frames: Path |
     """
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.ExitStack() as stack:
-        file = open_frames(frames)
-        if file is not None:
-            stack.enter_context(file)
         stack.enter_context(one_cpu())
         bar = stack.enter_context(click.progressbar(length=1000, label="days", file=sys.stderr))
         facts = run_node(
@@ -196,7 +219,7 @@ def node(days: float, seed: int, interval: int, downlinks: float, frames: Path |
             seed,
             interval_s=interval,
             downlink_share=downlinks,
-            frames=file,
+            frames=frames,
             progress=lambda done: bar.update(round(done * 1000) - bar.pos),
         )
     if as_json:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The demo: a small Jena on one machine, watched on one screen until someone presses Ctrl-C."""
 
+import shutil
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ _CITY_TIME = ZoneInfo("Europe/Berlin")
 
 
 class Screen:
-    """Redraws a few lines in place on a terminal; on anything else prints them as one line now and then."""
+    """Redraws a few lines in place on a terminal; on anything else prints the changing ones now and then."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -24,12 +25,15 @@ class Screen:
 
     def show(self, lines: list[str]) -> None:
         if self._out.isatty():
-            self._out.write(f"\x1b[{self._drawn}A" if self._drawn else "")
-            self._out.write("".join(f"\x1b[2K{line}\n" for line in lines))
-            self._drawn = len(lines)
+            size = shutil.get_terminal_size()
+            # A line that wraps, or more lines than the terminal has, could not be redrawn in place.
+            fitting = [line[: size.columns - 1] for line in lines[: size.lines - 1]]
+            up = f"\x1b[{self._drawn}A" if self._drawn else ""
+            self._out.write(up + "\x1b[J" + "".join(f"{line}\n" for line in fitting))
+            self._drawn = len(fitting)
         elif time.monotonic() >= self._plain_due:
             self._plain_due = time.monotonic() + 5
-            self._out.write(" | ".join(" ".join(line.split()) for line in lines[1:]) + "\n")
+            self._out.write(" | ".join(" ".join(line.split()) for line in lines[1:-1]) + "\n")
         self._out.flush()
 
 
@@ -55,8 +59,9 @@ def lines(town: Town, nodes: dict[str, Any], public: dict[str, Any], crew: dict[
         f"  nodes     {nodes.get('joined', 0)} of {town.city.nodes} joined",
         f"  uplinks   {_number(nodes.get('uplinks', 0))} heard by the gateway",
         f"  readings  {_number(public.get('readings', 0))} stored",
-        f"  alerts    {'; '.join(alerts) or 'none yet'}",
-        f"  services  {'all run' if not down else 'stopped: ' + ', '.join(down)}",
+        f"  alerts    {alerts[0] if alerts else 'none yet'}",
+        *(f"            {alert}" for alert in alerts[1:]),
+        f"  services  {'all run' if not down else 'stopped: ' + ', '.join(down)}; logs are in {town.folder}",
         "Ctrl-C stops everything.",
     ]
 

@@ -7,6 +7,7 @@ the end-to-end tests kill parts of it.
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import secrets
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -27,6 +28,7 @@ from simulators.city import City, small_jena
 GATEWAY_EUI = "02000000ffff0001"  # locally administered (IEEE 802, U/L bit): no maker's number
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _READY_S = 30.0
+_MARK = "stadtfunk-demo.lock"  # a folder with this file in it is ours to empty
 
 
 class TownError(Exception):
@@ -60,7 +62,9 @@ def _die_with_parent() -> None:
 
 
 class Town:
-    """The files and processes of one simulated city. ``folder`` is emptied: every run starts from nothing."""
+    """The files and processes of one simulated city. Every run starts from nothing: what an earlier one left in
+    ``folder`` is removed. Raises TownError for a folder that holds anything else, or is in use.
+    """
 
     def __init__(self, folder: Path, *, http_port: int, nodes: int = 12, seed: int = 1) -> None:
         self.folder = folder
@@ -72,15 +76,33 @@ class Town:
         self.mqtt_port = free_port()
         self._broker_port = free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = self._take_folder()
         self._write_files()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
+    def _take_folder(self) -> IO[str]:
+        """Make the folder ours and empty; the lock holds until this process ends."""
+        try:
+            self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+            others = [path for path in self.folder.iterdir() if path.name != _MARK]
+            if others and not (self.folder / _MARK).exists():
+                raise TownError(f"folder {self.folder}", "holds other files, which a demo would remove; choose another")
+            lock = (self.folder / _MARK).open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in others:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except BlockingIOError as error:
+            raise TownError(
+                f"folder {self.folder}", "is in use by another demo; choose another with --folder"
+            ) from error
+        except OSError as error:
+            raise TownError(f"folder {self.folder}", f"cannot be used ({error.strerror})") from error
+        return lock
+
     def _write_files(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True, mode=0o700)
         gateway = Account("gateway", secrets.token_urlsafe(24))
         ingest = Account("ingest", secrets.token_urlsafe(24))
         self._write("gateway.password", gateway.password)
@@ -234,3 +256,4 @@ class Town:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._lock.close()

@@ -102,6 +102,30 @@ class TestDemo:
         assert err == f"Error: port {port}: cannot be used (Address already in use); choose another with --port\n"
         assert out == ""
 
+    def test_a_folder_with_anything_else_in_it_is_left_alone(self, tmp_path):
+        (tmp_path / "demo").mkdir()
+        (tmp_path / "demo" / "thesis.txt").write_text("mine")
+
+        started = demo(tmp_path, "--port", str(free_port()))
+        _, err = started.communicate(timeout=30)
+
+        assert started.returncode == 1
+        folder = tmp_path / "demo"
+        assert err == f"Error: folder {folder}: holds other files, which a demo would remove; choose another\n"
+        assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+    def test_a_folder_that_another_demo_uses_is_refused(self, tmp_path):
+        first = demo(tmp_path, "--port", str(free_port()), "--nodes", "1")
+        until(lambda: (tmp_path / "demo" / "nodes.out").exists(), "the nodes start")
+
+        second = demo(tmp_path, "--port", str(free_port()), "--nodes", "1")
+        _, err = second.communicate(timeout=30)
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=30)
+
+        assert second.returncode == 1
+        assert err == f"Error: folder {tmp_path / 'demo'}: is in use by another demo; choose another with --folder\n"
+
     def test_a_speed_that_is_none_is_refused(self, tmp_path):
         started = demo(tmp_path, "--speed", "fast")
         _, err = started.communicate(timeout=30)
