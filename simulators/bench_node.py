@@ -66,10 +66,10 @@ def measure(days: float, seed: int, progress: Callable[[float], None] | None = N
     firmware = build(REPOSITORY / ".build" / "bench-firmware")
     facts = run_node(days, seed, firmware=firmware, progress=progress)
     least_wk = smallest_heap_wk(firmware, seed)
-    return [*_sizes(firmware), *_heap(firmware, least_wk), *_run(facts)]
+    return [*sizes(firmware), *_heap(firmware, least_wk), *_run(facts)]
 
 
-def _sizes(firmware: Path) -> list[Metric]:
+def sizes(firmware: Path) -> list[Metric]:
     sizes = {path.relative_to(firmware).as_posix(): path.stat().st_size for path in firmware.rglob("*.mpy")}
     radio_and_mac = sum(size for name, size in sizes.items() if name.startswith(_RADIO_AND_MAC))
     return [

@@ -61,7 +61,8 @@ class NotLoRa(DeviceError):
 class Uplink(NamedTuple):
     """A frame that the node starts to send at ``time_us``; its last symbol ends at ``end_us``.
 
-    ``power_dbm`` is radiated (EIRP). ``dr`` is None for a modulation that is no data rate of the region.
+    ``power_dbm`` is radiated (EIRP). ``dr`` is None for a modulation that is no data rate of the region. A node that is
+    switched off, or whose radio fails, before ``end_us`` cuts the frame short.
     """
 
     time_us: int

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""``stadtfunk simulate node`` and ``stadtfunk bench node``: two days of one node, and the facts that are printed."""
+
+import io
+import json
+from itertools import pairwise
+
+import loramsg
+import pytest
+from click.testing import CliRunner
+
+from simulators import bench_node
+from simulators.cli import bench, simulate
+from simulators.energy import COMPONENTS
+from simulators.firmware_build import build
+from simulators.node_run import run_node, table
+
+
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("firmware"))
+
+
+@pytest.fixture(scope="module")
+def two_days(firmware):
+    """(facts, frames as text) of two runs that started alike."""
+    runs = []
+    for _ in range(2):
+        frames = io.StringIO()
+        runs.append((run_node(2, 7, downlink_share=0.2, frames=frames, firmware=firmware), frames.getvalue()))
+    return runs
+
+
+class TestRun:
+    def test_the_same_seed_gives_identical_frames(self, two_days):
+        (_, first), (_, second) = two_days
+
+        assert first == second
+        assert len(first.splitlines()) > 220
+
+    def test_another_seed_gives_others(self, two_days, firmware):
+        frames = io.StringIO()
+
+        run_node(0.1, 8, frames=frames, firmware=firmware)
+
+        assert not two_days[0][1].startswith(frames.getvalue())
+
+    def test_it_joins_once_and_sends_every_quarter_of_an_hour(self, two_days):
+        facts, text = two_days[0]
+        lines = [json.loads(line) for line in text.splitlines()]
+        starts = [
+            line["time_us"]
+            for line in lines
+            if line["event"] == "up"
+            and loramsg.sanity_check_frame(bytes.fromhex(line["phy_payload"])) != loramsg.FrmType.JREQ
+        ]
+
+        assert facts.join_requests == 1
+        assert 191 <= facts.uplinks <= 193
+        assert len(starts) == facts.uplinks + facts.repetitions
+        assert all(abs(b - a - 900_000_000) < 5_000_000 for a, b in list(pairwise(starts))[3:])
+
+    def test_every_downlink_is_received(self, two_days):
+        facts, _ = two_days[0]
+
+        assert facts.downlinks_sent >= 20
+        assert facts.hit_rate == 1.0
+        assert facts.refused == 0
+
+    def test_no_chip_refuses_anything_or_is_set_up_badly(self, two_days):
+        facts, _ = two_days[0]
+
+        assert facts.complaints == []
+        assert facts.degradations == []
+
+    def test_its_energy_has_every_component_and_a_plausible_sum(self, two_days):
+        facts, _ = two_days[0]
+
+        assert tuple(facts.energy_mah) == COMPONENTS
+        assert 1 < facts.mah_per_day < 6  # the reference's model of 96 uplinks a day at SF9: 2.4
+        assert facts.energy_mah["radio transmit"] == pytest.approx(0.24, rel=0.2)  # 192 * 100 ms * 45 mA
+        assert facts.mah_per_day * 2 == pytest.approx(sum(facts.energy_mah.values()))
+        assert facts.battery_days == pytest.approx(2125 / (facts.mah_per_day + 50 / 365))
+
+    def test_flash_wears_far_less_than_it_may(self, two_days):
+        facts, _ = two_days[0]
+
+        assert 0 < facts.flash_wear_per_year < 0.1
+
+    def test_the_table_tells_what_the_issue_asks_for(self, two_days):
+        what = [name.strip() for name, _ in table(two_days[0][0])]
+
+        assert {*COMPONENTS, "uplinks", "downlinks", "battery", "flash wear", "lowest free heap", "speed"} <= {*what}
+
+
+class TestCommand:
+    def test_simulate_node_prints_the_facts_as_json(self, tmp_path):
+        frames = tmp_path / "frames.jsonl"
+
+        done = CliRunner().invoke(
+            simulate, ["node", "--days", "0.05", "--seed", "7", "--json", "--frames", str(frames)]
+        )
+
+        assert done.exit_code == 0, done.output
+        facts = json.loads(done.stdout)
+        assert facts["uplinks"] >= 3
+        assert facts["downlink_hit_rate"] in (None, 1.0)
+        assert json.loads(frames.read_text().splitlines()[0])["event"] == "up"
+
+    def test_bench_is_a_group_with_the_node_in_it(self):
+        assert list(bench.commands) == ["node"]
+
+
+class TestBench:
+    def test_a_row_says_whether_its_goal_holds(self):
+        assert bench_node.Metric("a", 5, "B", 3, 5).as_json() == {
+            "metric": "a",
+            "value": 5,
+            "unit": "B",
+            "baseline": 3,
+            "goal": 5,
+            "holds": True,
+        }
+        assert bench_node.Metric("b", 6, "B", None, 5).holds is False
+        assert bench_node.Metric("c", 4, "B", None, 5, at_least=True).holds is False
+        assert bench_node.Metric("d", 4, "B", None, None).holds is None
+
+    def test_sizes_count_radio_and_mac_apart(self, firmware):
+        rows = {metric.metric: metric.value for metric in bench_node.sizes(firmware)}
+
+        assert 15_000 < rows["mpy_radio_and_mac"] < rows["mpy_all"] < 100_000
+
+    def test_a_node_does_not_live_in_a_quarter_of_its_heap(self, firmware):
+        facts = run_node(0.05, 7, heap="16wK", firmware=firmware)
+
+        assert facts.uplinks == 0
