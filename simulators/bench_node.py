@@ -123,24 +123,32 @@ def smallest_heap_wk(firmware: Path, seed: int) -> int:
 
 
 def free_after_imports(firmware: Path) -> int:
-    """Bytes of heap (as the 64-bit MicroPython counts) left when every module of the firmware stands in it."""
+    """Bytes of heap (as the 64-bit MicroPython counts) left when all that stands in it during an exchange is loaded.
+
+    That is every module but the sensors', which the firmware unloads before. The collector is set as ``main`` sets it.
+    0 if they do not fit.
+    """
     names = sorted(
         path.relative_to(firmware).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
         for path in firmware.rglob("*.mpy")
+        if "sensors" not in path.parts
     )
     folder = REPOSITORY / ".build" / "bench-imports"
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "imports.py"
     lines = [f"import {name}" for name in names if name != "main"]
-    source.write_text("\n".join([f"import sys\nsys.path.append({str(firmware)!r})", *lines]) + "\n")
+    source.write_text(
+        "\n".join([f"import gc, sys\ngc.threshold(4096)\nsys.path.append({str(firmware)!r})", *lines]) + "\n"
+    )
     compile_module(source, folder / "imports.mpy", "imports.py")
     clock = Clock()
     bench = NodeBench(clock, Wiring(), folder, main="imports")
     with Kernel(clock, [bench]) as kernel:
         bench.power_on()
         kernel.run_until(5_000_000)
-        if bench.statistics.heap_free_min is None or bench.statistics.crashes:
-            raise RuntimeError(f"the firmware cannot be imported: {bench.console()}")
+        if bench.statistics.crashes:
+            return 0
+        assert bench.statistics.heap_free_min is not None
         return bench.statistics.heap_free_min
 
 
