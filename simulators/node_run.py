@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TextIO
 
 from decoders.lorawan.gps_time import gps_from_unix
 from simulators.city import START_UNIX_S, small_jena
 from simulators.device import Device, Uplink
 from simulators.energy import Battery, EnergyLedger
+from simulators.firmware_build import build
 from simulators.micropython import _ops
 from simulators.small_network import SmallNetwork
 
@@ -105,17 +107,20 @@ def run_node(
     app_key, jena = dice.randbytes(16), small_jena(seed, 1)
     until_us = round(days * _DAY_US)
     cpu_before_s = _cpu_s()
-    with Device(
-        DEV_EUI,
-        JOIN_EUI,
-        app_key,
-        interval_s=interval_s,
-        seed=dice.getrandbits(32),
-        rtc_drift_ppm=dice.randint(-20, 20),
-        heap=heap,
-        read_truth=lambda now_us: jena.truth(0, now_us),
-        firmware=firmware,
-    ) as device:
+    with (
+        TemporaryDirectory() as own,  # a copy of the firmware that nobody rebuilds during a long run
+        Device(
+            DEV_EUI,
+            JOIN_EUI,
+            app_key,
+            interval_s=interval_s,
+            seed=dice.getrandbits(32),
+            rtc_drift_ppm=dice.randint(-20, 20),
+            heap=heap,
+            read_truth=lambda now_us: jena.truth(0, now_us),
+            firmware=build(Path(own)) if firmware is None else firmware,
+        ) as device,
+    ):
         gps_at_0 = gps_from_unix(START_UNIX_S)
         network = SmallNetwork(device, app_key, seed=seed, downlink_share=downlink_share, gps_at_0=gps_at_0)
         ledger = EnergyLedger(device.node)

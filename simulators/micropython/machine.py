@@ -309,13 +309,19 @@ class ADC:
         return self.read_uv() * 65_535 // self._full_uv
 
 
+_rtc_size = -1  # bytes of RTC memory in use, once known: nobody else writes it
+
+
 class RTC:
     """The real-time clock and its 2048 bytes of memory."""
 
     def memory(self, data: "bytes | None" = None) -> "bytes | None":
+        global _rtc_size
         _link.touch()
         if data is None:
-            buffer = bytearray(_link.request(_ops.RTC_SIZE, 0, 0))
+            if _rtc_size < 0:
+                _rtc_size = _link.request(_ops.RTC_SIZE, 0, 0)
+            buffer = bytearray(_rtc_size)
             if buffer:
                 _link.request(_ops.RTC_READ, 0, len(buffer), buffer)
             return bytes(buffer)
@@ -323,6 +329,7 @@ class RTC:
             raise ValueError("buffer too long")
         for start in range(0, len(data) or 1, 512):
             _link.post_data(_ops.RTC_WRITE, 0, start, data[start : start + 512])
+        _rtc_size = len(data)
         return None
 
     def datetime(self, when: "tuple[int, ...] | None" = None) -> "tuple[int, ...] | None":

@@ -10,6 +10,8 @@ import _simlink as _link
 if False:  # types only
     from machine import Pin
 
+_BYTES_AT_ONCE = 7  # what an answer's value holds; the slots come one after the other all the same
+
 
 class OneWireError(Exception):
     pass
@@ -39,8 +41,12 @@ class OneWire:
         return _link.request(_ops.ONEWIRE_READ, self._gpio, 8)
 
     def readinto(self, buffer: bytearray) -> None:
-        for i in range(len(buffer)):
-            buffer[i] = self.readbyte()
+        for start in range(0, len(buffer), _BYTES_AT_ONCE):
+            count = min(_BYTES_AT_ONCE, len(buffer) - start)
+            bits = _link.request(_ops.ONEWIRE_READ, self._gpio, 8 * count)
+            for i in range(start, start + count):
+                buffer[i] = bits & 0xFF
+                bits >>= 8
 
     def writebit(self, value: int) -> None:
         _link.spend(70)
