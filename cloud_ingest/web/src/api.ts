@@ -53,6 +53,8 @@ export type TreeCollection = FeatureCollection<Point, TreeProperties> & { now: s
 
 export interface Series {
   unit: string
+  from: string
+  to: string
   act: number | null
   at: number[]
   value: number[]

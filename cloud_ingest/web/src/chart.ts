@@ -4,7 +4,7 @@
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import type { Series } from './api'
-import { locale, number, word } from './i18n'
+import { locale, time, withUnit, word } from './i18n'
 
 const INK = '#51655f'
 const GRID = { stroke: '#d5dedb', width: 1 }
@@ -20,10 +20,12 @@ export class Chart {
     return { width: Math.max(this.container.clientWidth, 200), height: 220 }
   }
 
-  show(series: Series, label: string, threshold: number | null): void {
+  /** `reading` gets what the reader points at, in words. */
+  show(series: Series, label: string, threshold: number | null, reading: (text: string) => void): void {
     this.plot?.destroy()
     this.plot = null
     this.container.setAttribute('aria-label', label)
+    reading(threshold === null ? '' : `– – ${word('threshold')} ${withUnit(threshold, series.unit)}`)
     if (series.at.length === 0) {
       this.container.textContent = word('chart_empty')
       return
@@ -37,19 +39,33 @@ export class Chart {
     this.plot = new uPlot(
       {
         ...this.size(),
+        padding: [10, 34, 0, 0], // the last time stands half beyond the end
         tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), 'Europe/Berlin'),
         fmtDate: () => (date) => date.toLocaleString(locale(), { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' }),
         legend: { show: false },
-        scales: { y: { range: [low - margin, high + margin] } },
+        scales: {
+          x: { range: [Date.parse(series.from) / 1000, Date.parse(series.to) / 1000] },
+          y: { range: [low - margin, high + margin] },
+        },
         axes: [
-          { stroke: INK, grid: GRID, space: 110 },
-          { stroke: INK, grid: GRID, values: (_, ticks) => ticks.map((tick) => number(tick, 1)) },
+          { stroke: INK, grid: GRID, space: 120 },
+          { stroke: INK, grid: GRID, size: 64, values: (_, ticks) => ticks.map((tick) => withUnit(tick, series.unit)) },
         ],
         series: [
           {},
           { stroke: '#0b6e6e', width: 2, points: { show: series.at.length < 40 }, spanGaps: false },
           { stroke: '#b3500b', width: 1.5, dash: [6, 4], points: { show: false } },
         ],
+        hooks: {
+          setCursor: [
+            (plot) => {
+              const index = plot.cursor.idx
+              if (index === null || index === undefined) return
+              const at = new Date(series.at[index]! * 1000).toISOString()
+              reading(`${time(at)}: ${withUnit(series.value[index]!, series.unit)}`)
+            },
+          ],
+        },
       },
       [series.at, series.value, limits] as uPlot.AlignedData,
       this.container,

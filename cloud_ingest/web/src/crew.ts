@@ -28,7 +28,10 @@ function stop(area: api.CrewList['areas'][number]): HTMLElement {
   if (area.sensor_lost) item.append(text('p', word('sensor_lost')))
   const go = text('a', word('navigate'), 'go')
   go.href = `geo:${area.center[1]},${area.center[0]}?q=${area.center[1]},${area.center[0]}`
-  item.append(go)
+  const online = text('a', word('on_a_map'), 'on-a-map') // a desktop knows no geo: addresses
+  online.href = `https://www.openstreetmap.org/?mlat=${area.center[1]}&mlon=${area.center[0]}&zoom=18`
+  online.rel = 'noreferrer'
+  item.append(go, online)
   return item
 }
 

@@ -16,6 +16,8 @@ const WORDS = {
     de: 'Dieser Browser kann die Karte nicht zeichnen (kein WebGL). Alle Angaben stehen in den Listen darunter.',
     en: 'This browser cannot draw the map (no WebGL). Everything is in the lists below.',
   },
+  zoom_in: { de: 'Vergrößern', en: 'Zoom in' },
+  zoom_out: { de: 'Verkleinern', en: 'Zoom out' },
   chart_empty: { de: 'In diesem Zeitraum liegt keine Messung vor.', en: 'There is no reading in this period.' },
   period_label: { de: 'Zeitraum', en: 'Period' },
   period_1: { de: '24 Stunden', en: '24 hours' },
@@ -53,6 +55,7 @@ const WORDS = {
   one_stop: { de: '1 Fläche, {litres} Liter', en: '1 area, {litres} litres' },
   stops: { de: '{count} Flächen, {litres} Liter', en: '{count} areas, {litres} litres' },
   navigate: { de: 'Weg dorthin', en: 'Directions' },
+  on_a_map: { de: 'auf der Karte', en: 'on a map' },
   check_title: { de: 'Sensoren prüfen', en: 'Sensors to check' },
   check_why: {
     de: 'Hier fehlt eine gültige Messung. Ob diese Bäume Wasser brauchen, ist nicht bekannt.',
@@ -91,7 +94,7 @@ export function number(value: number, digits = 1): string {
 const QUANTITIES: Record<string, Names> = {
   soil_moisture: { de: 'Bodenfeuchte', en: 'Soil moisture' },
   soil_temperature: { de: 'Bodentemperatur', en: 'Soil temperature' },
-  surface_temperature: { de: 'Oberflächentemperatur', en: 'Surface temperature' },
+  surface_temperature: { de: 'Oberflächen\u00adtemperatur', en: 'Surface temperature' },
   soil_water_tension: { de: 'Saugspannung', en: 'Soil water tension' },
 }
 export const quantity = (name: string): string => QUANTITIES[name]?.[language] ?? name

@@ -11,6 +11,7 @@ import type { CityMap } from './map'
 import { keepFresh } from './refresh'
 
 const PERIOD_DAYS = [1, 7, 30] as const
+const COLUMNS = ['area', 'state', 'value', 'threshold'] as const
 const STATES: State[] = ['dry', 'green', 'grey']
 
 let areas: api.AreaCollection | null = null
@@ -70,7 +71,7 @@ function drawSummary(): void {
 function drawAreas(): void {
   const table = document.createElement('table')
   const head = table.createTHead().insertRow()
-  for (const key of ['area', 'state', 'value', 'threshold'] as const) {
+  for (const key of COLUMNS) {
     const cell = text('th', word(key))
     cell.setAttribute('scope', 'col')
     head.append(cell)
@@ -78,10 +79,17 @@ function drawAreas(): void {
   const body = table.createTBody()
   for (const { properties: area } of areas!.features) {
     const row = body.insertRow()
-    row.insertCell().textContent = named(area.name)
-    row.insertCell().append(stateText(area.state))
-    row.insertCell().textContent = area.value === null ? '–' : `${quantity(area.quantity)} ${withUnit(area.value, area.unit)}`
-    row.insertCell().textContent = withUnit(area.act, area.unit)
+    const cells: [(typeof COLUMNS)[number], string | HTMLElement][] = [
+      ['area', named(area.name)],
+      ['state', stateText(area.state)],
+      ['value', area.value === null ? '–' : `${quantity(area.quantity)} ${withUnit(area.value, area.unit)}`],
+      ['threshold', withUnit(area.act, area.unit)],
+    ]
+    for (const [column, content] of cells) {
+      const cell = row.insertCell()
+      cell.dataset.label = word(column) // on a phone each row is a block and each cell says what it is
+      cell.append(content)
+    }
   }
   element('areas').replaceChildren(table)
 }
@@ -142,7 +150,7 @@ async function drawTree(): Promise<void> {
   element('chart-title').textContent = quantity(rule.quantity)
   const newest = readings.value.at(-1)
   const label = `${quantity(rule.quantity)}, ${named(tree.name)}: ${newest === undefined ? word('chart_empty') : `${number(newest)} ${readings.unit}`}`
-  chart.show(readings, label, readings.act)
+  chart.show(readings, label, readings.act, (said) => (element('chart-reading').textContent = said))
 }
 
 function draw(): void {

@@ -7,7 +7,7 @@ import workerUrl from 'maplibre-gl/dist/maplibre-gl-csp-worker?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
 import type { AreaCollection, TreeCollection } from './api'
 import { badge } from './badge'
-import { named } from './i18n'
+import { named, word, type Word } from './i18n'
 
 // The worker as a file of our own: a strict content security policy allows no script from a blob.
 maplibregl.setWorkerUrl(workerUrl)
@@ -58,6 +58,13 @@ export class CityMap {
     if (this.ready && this.areas) (this.map.getSource('areas') as maplibregl.GeoJSONSource).setData(this.areas)
   }
 
+  private name(selector: string, key: Word): void {
+    for (const part of this.map.getContainer().querySelectorAll<HTMLElement>(selector)) {
+      part.setAttribute('aria-label', word(key))
+      if (part instanceof HTMLButtonElement) part.title = word(key)
+    }
+  }
+
   /** Bring a tree into view, near enough that its neighbours stand apart. */
   focus(tree: TreeCollection['features'][number]): void {
     const center = tree.geometry.coordinates as [number, number]
@@ -67,6 +74,9 @@ export class CityMap {
   show(areas: AreaCollection, trees: TreeCollection, selected: string | null): void {
     this.areas = areas
     this.drawAreas()
+    this.name('.maplibregl-canvas', 'map_label')
+    this.name('.maplibregl-ctrl-zoom-in', 'zoom_in')
+    this.name('.maplibregl-ctrl-zoom-out', 'zoom_out')
     const bounds = new maplibregl.LngLatBounds()
     for (const area of areas.features) {
       const ring = area.geometry.coordinates[0] ?? []
@@ -102,7 +112,7 @@ export class CityMap {
     }
     if (!this.fitted && !bounds.isEmpty()) {
       this.fitted = true
-      const side = Math.min(110, this.map.getContainer().clientWidth / 8) // room for the areas' names
+      const side = this.map.getContainer().clientWidth < 500 ? 84 : 110 // half the width of an area's name
       this.map.fitBounds(bounds, { padding: { top: 70, bottom: 60, left: side, right: side }, animate: false, maxZoom: 16 })
     }
   }
