@@ -286,7 +286,8 @@ class Node:
         radio = board.radio()
         try:
             radio.start()
-            link = Link(radio, self._clock, board.watchdog_feed, board.antenna_gain_dbi)
+            gain_dbi = board.antenna_gain_dbi
+            link = Link(radio, self._clock, board.watchdog_feed, gain_dbi, memory.budget, board.light_sleep)
             ended_s, events = link.exchange(self._mac, transmit)
             radio.sleep()
         except RadioFault as fault:

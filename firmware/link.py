@@ -14,7 +14,7 @@ from decoders.lorawan.airtime import symbol_us, time_on_air_us
 from decoders.lorawan.region import EU868
 from firmware.mac import Dropped
 from firmware.radio.sx1262 import RX_DONE, RX_START_US, RX_WAITING, TX_START_US, RadioFault
-from firmware.timing import LOST_US, Window, WindowBudget
+from firmware.timing import Window, WindowBudget
 
 if False:  # types only
     from collections.abc import Callable
@@ -24,8 +24,6 @@ if False:  # types only
     from firmware.mac import Event, Mac, OpenWindow, Transmit
     from firmware.radio.sx1262 import Sx1262
 
-ERROR_US = 0  # until the application keeps a budget
-LOST_ERROR_US = LOST_US
 _SCARCE = 16_384  # bytes of heap: with less, the collector gets its turn between the windows if there is time for it
 _SPARE_US = 5_000  # more than the last staging took
 _WAKE_US = 10_000  # light sleep ends so long before the processor is needed
@@ -66,13 +64,11 @@ class Link:
         self._asleep_us = 0  # light sleep since the uplink began, by the node's clock
         self.least_free = 1 << 30  # bytes of heap when it was fullest
 
-    def exchange(self, mac: "Mac", transmit: "Transmit", error_us: int = 0) -> "tuple[int, list[Event]]":
+    def exchange(self, mac: "Mac", transmit: "Transmit") -> "tuple[int, list[Event]]":
         """Send, then listen as ``mac`` says; return (clock.time() at the end of the uplink, events).
 
         Raises RadioFault; the collector runs again afterwards in any case.
         """
-        if error_us >= LOST_US:
-            self._budget.missed()
         clock = self._clock
         radio = self._radio
         rate = self._plan.data_rates[transmit.dr]

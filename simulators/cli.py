@@ -12,12 +12,12 @@ from typing import Any, TextIO
 
 import click
 
-from simulators import bench_node
+from simulators import bench_node, bench_windows
 from simulators import demo as screen
 from simulators.city import small_jena
 from simulators.city_run import DAY_US, HOUR_US, CityRun
 from simulators.gwmp_forwarder import GatewaySilent
-from simulators.node_run import one_cpu, run_node, table
+from simulators.node_run import HEAP_WK, one_cpu, run_node, smallest_heap_wk, table
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
 
 _SILENT_UPLINKS = 5  # so many without an answer, and none with one: say so
@@ -222,6 +222,7 @@ def node(days: float, seed: int, interval: int, downlinks: float, frames: TextIO
             frames=frames,
             progress=lambda done: bar.update(round(done * 1000) - bar.pos),
         )
+        facts = facts._replace(heap_spare_kb=HEAP_WK - smallest_heap_wk(seed))
     if as_json:
         click.echo(json.dumps(facts.as_json(), ensure_ascii=False, indent=1))
     else:
@@ -262,3 +263,27 @@ def bench_the_node(days: float, seed: int, as_json: bool) -> None:
         baseline = "" if metric.baseline is None else f"{metric.baseline:g}"
         holds = {None: "", True: "yes", False: "NO"}[metric.holds]
         click.echo(f"{metric.metric:<28}{metric.value:>12g} {metric.unit:<6}{baseline:>10}{goal:>12}  {holds}")
+
+
+@bench.command("windows")
+@click.option(
+    "--rounds", default=bench_windows.ROUNDS, show_default=True, type=click.IntRange(min=5), help="Of a cell."
+)
+@click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
+def bench_the_windows(rounds: int, as_json: bool) -> None:
+    """Share of downlinks received, and the charge it costs, on slow, pausing and drifting nodes.
+
+    \b
+    Example:
+        stadtfunk bench windows --rounds 40
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    with one_cpu(), click.progressbar(length=1000, label="boards", file=sys.stderr) as bar:
+        cells = list(bench_windows.measure(rounds, lambda done: bar.update(round(done * 1000) - bar.pos)))
+    metrics = bench_windows.metrics(cells)
+    bench_node.write(metrics, bench_windows.RESULTS)
+    if as_json:
+        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
+        return
+    for line in bench_windows.lines(cells):
+        click.echo(line)

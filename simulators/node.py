@@ -79,8 +79,9 @@ class NodeBench:
 
     ``cpu_us``: what a call into machine or time costs. ``rtc_drift_ppm``: how much faster than true time the node's
     RTC runs, which times its sleep. ``ticks_start_us``: ticks at reset (0 on a board; near 2**30 to see them wrap).
-    ``heap``: MicroPython's heap; 64wK is what a 32-bit board calls 64 kB. ``cut_at_operation``: power fails just before
-    the operation of that number (``operations`` counts from 0).
+    ``heap``: MicroPython's heap; 64wK is what a 32-bit board calls 64 kB. ``gc_pause_us``: how long a collection stops
+    everything; the collector then strikes now and then by itself unless it is switched off. ``cut_at_operation``: power
+    fails just before the operation of that number (``operations`` counts from 0).
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class NodeBench:
         rtc_drift_ppm: int = 0,
         ticks_start_us: int = 0,
         heap: str = "64wK",
+        gc_pause_us: int = 0,
         guard_s: float = 20.0,
     ) -> None:
         self._clock = clock
@@ -111,6 +113,7 @@ class NodeBench:
         self._drift_ppm = rtc_drift_ppm
         self._ticks_start_us = ticks_start_us
         self._heap = heap
+        self._gc_pause_us = gc_pause_us
         self.index = index
         self.flash = Flash() if flash is None else flash
         self.board = Board(clock, wiring, seed, self._edge)
@@ -192,6 +195,7 @@ class NodeBench:
             self.flash.block_size,
             self._firmware,
             self._main,
+            self._gc_pause_us,
         )
         self._worker.run(["-X", f"heapsize={self._heap}", "-m", "_simrom"], [str(value) for value in arguments])
 

@@ -127,6 +127,12 @@ class Board:
         if self._watchdog is not None:
             self._watchdog.feed()
 
+    def light_sleep(self, ms: int) -> None:
+        """Sleep with everything kept, 0.24 mA instead of 30; NSS is held high as in deep sleep."""
+        self._nss.init(hold=True)  # type: ignore[call-arg]  # ESP32's own
+        self._machine.lightsleep(ms)
+        self._nss.init(hold=False)  # type: ignore[call-arg]
+
     def deep_sleep(self, ms: int) -> None:
         """Sleep, then boot; does not return. NSS stays high, or noise on it would wake the radio."""
         pin = self._machine.Pin

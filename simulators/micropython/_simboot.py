@@ -2,7 +2,8 @@
 """What the board does between reset and ``main``: mount the flash and run (runs on MicroPython).
 
 sys.argv: link, flash (file descriptors), time_us, cpu_us, wired GPIOs, ticks' zero, RTC us, RTC drift ppm, unique id,
-reset cause, random seed, flash blocks, block size, firmware, main, address and length of the replaced modules
+reset cause, random seed, flash blocks, block size, firmware, main, GC pause us, address and length of the replaced
+modules
 """
 
 import random
@@ -74,6 +75,10 @@ def _run() -> None:
         sys.modules["utime"] = time  # older names reach the same
         sys.modules["umachine"] = machine
         random.seed(int(sys.argv[11]))
+        if int(sys.argv[16]):
+            import _simgc
+
+            sys.modules["gc"] = _simgc
         _mount(_Flash(int(sys.argv[2]), int(sys.argv[12]), int(sys.argv[13])))
         sys.path[:] = ("/shim", sys.argv[14], ".frozen")
         __import__(sys.argv[15])

@@ -108,7 +108,7 @@ class TestCommand:
         assert json.loads(frames.read_text().splitlines()[0])["event"] == "up"
 
     def test_bench_is_a_group_with_the_node_in_it(self):
-        assert list(bench.commands) == ["node"]
+        assert list(bench.commands) == ["node", "windows"]
 
 
 class TestBench:
