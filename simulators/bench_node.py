@@ -15,7 +15,7 @@ from simulators.clock import Clock
 from simulators.firmware_build import REPOSITORY, build, compile_module
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
-from simulators.node_run import Facts, run_node
+from simulators.node_run import HEAP_WK, Facts, run_node, smallest_heap_wk
 
 RESULTS = REPOSITORY / ".bench" / "node.json"
 # What drives the radio and speaks LoRaWAN, as prefixes of modules' paths on the board.
@@ -28,10 +28,7 @@ _RADIO_AND_MAC = (
     "firmware/timing",
 )
 _BASELINE_BUS = {"SPI": 60, "UART": 2, "1-Wire slots": 220, "ADC": 2}
-_HEAP_WK = 64
 _HALF = 2  # a 64-bit word for a board's 32-bit one
-_FEWEST_UPLINKS = 4
-_HEAP_TRIAL_DAYS = 1.5 / 24
 
 
 class Metric(NamedTuple):
@@ -65,7 +62,7 @@ def measure(days: float, seed: int, progress: Callable[[float], None] | None = N
     """Build the firmware, run a node for ``days`` and find the smallest heap it lives in."""
     firmware = build(REPOSITORY / ".build" / "bench-firmware")
     facts = run_node(days, seed, firmware=firmware, progress=progress)
-    least_wk = smallest_heap_wk(firmware, seed)
+    least_wk = smallest_heap_wk(seed, firmware)
     return [*sizes(firmware), *_heap(firmware, least_wk), *_run(facts)]
 
 
@@ -81,8 +78,8 @@ def sizes(firmware: Path) -> list[Metric]:
 def _heap(firmware: Path, least_wk: int) -> list[Metric]:
     return [
         Metric("heap_free_after_imports", free_after_imports(firmware) // _HALF, "B", 12_112, None),
-        Metric("heap_least_that_works", least_wk * 1024, "B", 54 * 1024, (_HEAP_WK - 16) * 1024),
-        Metric("heap_free_at_the_lowest", (_HEAP_WK - least_wk) * 1024, "B", 10 * 1024, 16 * 1024, at_least=True),
+        Metric("heap_least_that_works", least_wk * 1024, "B", 54 * 1024, (HEAP_WK - 16) * 1024),
+        Metric("heap_free_at_the_lowest", (HEAP_WK - least_wk) * 1024, "B", 10 * 1024, 16 * 1024, at_least=True),
     ]
 
 
@@ -107,19 +104,6 @@ def _run(facts: Facts) -> list[Metric]:
         Metric("cpu_per_wake", round(1000 * facts.cpu_s / max(facts.wakes, 1), 2), "ms", None, None),
         Metric("messages_per_wake", round(facts.messages_per_wake, 1), "1", 255, None),
     ]
-
-
-def smallest_heap_wk(firmware: Path, seed: int) -> int:
-    """The least heap, thousands of words, in which a node joins and exchanges frames both ways without a crash."""
-    works, fails = _HEAP_WK, 0
-    while works - fails > 1:
-        middle = (works + fails) // 2
-        facts = run_node(_HEAP_TRIAL_DAYS, seed, downlink_share=1.0, heap=f"{middle}wK", firmware=firmware)
-        if facts.uplinks >= _FEWEST_UPLINKS and facts.join_requests == 1 and not facts.complaints:
-            works = middle
-        else:
-            fails = middle
-    return works
 
 
 def free_after_imports(firmware: Path) -> int:

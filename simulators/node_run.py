@@ -25,6 +25,9 @@ JOIN_EUI = "70b3d57ed0ffff00"
 FLASH_CYCLES = 100_000  # Winbond W25Q64JV, "Features": erase cycles of a sector
 _DAY_US = 86_400_000_000
 _YEAR_DAYS = 365
+HEAP_WK = 64  # thousands of words: a 32-bit board's 64 kB
+_FEWEST_UPLINKS = 4
+_HEAP_TRIAL_DAYS = 1.5 / 24
 _STEP_US = _DAY_US // 4
 # What moves bytes or bits between the microcontroller and its chips; a 1-Wire slot carries one bit.
 _BUS_OPERATIONS = {
@@ -38,8 +41,9 @@ _BUS_OPERATIONS = {
 class Facts(NamedTuple):
     """What a run showed. Charges in mAh; ``wall_s`` and what follows differs from run to run, and see below.
 
-    ``heap_free_bytes``: least after a collection, as the 64-bit MicroPython counts (a board's figures are about half);
-    its collector takes some numbers for addresses, so it moves by some tens of bytes.
+    ``heap_free_bytes``: least at the end of a wake, after a collection, as the 64-bit MicroPython counts (a board's
+    figures are about half); its collector takes some numbers for addresses, so it moves by some tens of bytes.
+    ``heap_spare_kb``: what could be cut off a board's 64 kB before something fails; None if nobody looked.
     """
 
     days: float
@@ -59,6 +63,7 @@ class Facts(NamedTuple):
     flash_erases: list[int]
     flash_wear_per_year: float
     heap_free_bytes: int | None
+    heap_spare_kb: int | None
     wakes: int
     boots: dict[str, int]
     bus_transfers_per_uplink: dict[str, float]
@@ -150,6 +155,22 @@ def _cpu_s() -> float:
     )
 
 
+def smallest_heap_wk(seed: int, firmware: Path | None = None) -> int:
+    """The least heap, thousands of words, in which a node joins and exchanges frames both ways without a crash.
+
+    So it counts what lies between two collections, and the gaps: what a heap really needs.
+    """
+    works, fails = HEAP_WK, 0
+    while works - fails > 1:
+        middle = (works + fails) // 2
+        facts = run_node(_HEAP_TRIAL_DAYS, seed, downlink_share=1.0, heap=f"{middle}wK", firmware=firmware)
+        if facts.uplinks >= _FEWEST_UPLINKS and facts.join_requests == 1 and not facts.complaints:
+            works = middle
+        else:
+            fails = middle
+    return works
+
+
 def _log(
     frames: TextIO | None, event: str, time_us: int, frequency_hz: int, dr: int | None, phy_payload: bytes
 ) -> None:
@@ -195,6 +216,7 @@ def _facts(
         flash_erases=list(bench.flash.erases),
         flash_wear_per_year=max(bench.flash.erases) * _YEAR_DAYS / days / FLASH_CYCLES,
         heap_free_bytes=statistics.heap_free_min,
+        heap_spare_kb=None,
         wakes=wakes,
         boots={cause.name.lower(): count for cause, count in statistics.boots.items()},
         bus_transfers_per_uplink={
@@ -226,13 +248,14 @@ def table(facts: Facts) -> list[tuple[str, str]]:
     rows += [
         (f"  {name}", f"{mah:.3f} mAh {mah / total if total else 0:6.1%}") for name, mah in facts.energy_mah.items()
     ]
-    heap = "-" if facts.heap_free_bytes is None else f"{facts.heap_free_bytes} bytes, of 64 k 64-bit words"
+    spare = "" if facts.heap_spare_kb is None else f"{facts.heap_spare_kb} kB of a board's {HEAP_WK}; "
+    at_end = "-" if facts.heap_free_bytes is None else f"{facts.heap_free_bytes / 2048:.1f} kB after a wake"
     return [
         *rows,
         ("battery", f"{facts.battery_days:.0f} days ({facts.battery})"),
         ("flash erases", f"{worst} of the most used block, {sum(facts.flash_erases)} in all"),
         ("flash wear", f"{facts.flash_wear_per_year:.3%} of {FLASH_CYCLES} cycles a year"),
-        ("lowest free heap", heap),
+        ("lowest free heap", spare + at_end),
         ("wakes", f"{facts.wakes} ({', '.join(f'{count} {cause}' for cause, count in facts.boots.items())})"),
         (
             "bus transfers",
