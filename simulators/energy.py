@@ -100,18 +100,23 @@ class EnergyLedger:
         self._radio_uc: defaultdict[str, float] = defaultdict(float)
         self._since_us = self._radio.clock.now_us
         self._radio.on_leave.append(self._radio_changes)
-        node.board_power.watch(lambda level: self._book(powered=not level))
+        self._powered = bool(node.board_power.level)  # up to now: the chips hear of a power cut before we do
+        node.board_power.watch(self._power_changes)
         node.bench.settle()
         self._before = self._other_uc()
 
     def _radio_changes(self) -> None:
         """The chip is about to leave its mode; its settings are still those of that mode."""
-        self._book(powered=bool(self._node.board_power.level))
+        self._book()
 
-    def _book(self, powered: bool) -> None:
+    def _power_changes(self, level: int) -> None:
+        self._book()
+        self._powered = bool(level)
+
+    def _book(self) -> None:
         passed_us = self._radio.clock.now_us - self._since_us
         self._since_us += passed_us
-        if powered and passed_us:
+        if self._powered and passed_us:
             for current in self._radio_currents():
                 self._radio_uc[current.component] += current.ua * passed_us / 1e6
 

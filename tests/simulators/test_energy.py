@@ -78,6 +78,17 @@ class TestRadio:
 
         assert charge["radio standby"] == pytest.approx(600 * 3600, rel=1e-3)
 
+    def test_a_power_cut_ends_it_and_loses_nothing_of_before(self, tree):
+        node, kernel = tree("import machine\nmachine.deepsleep(36_000_000)")
+        ledger = EnergyLedger(node)
+        node.bench.power_on()
+        kernel.run_until(100 * S)
+
+        node.bench.power_off()
+        kernel.run_until(200 * S)
+
+        assert ledger.charge_uc()["radio standby"] == pytest.approx(600 * 100)
+
     def test_without_the_dc_dc_converter_reception_costs_double(self, tree):
         charges = []
         for dc_dc in (False, True):
