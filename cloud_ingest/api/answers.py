@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """JSON answers with an ETag, and times as people's programs read them."""
 
+import asyncio
+import gzip
 import hashlib
 import json
 from datetime import UTC, datetime
@@ -10,23 +12,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 MAX_AGE_S = 5
+MIN_GZIP_BYTES = 500
+_GZIP_LEVEL = 5
 
 
-def answer(request: Request, body: Any, status: int = 200) -> Response:
-    """``body`` as JSON; 304 when the caller has it already."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    return tagged(request, text, "application/json", status)
+async def answer(request: Request, body: Any) -> Response:
+    """``body`` as JSON; 304 when the caller has it already. Written in a thread: it may be long."""
+    return await asyncio.to_thread(lambda: tagged(request, _json(body), "application/json"))
 
 
-def tagged(request: Request, content: bytes, media_type: str, status: int = 200) -> Response:
-    """``content`` with a weak ETag (compression may change its bytes)."""
-    headers = {"Cache-Control": "no-store"}
-    if status == 200:
-        tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-        headers = {"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}"}
-        if tag in (known.strip() for known in request.headers.get("if-none-match", "").split(",")):
-            return Response(status_code=304, headers=headers)
-    return Response(content, status, headers, media_type)
+def tagged(request: Request, content: bytes, media_type: str) -> Response:
+    """``content`` with a weak ETag (compression changes its bytes), compressed where the caller takes that."""
+    tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}", "Vary": "Accept-Encoding"}
+    if tag in (known.strip() for known in request.headers.get("if-none-match", "").split(",")):
+        return Response(status_code=304, headers=headers)
+    if len(content) >= MIN_GZIP_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+        content = gzip.compress(content, _GZIP_LEVEL, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Response(content, 200, headers, media_type)
+
+
+def _json(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def iso(unix_s: float | None) -> str | None:

@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud_ingest.api import metrics, public
-from cloud_ingest.api.answers import answer, tagged
+from cloud_ingest.api.answers import MIN_GZIP_BYTES, answer, tagged
 from cloud_ingest.api.readers import Busy, Readers, Snapshot
 from cloud_ingest.api.sensorthings import Raw, SensorThings
 from cloud_ingest.config import Config
@@ -77,7 +77,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(GZipMiddleware, minimum_size=500)
+    app.add_middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES)  # pages; answers come compressed
     app.add_middleware(_Outermost, requests=requests)
     for kind in _STATUS:
         app.add_exception_handler(kind, _problem)
@@ -89,7 +89,7 @@ def create_app(
 
     async def ask(request: Request, question: Callable[[Snapshot, City, float], Awaitable[Any]]) -> Response:
         async with readers.snapshot() as db:
-            return answer(request, await question(db, city, await present(db)))
+            return await answer(request, await question(db, city, await present(db)))
 
     @app.get("/v1.1", include_in_schema=False)
     @app.get("/v1.1/{path:path}", summary="OGC SensorThings API 1.1, reading")
@@ -101,7 +101,7 @@ def create_app(
             return Response(status_code=204)
         if isinstance(found, Raw):
             return tagged(request, found.encode(), "text/plain; charset=utf-8")
-        return answer(request, found)
+        return await answer(request, found)
 
     @app.get("/api/areas", summary="Reference areas and their state, GeoJSON")
     async def areas(request: Request) -> Response:
@@ -120,7 +120,9 @@ def create_app(
         end: Annotated[str | None, Query(alias="to", description="ISO 8601; default now")] = None,
     ) -> Response:
         async with readers.snapshot() as db:
-            return answer(request, await public.series(db, city, await present(db), tree_id, quantity, begin, end))
+            return await answer(
+                request, await public.series(db, city, await present(db), tree_id, quantity, begin, end)
+            )
 
     @app.get("/api/crew", summary="Today's list: what to water, and which sensors to look at")
     async def crew(request: Request) -> Response:
@@ -130,7 +132,7 @@ def create_app(
     async def status(request: Request) -> Response:
         state = "connected" if broker.connected else "disconnected"
         async with readers.snapshot() as db:
-            return answer(request, await public.status(db, city, await present(db), config.time.source, state))
+            return await answer(request, await public.status(db, city, await present(db), config.time.source, state))
 
     @app.get("/health", summary="200 while readings can be stored")
     async def health() -> Response:

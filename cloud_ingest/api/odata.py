@@ -18,6 +18,7 @@ DEFAULT_TOP, MAX_TOP = 100, 1000
 _MAX_LENGTH = 8000
 _MAX_DEPTH = 40
 _MAX_EXPANDS = 30
+MAX_EXPAND_DEPTH = 6
 _MAX_INT = 1 << 53
 
 _TOKEN = re.compile(
@@ -130,6 +131,7 @@ class _Parser:
         self._at = 0
         self._depth = 0
         self._expands = 0
+        self._expand_depth = 0
         self._kind, self._token, self._next = self._scan(0)
 
     def end(self) -> None:
@@ -229,8 +231,11 @@ class _Parser:
     def _expanded(self) -> tuple[str, Query]:
         self._enter()
         self._expands += 1
+        self._expand_depth += 1
         if self._expands > _MAX_EXPANDS:
             raise QueryError(f"$expand names more than {_MAX_EXPANDS} things")
+        if self._expand_depth > MAX_EXPAND_DEPTH:
+            raise QueryError(f"$expand is nested more than {MAX_EXPAND_DEPTH} deep")
         try:
             name = self._name()
             if self._take("/"):
@@ -253,6 +258,7 @@ class _Parser:
             return name, query
         finally:
             self._depth -= 1
+            self._expand_depth -= 1
 
     def _list(self, part: Callable[[], _T]) -> list[_T]:
         items = [part()]

@@ -11,13 +11,15 @@ from cloud_ingest.api.odata import Query
 from cloud_ingest.errors import QueryError
 
 
-@dataclass(frozen=True)
+@dataclass
 class Read:
-    """One entity: its JSON, its own address and the keys its navigations start from."""
+    """One entity: its JSON, its own address, the keys its navigations start from, and how many entities its JSON has,
+    those expanded in it included."""
 
     json: dict[str, Any]
     link: str
     keys: dict[str, Any]
+    size: int = 1
 
 
 class Columns:

@@ -2,11 +2,13 @@
 """OGC SensorThings API 1.1 (18-088), reading: resource paths and query options under `/v1.1`.
 
 A path is walked to one collection or one entity, the query is compiled, and each level of $expand is one more statement
-for all parents at once.
+for all parents at once, or for so many of them that its rows stay within MAX_ENTITIES.
 """
 
+import asyncio
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,6 +19,9 @@ from cloud_ingest.api.readers import Snapshot
 from cloud_ingest.api.rows import Columns, Read
 from cloud_ingest.api.sql import Select
 from cloud_ingest.errors import NoSuchEntity, QueryError
+
+# An answer's entities, each as often as it is in it: one row may stand in a thousand expansions. About 20 MB of JSON.
+MAX_ENTITIES = 20_000
 
 _SEGMENT = re.compile(r"([A-Za-z]+)(?:\((\d{1,16})\))?", re.ASCII)
 _CONFORMANCE = (
@@ -162,9 +167,13 @@ class SensorThings:
             f"SELECT {columns.sql} FROM {select.source} WHERE {condition}{grouped} ORDER BY {order} LIMIT ? OFFSET ?",
             [*args, *order_args, at_most, query.skip],
         )
-        entities = [columns.read(row, self._root) for row in found]
+        entities = await self._read(columns, found)
         await self._expand(rows.entity, query, entities)
         return [entity.json for entity in entities]
+
+    async def _read(self, columns: Columns, rows: list[Any]) -> list[Read]:
+        """In a thread, so that a long page does not keep others waiting."""
+        return await asyncio.to_thread(lambda: [columns.read(row, self._root) for row in rows])
 
     async def _expand(self, entity: Entity, query: Query, parents: list[Read]) -> None:
         for name, inner in query.expand.items():
@@ -177,6 +186,7 @@ class SensorThings:
                 await self._expand_many(navigation, inner, parents)
             else:
                 await self._expand_one(navigation, inner, parents)
+            _bound(parents)
 
     async def _expand_one(self, navigation: Navigation, query: Query, parents: list[Read]) -> None:
         target = ENTITIES[navigation.target]
@@ -186,15 +196,17 @@ class SensorThings:
         found = await self._db.rows(
             f"SELECT p.value, {columns.sql} FROM json_each(?) p JOIN {target.table.format(t='t')} ON {link}", (keys,)
         )
-        children = {row[0]: columns.read(row[1:], self._root) for row in found}
-        await self._expand(target, query, list(children.values()))
+        read = await self._read(columns, [row[1:] for row in found])
+        children = {row[0]: child for row, child in zip(found, read, strict=True)}
+        await self._expand(target, query, read)
         for parent in parents:
             child = children.get(parent.keys[navigation.key])
             parent.json[navigation.name] = child.json if child else None
+            parent.size += child.size if child else 0
 
     async def _expand_many(self, navigation: Navigation, query: Query, parents: list[Read]) -> None:
         target = ENTITIES[navigation.target]
-        keys = json.dumps(sorted({parent.keys[navigation.key] for parent in parents}))
+        keys = sorted({parent.keys[navigation.key] for parent in parents})
         select, outer = Select(target, "s"), Select(target, "t")
         inner_rows = _Rows(target, navigation.link.format(t="s", p="p.value"))
         condition, args = _condition(select, inner_rows, query)
@@ -203,16 +215,21 @@ class SensorThings:
         columns = Columns(target, query, "t")
         key, inner_key = (", ".join(term.format(t=alias) for term in target.order) for alias in "ts")
         grouped = f" GROUP BY {inner_key}" if select.distinct else ""
-        found = await self._db.rows(
+        sql = (
             f"SELECT p.value, {columns.sql} FROM json_each(?) p CROSS JOIN {outer.source} WHERE ({key}) IN "
             f"(SELECT {inner_key} FROM {select.source} WHERE {condition}{grouped} ORDER BY {order} LIMIT ? OFFSET ?) "
-            f"ORDER BY p.key, {outer_order}",
-            [keys, *args, *order_args, query.limit + 1, query.skip, *outer_args],
+            f"ORDER BY p.key, {outer_order}"
         )
         children: dict[Any, list[Read]] = {}
-        for row in found:
-            children.setdefault(row[0], []).append(columns.read(row[1:], self._root))
-        counts = await self._counts(navigation, query, keys) if query.count else {}
+        total = 0
+        for some_keys in _pieces(keys, query.limit):
+            found = await self._db.rows(sql, [some_keys, *args, *order_args, query.limit + 1, query.skip, *outer_args])
+            total += len(found)
+            if total > MAX_ENTITIES + len(keys):  # one more than its page for each, to know whether there is a next
+                raise _too_many()
+            for row, child in zip(found, await self._read(columns, [row[1:] for row in found]), strict=True):
+                children.setdefault(row[0], []).append(child)
+        counts = await self._counts(navigation, query, json.dumps(keys)) if query.count else {}
         more = {parent_key for parent_key, some in children.items() if len(some) > query.limit}
         for parent_key in more:
             children[parent_key].pop()
@@ -221,6 +238,7 @@ class SensorThings:
             parent_key = parent.keys[navigation.key]
             page = [child.json for child in children.get(parent_key, ())]
             parent.json[navigation.name] = page
+            parent.size += sum(child.size for child in children.get(parent_key, ()))
             if query.count:
                 parent.json[f"{navigation.name}@iot.count"] = counts.get(parent_key, 0)
             if parent_key in more and query.limit:
@@ -237,6 +255,22 @@ class SensorThings:
             [*args, keys],
         )
         return dict(map(tuple, found))
+
+
+def _pieces(keys: list[Any], limit: int) -> Iterator[str]:
+    """The keys as JSON lists, each of so many that a page for each stays within what an answer may have."""
+    step = max(MAX_ENTITIES // (limit + 1), 1)
+    for begin in range(0, len(keys), step):
+        yield json.dumps(keys[begin : begin + step])
+
+
+def _bound(parents: list[Read]) -> None:
+    if sum(parent.size for parent in parents) > MAX_ENTITIES:
+        raise _too_many()
+
+
+def _too_many() -> QueryError:
+    return QueryError(f"the answer would have more than {MAX_ENTITIES} entities; expand less or set a smaller $top")
 
 
 def _with_id(rows: _Rows, number: int) -> _Rows:

@@ -3,6 +3,8 @@
 
 import pytest
 
+from cloud_ingest.api import sensorthings
+from cloud_ingest.api.rows import Columns
 from tests.cloud_ingest.serving import served
 from tests.cloud_ingest.world import NODES, START, UP, batch, moisture_series, sample, uplink
 
@@ -199,6 +201,51 @@ class TestOptions:
 
         assert (body["code"], body["type"]) == (400, "error")
         assert len(body["message"]) > 10
+
+
+class TestSizeOfAnswers:
+    """One anonymous request costs a bounded amount of work, whatever it asks for."""
+
+    def test_expand_is_bounded_in_depth(self, city):
+        deep = "$expand=Datastreams"
+        for _ in range(3):
+            deep = f"$expand=Datastreams($expand=Sensor({deep}))"
+
+        assert city.get(f"/v1.1/Things?{deep}", 400)["message"] == "$expand is nested more than 6 deep"
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "Things?$top=1000&$expand=Datastreams($expand=Observations($top=1000))",
+            "Datastreams?$expand=Sensor($expand=Datastreams($expand=Sensor($expand=Datastreams($expand=Sensor))))",
+        ],
+    )
+    def test_an_answer_of_too_many_entities_is_refused_before_it_is_made(self, tmp_path, monkeypatch, query):
+        monkeypatch.setattr(sensorthings, "MAX_ENTITIES", 60)
+        read = []
+        original = Columns.read
+        monkeypatch.setattr(Columns, "read", lambda *args: read.append(1) or original(*args))
+        with served(tmp_path) as city:
+            for number, node in enumerate(NODES):
+                city.feed(UP, moisture_series(node, [20.0] * 100, first_seq=number * 100 + 1))
+
+            message = city.get(f"/v1.1/{query}", 400)["message"]
+
+        assert message == "the answer would have more than 60 entities; expand less or set a smaller $top"
+        assert len(read) < 3 * 60
+
+    def test_pages_for_many_parents_are_read_in_pieces(self, city, monkeypatch):
+        whole = city.get("/v1.1/Things?$expand=Datastreams($expand=Observations($top=2;$count=true))")
+        monkeypatch.setattr(sensorthings, "MAX_ENTITIES", 18)
+
+        assert city.get("/v1.1/Things?$expand=Datastreams($expand=Observations($top=2;$count=true))") == whole
+
+    def test_a_long_answer_arrives_compressed_and_may_be_kept_by_what_was_asked(self, city):
+        response = city.ask("/v1.1/Datastreams", **{"Accept-Encoding": "gzip"})
+
+        assert response.headers["content-encoding"] == "gzip"
+        assert response.headers["vary"] == "Accept-Encoding"
+        assert len(response.json()["value"]) == 4
 
 
 def test_a_question_that_takes_too_long_is_503_and_the_next_one_is_answered(tmp_path):
