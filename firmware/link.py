@@ -24,7 +24,9 @@ if False:  # types only
     from firmware.mac import Event, Mac, OpenWindow, Transmit
     from firmware.radio.sx1262 import Sx1262
 
-_SCARCE = 16_384  # bytes of heap: with less, the collector gets its turn between the windows if there is time for it
+# The collector gets its turn before a window if there is time for it and it is quick, or little heap is left, bytes
+_QUICK_US = 50_000
+_SCARCE = 16_384
 _SPARE_US = 5_000  # more than the last staging took
 _WAKE_US = 10_000  # light sleep ends so long before the processor is needed
 _LIGHT_FROM_US = 50_000  # shorter waits are not worth it
@@ -122,7 +124,7 @@ class Link:
             most_us = self._asleep_us + max(0, clock.ticks_diff(due, clock.ticks_us()))
         early_us = budget.error_us(after_us, most_us) - budget.correction_us(most_us) + RX_START_US
         ready = clock.ticks_add(ended, after_us - early_us - self._launch_us - self._stage_us)
-        collecting = self._collect_us if self._scarce() else 0
+        collecting = self._collect_us if self._collect_us < _QUICK_US or self._scarce() else 0
         self._doze_until(clock.ticks_add(ready, -collecting))
         if collecting and clock.ticks_diff(ready, clock.ticks_us()) >= self._collect_us // 2:
             gc.collect()

@@ -275,7 +275,7 @@ def bench_the_windows(rounds: int, as_json: bool) -> None:
 
     \b
     Example:
-        stadtfunk bench windows --rounds 40
+        stadtfunk bench windows --rounds 100
     """
     signal.signal(signal.SIGTERM, _stop)
     with one_cpu(), click.progressbar(length=1000, label="boards", file=sys.stderr) as bar:

@@ -160,7 +160,7 @@ class Sx1262:
             raise RadioFault("configuration lost")
 
     def sleep(self, warm: bool = False) -> None:
-        """Sleep until ``start`` (0.16 uA) or, warm, until ``wake`` with its configuration kept (0.6 uA)."""
+        """Sleep until ``start`` (0.6 uA) or, warm, until ``wake`` with its configuration kept (1.2 uA)."""
         self._command(b"\x80\x00")  # DS 13.1.1 SetSleep: from standby only
         self._command(b"\x84\x04" if warm else b"\x84\x00")  # no wake-up by timer
         self._clock.sleep_us(500)  # the chip saves its registers and does not listen meanwhile

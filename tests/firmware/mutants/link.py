@@ -67,6 +67,7 @@ MUTANTS = (
     ),
     Mutant("collection not reckoned with", "clock.ticks_add(ready, -collecting)", "ready"),
     Mutant("heap collected when it need not be", "self._free() < _SCARCE", "True"),
+    Mutant("quick collector never used", "_QUICK_US = 50_000", "_QUICK_US = 1"),
     Mutant("heap never collected in between", "self._free() < _SCARCE", "False"),
     # light sleep and drift
     Mutant("drift's sign", "self._asleep_us) - opening.early_us", "-self._asleep_us) - opening.early_us"),
