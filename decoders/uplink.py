@@ -14,15 +14,18 @@ import json
 import re
 import zlib
 from decimal import Decimal
-from io import BytesIO
 from math import isfinite
 from typing import Any, NamedTuple
 
 import cbor2
 
+from decoders.cbor_scan import UnexpectedCbor, scan
 from decoders.lorawan.errors import FieldRange, RemoteError
 
-MAX_BATCH_BYTES = 4 << 20  # uncompressed
+MAX_BATCH_BYTES = 2 << 20  # uncompressed; 500 of the longest uplinks have about half of it
+_MAX_ITEMS = 1 << 20  # of CBOR
+_MAX_DEPTH = 8
+_MAX_RECORD = 8  # labels of a record; seven are known
 _MAX_WATERMARK_BYTES = 256
 
 # RFC 8428 "CBOR Representation (application/senml+cbor)": labels
@@ -184,20 +187,17 @@ def _shortest(value: float) -> float | Decimal:
 
 
 def _cbor(data: bytes) -> Any:
-    stream = BytesIO(data)
     try:
-        item = cbor2.load(
-            stream,
-            max_depth=8,
+        scan(data, max_items=_MAX_ITEMS, max_depth=_MAX_DEPTH, max_map=_MAX_RECORD, tags=(_DECIMAL_FRACTION,))
+        return cbor2.loads(
+            data,
+            max_depth=_MAX_DEPTH,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             semantic_decoders={_DECIMAL_FRACTION: _decimal_fraction},
         )
-    except cbor2.CBORError as error:
-        raise MalformedBatch(f"not CBOR: {error}".split("\n")[0]) from error
-    if stream.tell() != len(data):
-        raise MalformedBatch("not CBOR: bytes after the end")
-    return item
+    except (UnexpectedCbor, cbor2.CBORError) as error:
+        raise MalformedBatch(f"not CBOR of a batch: {error}".split("\n")[0]) from error
 
 
 def _decimal_fraction(pair: Any, immutable: bool) -> float:

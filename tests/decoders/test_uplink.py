@@ -2,6 +2,7 @@
 """The uplink message: SenML in CBOR, compressed, and the watermark."""
 
 import json
+import struct
 import zlib
 from contextlib import suppress
 
@@ -121,6 +122,10 @@ def changed(*path_and_value):
 
 
 DELETED = object()
+
+
+def _map(length, pair):
+    return b"\xba" + struct.pack(">I", length) + b"".join(pair(i) for i in range(length))
 
 
 class TestBatch:
@@ -263,11 +268,11 @@ class TestBatch:
             ((4, 0, 4, 1, 2, float("inf")), "value"),
             ((4, 0, 4, 1, 2, True), "value"),
             ((4, 0, 4, 1, 2, "12"), "value"),
-            ((4, 0, 4, 1, 2, 10**400), "value"),
+            ((4, 0, 4, 1, 2, 10**400), "tag 2"),
             ((4, 0, 4, 1, 2, cbor2.CBORTag(4, [10**9, 1])), "CBOR"),
             ((4, 0, 4, 1, 2, cbor2.CBORTag(4, [400, 1])), "value"),
             ((4, 0, 4, 1, 2, cbor2.CBORTag(4, [1])), "CBOR"),
-            ((4, 0, 4, 1, 2, cbor2.CBORTag(5, [1, 1])), "value"),
+            ((4, 0, 4, 1, 2, cbor2.CBORTag(5, [1, 1])), "tag 5"),
             ((4, 0, 4, 1, 6, 2**40), "time of a record"),
             ((4, 0, 4, 1, 6, 0.5), "time of a record"),
             ((4, 0, 4, 2, 3, "no_answer"), "text value"),
@@ -294,7 +299,7 @@ class TestBatch:
             (zlib.compress(b"\x9b\x7f" + b"\xff" * 7), "not CBOR"),
             (zlib.compress(b"\x5b\x7f" + b"\xff" * 7), "not CBOR"),
             (zlib.compress(b"\x9f\xff"), "not CBOR"),
-            (zlib.compress(bytes(100_000_000)), "longer than 4194304 bytes"),
+            (zlib.compress(bytes(100_000_000)), "longer than 2097152 bytes"),
         ],
         ids=[
             "nothing",
@@ -313,6 +318,26 @@ class TestBatch:
     def test_what_is_no_batch_is_refused(self, data, reason):
         with pytest.raises(MalformedBatch, match=reason):
             decode_batch(data)
+
+    @pytest.mark.parametrize(
+        ("plain", "reason"),
+        [
+            # keys that all fall into one bucket of a dict: 20,000 of them took ten seconds
+            (_map(20_000, lambda i: cbor2.dumps(i * ((1 << 61) - 1)) + b"\0"), "a map of more than 8"),
+            (cbor2.dumps(cbor2.CBORTag(35, "a?" * 400_000)), "tag 35"),
+            (cbor2.dumps(cbor2.CBORTag(2, b"\xff" * 1_000_000)), "tag 2"),
+            (cbor2.dumps([cbor2.CBORTag(0, "2026")]), "tag 0"),
+            (b"\x9a" + struct.pack(">I", 1_100_000) + b"\x80" * 1_100_000, "more than 1048576 items"),
+        ],
+        ids=["colliding keys", "regular expression", "bignum", "date", "a million arrays"],
+    )
+    def test_what_would_cost_much_to_build_is_refused_before_it_is_built(self, mocker, plain, reason):
+        build = mocker.spy(cbor2, "loads")
+
+        with pytest.raises(MalformedBatch, match=reason):
+            decode_batch(zlib.compress(plain))
+
+        assert build.call_count == 0
 
     @pytest.mark.parametrize(
         "batch",
