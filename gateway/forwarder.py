@@ -2,6 +2,9 @@
 """The outbox's way to the cloud: MQTT 3.1.1, QoS 1, clean session. Rows go when the cloud's watermark says so, never on
 PUBACK, so a broker may lose everything it has. The broker's client keeps no queue: the outbox is the session.
 
+The cloud knows rows by (epoch, seq). An epoch is one start of this process, and numbers what the start found from 1: a
+watermark that was meant for another life of this database, before a restore or a rebuild, deletes nothing.
+
 Each connection has a client of its own; its network thread only posts to the event loop, which alone decides.
 """
 
@@ -9,11 +12,12 @@ import asyncio
 import json
 import logging
 import random
+import secrets
 import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -34,6 +38,13 @@ _FIRST_RECONNECT_S = 0.25
 _GOODBYE_S = 1.0
 _CONNECT_S = 20.0
 _STEADY_S = 10.0  # a connection that stood this long was a good one
+
+
+class Numbering(NamedTuple):
+    """The cloud's name of a row: row ``base`` + 1 is seq 1 of this ``epoch``, and so on."""
+
+    epoch: int
+    base: int
 
 
 class Forwarder:
@@ -59,10 +70,19 @@ class Forwarder:
         self._delivery = Delivery(settings.batch_messages, settings.window_batches, settings.resend_s)
         self._loop = asyncio.get_running_loop()
         self._something = asyncio.Event()
-        self._watermark: bytes | None = None  # the latest not yet applied
+        self._watermark: int | None = None  # the latest seq of our epoch, not yet applied
         self._seen = 0  # the last watermark applied
+        self._sent = 0  # the newest row published in this epoch
+        self.numbering = self._begin_epoch(reader.held())
         self._client: mqtt.Client | None = None
         self.connected = False
+
+    def _begin_epoch(self, held: Held) -> Numbering:
+        self._watermark = None
+        self._seen = 0
+        self._sent = held.oldest - 1
+        self.numbering = Numbering(secrets.randbits(32), held.oldest - 1)
+        return self.numbering
 
     def wake(self) -> None:
         """There is something new in the outbox."""
@@ -183,9 +203,18 @@ class Forwarder:
             self._something.set()
 
     def _heard(self, client: mqtt.Client, payload: bytes) -> None:
-        if client is self._client:
-            self._watermark = payload
-            self._something.set()
+        if client is not self._client:
+            return
+        try:
+            epoch, seq = decode_watermark(payload)
+        except RemoteError:
+            self._metrics.count("watermarks_malformed")
+            return
+        if epoch != self.numbering.epoch:
+            self._metrics.count("watermarks_unknown_epoch")
+            return
+        self._watermark = seq
+        self._something.set()
 
     async def _forward(self) -> None:
         client = self._client
@@ -194,7 +223,7 @@ class Forwarder:
         self._metrics.count("broker_connections")
         _log.info("broker connected host=%s port=%d", self._settings.host, self._settings.port)
         held = await asyncio.to_thread(self._reader.held)
-        client.publish(topics.status(self._eui), _status(True, held.epoch), qos=1, retain=True)
+        client.publish(topics.status(self._eui), _status(True, self.numbering.epoch), qos=1, retain=True)
         self._delivery.restart(held.oldest - 1, time.monotonic())
         if held.oldest <= held.last:
             self._metrics.count("resends")
@@ -223,8 +252,10 @@ class Forwarder:
         held, messages = await asyncio.to_thread(self._read)
         if not messages:
             return False
+        epoch, base = self.numbering
+        numbered = tuple(message._replace(seq=message.seq - base) for message in messages)
         payload = await asyncio.to_thread(
-            encode_batch, Batch(self._eui, held.epoch, held.oldest, messages)
+            encode_batch, Batch(self._eui, epoch, held.oldest - base, numbered)
         )  # fmt: skip
         if not self.connected:
             return False
@@ -232,8 +263,9 @@ class Forwarder:
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise _ConnectionLost(mqtt.error_string(info.rc))
         self._delivery.sent(info.mid, messages[-1].seq, time.monotonic())
+        self._sent = max(self._sent, messages[-1].seq)
         self._metrics.count("batches")
-        _log.debug("> up seq=%d..%d bytes=%d", messages[0].seq, messages[-1].seq, len(payload))
+        _log.debug("> up seq=%d..%d bytes=%d", numbered[0].seq, numbered[-1].seq, len(payload))
         return True
 
     def _read(self) -> tuple[Held, tuple[UplinkMessage, ...]]:
@@ -242,34 +274,26 @@ class Forwarder:
         return held, self._reader.messages(*wanted) if wanted else ()
 
     async def _apply_watermark(self) -> None:
-        payload, self._watermark = self._watermark, None
-        if payload is None:
+        seq, self._watermark = self._watermark, None
+        if seq is None:
+            return
+        row = self.numbering.base + seq
+        if row > self._sent:  # it cannot have come from us, and may not take what it has never seen
+            held = await asyncio.to_thread(self._reader.held)
+            self._metrics.count("watermarks_ahead")
+            epoch, _ = self._begin_epoch(held)
+            _log.warning("the cloud has seq=%d, which was never sent; epoch=%d began", seq, epoch)
+            self._delivery.restart(held.oldest - 1, time.monotonic())
             return
         try:
-            epoch, seq = decode_watermark(payload)
-        except RemoteError:
-            self._metrics.count("watermarks_malformed")
-            return
-        try:
-            outcome = await self._writer.run(lambda: self._ledger.delete_up_to(epoch, seq))
-            if outcome == "ahead":
-                await self._writer.run(self._ledger.begin_epoch)
+            await self._writer.run(lambda: self._ledger.delete_up_to(row))
         except StoreError as error:  # the rows stay; the next watermark deletes them too
             _log.warning("%s", error)
             return
         held = await asyncio.to_thread(self._reader.held)
-        if outcome == "deleted":
-            self._metrics.count("watermarks")
-            self._note_direction(seq)
-            self._delivery.watermark(max(seq, held.oldest - 1), time.monotonic())
-        elif outcome == "ahead":
-            self._metrics.count("watermarks_ahead")
-            _log.warning(
-                "the cloud has seq=%d, above all ours: this database is older; epoch=%d began", seq, held.epoch
-            )
-            self._delivery.restart(held.oldest - 1, time.monotonic())
-        else:
-            self._metrics.count("watermarks_unknown_epoch")
+        self._metrics.count("watermarks")
+        self._note_direction(seq)
+        self._delivery.watermark(max(row, held.oldest - 1), time.monotonic())
 
     def _note_direction(self, seq: int) -> None:
         if seq < self._seen:

@@ -41,16 +41,16 @@ COUNTERS = {
     "resends": "times that publishing began again after the watermark, for lack of progress or after a reconnect",
     "watermarks": "watermarks applied",
     "watermarks_malformed": "messages on the watermark topic that are no watermark",
-    "watermarks_unknown_epoch": "watermarks of another numbering, ignored",
+    "watermarks_unknown_epoch": "watermarks of another epoch, ignored; one at a start is usual",
     "watermarks_backwards": "watermarks below the last: the cloud has lost data, it is sent again",
-    "watermarks_ahead": "watermarks above anything sent: this database is older than the cloud's; a new epoch began",
+    "watermarks_ahead": "watermarks above anything sent: nothing is deleted, a new epoch begins",
     "broker_connections": "connections to the broker",
     "broker_failures": "connections lost or refused",
 }
 
 GAUGES = {
     "outbox_held": "uplinks in the outbox",
-    "outbox_last_seq": "the newest uplink's number",
+    "outbox_last_seq": "the newest uplink's number in this epoch",
     "broker_connected": "1 while connected to the broker",
     "concentrators": "concentrators heard since the start",
     "devices": "devices registered",

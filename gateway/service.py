@@ -80,7 +80,7 @@ class Gateway:
         _log.info(
             "gateway ready eui=%s gwmp=%s:%d page=%s:%d epoch=%d outbox=%d",
             config.gateway.eui, config.gwmp.host, self.gwmp_port, config.page.host, self.page_port,
-            held.epoch, held.last - held.oldest + 1,
+            self._forwarder.numbering.epoch, held.last - held.oldest + 1,
         )  # fmt: skip
 
     async def stop(self) -> None:
@@ -203,7 +203,7 @@ class Gateway:
         self.metrics.counters["commits"] = self._writer.commits
         return {
             "outbox_held": held.last - held.oldest + 1,
-            "outbox_last_seq": held.last,
+            "outbox_last_seq": held.last - self._forwarder.numbering.base,
             "broker_connected": int(self._forwarder.connected),
             "concentrators": self._endpoint.concentrators if self._endpoint else 0,
             **self._reader.counts(),
@@ -215,7 +215,7 @@ class Gateway:
         gauges = self.gauges()
         return {
             "gateway_eui": self._config.gateway.eui,
-            "epoch": self._reader.held().epoch,
+            "epoch": self._forwarder.numbering.epoch,
             **gauges,
             "broker_connected": bool(gauges["broker_connected"]),
             "counters": self.metrics.counters,

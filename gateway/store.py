@@ -7,7 +7,6 @@ either ``with store.transaction()`` (a command) or in a GroupCommit of ``store.c
 """
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -181,27 +180,14 @@ class Ledger:
         assert cursor.lastrowid is not None
         self._db.execute("DELETE FROM quarantine WHERE id <= ?", (cursor.lastrowid - _QUARANTINE_ROWS,))
 
-    def delete_up_to(self, epoch: int, seq: int) -> str:
-        """Apply the cloud's watermark; returns deleted, unknown_epoch, or ahead (of all: nothing is deleted)."""
-        if (epoch,) != self._db.execute("SELECT epoch FROM gateway").fetchone():
-            return "unknown_epoch"
-        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-        if seq > last:
-            return "ahead"
+    def delete_up_to(self, seq: int) -> None:
+        """The cloud has these rows: they go."""
         self._db.execute("DELETE FROM outbox WHERE seq <= ?", (seq,))
-        return "deleted"
-
-    def begin_epoch(self) -> int:
-        """Give the numbering of the outbox a new name; returns it."""
-        epoch = int.from_bytes(os.urandom(4), "big")
-        self._db.execute("UPDATE gateway SET epoch = ?", (epoch,))
-        return epoch
 
 
 class Held(NamedTuple):
-    """What the outbox holds: ``oldest``..``last`` without gaps; nothing when ``oldest`` is ``last`` + 1."""
+    """What the outbox holds: rows ``oldest``..``last`` without gaps; nothing when ``oldest`` is ``last`` + 1."""
 
-    epoch: int
     oldest: int
     last: int
 
@@ -214,12 +200,11 @@ class OutboxReader:
         self._db.execute("PRAGMA query_only = ON")
 
     def held(self) -> Held:
-        """One consistent look at epoch and ends of the outbox."""
-        epoch, oldest, last = self._db.execute(
-            "SELECT epoch, (SELECT min(seq) FROM outbox), "
-            "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) FROM gateway"
+        """One consistent look at the ends of the outbox."""
+        oldest, last = self._db.execute(
+            "SELECT (SELECT min(seq) FROM outbox), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0)"
         ).fetchone()
-        return Held(epoch, last + 1 if oldest is None else oldest, last)
+        return Held(last + 1 if oldest is None else oldest, last)
 
     def messages(self, first: int, most: int) -> tuple[UplinkMessage, ...]:
         """Up to ``most`` messages from seq ``first`` on."""
@@ -305,5 +290,4 @@ def open_store(database: Path, key_file: Path) -> Store:
 
 def _begin(connection: sqlite3.Connection, keyring: Keyring) -> None:
     check = keyring.seal(_KEY_CHECK, dev_eui="", column="gateway.key_check")
-    epoch = int.from_bytes(os.urandom(4), "big")
-    connection.execute("INSERT INTO gateway VALUES (1, ?, ?, -1)", (epoch, check))
+    connection.execute("INSERT INTO gateway (id, key_check, last_dev_addr) VALUES (1, ?, -1)", (check,))

@@ -19,7 +19,7 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from decoders import topics
-from decoders.uplink import UplinkMessage, Watermark, decode_batch, encode_watermark
+from decoders.uplink import UplinkKey, UplinkMessage, Watermark, decode_batch, encode_watermark
 from gateway.config import Config
 from gateway.service import Gateway
 from gateway.store import Store
@@ -160,7 +160,8 @@ class Cloud:
 
     def __init__(self, port: int, *, committing: bool = True, tls: Path | None = None, password: str = "") -> None:
         self.committing = committing
-        self.messages: dict[int, UplinkMessage] = {}
+        self.messages: dict[int, UplinkMessage] = {}  # of the present epoch, by seq
+        self.keys: set[UplinkKey] = set()  # of all epochs
         self.batches: list[tuple[int, int]] = []
         self.statuses: list[bytes] = []
         self.epoch = 0
@@ -193,10 +194,12 @@ class Cloud:
             return
         batch = decode_batch(message.payload)
         assert batch.gateway_eui == GATEWAY_EUI
-        self.epoch = batch.epoch
+        if batch.epoch != self.epoch:
+            self.epoch, self.committed, self.messages = batch.epoch, 0, {}
         self.batches.append((batch.messages[0].seq, batch.messages[-1].seq))
         for item in batch.messages:
             assert self.messages.setdefault(item.seq, item) == item
+            self.keys.add(item.key)
         if self.committing:
             self.commit(batch.oldest_seq)
 

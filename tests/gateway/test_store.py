@@ -61,49 +61,14 @@ class TestOutbox:
         with store.transaction() as ledger:
             append(ledger, 1)
         reader = store.reader()
-        epoch = reader.held().epoch
         with store.transaction() as ledger:
-            outcome = ledger.delete_up_to(epoch, 2)
+            ledger.delete_up_to(2)
         empty = reader.held()
         with store.transaction() as ledger:
             after = append(ledger, 2)
 
-        assert outcome == "deleted"
         assert (empty.oldest, empty.last) == (3, 2)
         assert after == 3
-
-    def test_a_watermark_of_another_epoch_deletes_nothing(self, store):
-        with store.transaction() as ledger:
-            append(ledger, 0)
-            epoch = store.reader().held().epoch
-            outcome = ledger.delete_up_to(epoch ^ 1, 1)
-
-        assert outcome == "unknown_epoch"
-        assert store.reader().held() == (epoch, 1, 1)
-
-    def test_a_watermark_above_all_numbers_deletes_nothing(self, store):
-        with store.transaction() as ledger:
-            append(ledger, 0)
-            outcome = ledger.delete_up_to(store.reader().held().epoch, 2)
-
-        assert outcome == "ahead"
-        assert store.reader().held().oldest == 1
-
-    def test_a_new_epoch_keeps_the_numbers(self, store):
-        with store.transaction() as ledger:
-            append(ledger, 0)
-            ledger.begin_epoch()
-            append(ledger, 1)
-
-        assert store.reader().held()[1:] == (1, 2)
-
-    def test_two_databases_have_different_epochs(self, store, tmp_path):
-        other = tmp_path / "other"
-        other.mkdir()
-        _, second = new_store(other, [])
-
-        assert second.reader().held().epoch != store.reader().held().epoch
-        second.close()
 
 
 class TestSessions:
