@@ -247,7 +247,7 @@ class Mac:
 
     def received(self, phy_payload: bytes, snr_quarter_db: int = 0) -> "list[Event]":
         """Judge what was received in the open window; return events. A frame for us ends the exchange."""
-        gc.collect()  # there is time: RX2 opens a second after RX1
+        _collect()  # there is time: RX2 opens a second after RX1
         try:
             if self.joining is not None:
                 from firmware import mac_join
@@ -292,8 +292,7 @@ class Mac:
         if data.fhdr.f_ctrl & frame.ACK and self.frame and frame.m_type(self.frame) == frame.CONFIRMED_UP:
             events.append(Acknowledged(session.f_cnt_up - 1))
         if commands:
-            gc.enable()  # the exchange is over, and what follows needs room
-            gc.collect()
+            _collect()  # what follows needs room
             from firmware import mac_commands
 
             events.extend(mac_commands.obey(self, session, commands, snr_quarter_db))
@@ -310,3 +309,8 @@ class Mac:
         """0 to ``below`` - 1, the same for the same node and counter."""
         digest = hashlib.sha256(bytes.fromhex(self.identity.dev_eui) + counter.to_bytes(5, "little")).digest()
         return int.from_bytes(digest[:3], "little") % below
+
+
+def _collect() -> None:
+    if hasattr(gc, "mem_free"):  # MicroPython; CPython has room
+        gc.collect()

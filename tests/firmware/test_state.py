@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firmware.errors import IdentityInvalid
+from firmware.identity import parse_identity
 from firmware.journal import Journal
 from firmware.mac import Mac
-from firmware.identity import parse_identity
 from firmware.provisioning import pack_identity
 from firmware.state import Store
 from tests.firmware.lorawan_peer import DEV_ADDR, IDENTITY, free_bands, join_accept, joined
