@@ -3,6 +3,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
@@ -139,7 +140,8 @@ def replay(config_path: Path, letter_id: int | None) -> None:
     store = _store(config_path)
     city = registry.load(config.registry.path)
     store.register(city)
-    ingest_again = Ingest(store, city, config.mqtt.gateways, config.dead_letters.max_bytes)
+    clock = time.time if config.time.source == "system" else None
+    ingest_again = Ingest(store, city, config.mqtt.gateways, config.dead_letters.max_bytes, clock)
     chosen = letters.letters(store, letter_id)
     if letter_id is not None and not chosen:
         raise click.ClickException(f"there is no dead letter {letter_id}")

@@ -61,6 +61,12 @@ def letters(store: SqliteStore, letter_id: int | None = None) -> list[DeadLetter
     return [DeadLetter(row[0], row[1], bool(row[2]), *row[3:]) for row in rows]
 
 
+def newest_of(store: SqliteStore, reason: str, at_most: int) -> list[DeadLetter]:
+    """The newest letters of one ``reason``."""
+    rows = store.db.execute("SELECT id FROM dead_letters WHERE reason = ? ORDER BY id DESC LIMIT ?", (reason, at_most))
+    return [letter for (letter_id,) in rows.fetchall() for letter in letters(store, letter_id)]
+
+
 def drop(store: SqliteStore, letter_id: int) -> None:
     """Inside a transaction: forget a letter."""
     store.db.execute("DELETE FROM dead_letters WHERE id = ?", (letter_id,))

@@ -5,11 +5,12 @@ Whatever comes, in whatever order and however often, the tables end up the same:
 (dev_eui, quantity, at), progress as a set of sequence numbers. What cannot be applied becomes a dead letter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from cloud_ingest import dead_letters
 from cloud_ingest.dead_letters import DeadLetter
+from cloud_ingest.quality import CLOCK_TOLERANCE_S
 from cloud_ingest.registry import City
 from cloud_ingest.store import Observation, SqliteStore
 from decoders import topics
@@ -19,6 +20,9 @@ from decoders.uplink import Batch, MalformedBatch, Reading, UplinkMessage, Water
 
 # A node's clock follows the network's; a reading sampled later than this after its reception is wrong about its time.
 MAX_AHEAD_S = 3600
+# Without a clock of our own: an uplink received this much later than all before it needs a second that agrees with it.
+MAX_JUMP_S = 86400
+_JUMPS_KEPT_IN_MIND = 100
 _MAX_AT = 1 << 32  # the id of an observation holds 32 bits of time (api/entities.py)
 
 
@@ -31,13 +35,23 @@ class Applied(NamedTuple):
 
 
 class Ingest:
-    """Applies messages to ``store``; knows the ``city`` and, if the operator lists them, its ``gateways``."""
+    """Applies messages to ``store``; knows the ``city`` and, if the operator lists them, its ``gateways``.
 
-    def __init__(self, store: SqliteStore, city: City, gateways: tuple[str, ...] = (), max_dead_bytes: int = 1 << 26):
+    ``clock`` gives the present in Unix seconds; without one, the present is the newest reception."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        city: City,
+        gateways: tuple[str, ...] = (),
+        max_dead_bytes: int = 1 << 26,
+        clock: Callable[[], float] | None = None,
+    ):
         self._store = store
         self._city = city
         self._gateways = gateways
         self._max_dead_bytes = max_dead_bytes
+        self._clock = clock
 
     def apply(self, topic: str, payload: bytes) -> Applied:
         """Apply one message durably."""
@@ -65,7 +79,7 @@ class Ingest:
         batch = decode_batch(letter.raw)
         with self._store.transaction():
             for message in batch.messages:
-                if self._problem_of(message) is not None or _problems(message):
+                if self._problem_of(batch, message) is not None or _problems(message):
                     return False
                 self._store.is_new_uplink(message.key, message.received_at)
                 self._store.append(_observations(message))
@@ -75,7 +89,8 @@ class Ingest:
 
     def _apply_batch(self, topic: str, batch: Batch) -> Applied:
         store = self._store
-        things = set()
+        things: set[int] = set()
+        newest_before = store.newest_received_at()
         with store.transaction():
             for message in batch.messages:
                 if self._apply_message(topic, batch, message):
@@ -86,10 +101,11 @@ class Ingest:
             if progress != before:
                 store.set_progress(batch.gateway_eui, batch.epoch, progress)
             store.count("batches", "applied")
+        things |= self._replay_confirmed(newest_before)
         return Applied(batch.gateway_eui, Watermark(batch.epoch, progress.watermark), frozenset(things))
 
     def _apply_message(self, topic: str, batch: Batch, message: UplinkMessage) -> bool:
-        problem = self._problem_of(message)
+        problem = self._problem_of(batch, message)
         if problem is not None:
             self._bury(topic, batch, message, problem)
             return False
@@ -102,8 +118,39 @@ class Ingest:
             self._bury(topic, batch, message, problem)
         return True
 
-    def _problem_of(self, message: UplinkMessage) -> str | None:
-        return None if message.key.dev_eui in self._city.nodes else "unknown_dev_eui"
+    def _problem_of(self, batch: Batch, message: UplinkMessage) -> str | None:
+        if message.key.dev_eui not in self._city.nodes:
+            return "unknown_dev_eui"
+        return "received_ahead" if self._is_ahead(batch, message) else None
+
+    def _is_ahead(self, batch: Batch, message: UplinkMessage) -> bool:
+        """Received later than now: one wrong clock at a gateway must not move the city's present."""
+        if self._clock is not None:
+            return message.received_at > self._clock() + CLOCK_TOLERANCE_S
+        newest = self._store.newest_received_at()
+        if not newest or message.received_at <= newest + MAX_JUMP_S:
+            return False
+        heard = {gateway_eui for gateway_eui, _ in self._store.watermarks()}
+        return not any(
+            abs(other.received_at - message.received_at) <= MAX_JUMP_S
+            and other.key != message.key
+            and (gateway_eui != batch.gateway_eui or heard <= {gateway_eui})
+            for gateway_eui, other in self._jumps()
+        )
+
+    def _jumps(self) -> Iterator[tuple[str, UplinkMessage]]:
+        """Uplinks set aside as received ahead, with their gateways."""
+        for letter in dead_letters.newest_of(self._store, "received_ahead", _JUMPS_KEPT_IN_MIND):
+            batch = decode_batch(letter.raw)
+            yield batch.gateway_eui, batch.messages[0]
+
+    def _replay_confirmed(self, newest_before: float) -> set[int]:
+        """After time has jumped for good: what was set aside until that was sure; the things concerned."""
+        if self._clock is not None or self._store.newest_received_at() <= newest_before + MAX_JUMP_S:
+            return set()
+        letters = dead_letters.newest_of(self._store, "received_ahead", _JUMPS_KEPT_IN_MIND)
+        replayed = [letter for letter in letters if self.replay(letter)]
+        return {self._store.thing_of(decode_batch(letter.raw).messages[0].key.dev_eui) for letter in replayed}
 
     def _bury(self, topic: str, batch: Batch, message: UplinkMessage, reason: str) -> None:
         key = message.key

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from cloud_ingest import alerts
 from cloud_ingest.alerts import Watch
-from cloud_ingest.quality import Probe, Reading, Snapshot, observe, sort_key, state
+from cloud_ingest.quality import CLOCK_TOLERANCE_S, Probe, Reading, Snapshot, observe, sort_key, state
 from cloud_ingest.registry import Area, City, Node
 from cloud_ingest.store import SqliteStore
 
@@ -36,15 +36,17 @@ def probe_of(node: Node) -> Probe:
 
 
 def judge(store: SqliteStore, city: City, area: Area, now: float) -> None:
-    """Bring snapshots and alerts of one area up to date, in one transaction."""
+    """Bring snapshots and alerts of one area up to date with what was sampled until ``now``, in one transaction."""
     nodes = {tree.id: node for tree in city.trees_of(area.id) if (node := city.node_at(tree.id)) is not None}
     probes = {tree_id: probe_of(node) for tree_id, node in nodes.items()}
     with store.transaction():
         last = _last_alert(store, area.id)
-        begin = _begin(store, area, last)
+        begin = _begin(store, area, last, int(now))
+        end = int(now) + CLOCK_TOLERANCE_S
         lookback = max((probe.stuck_after_s + probe.silent_after_s for probe in probes.values()), default=0)
         readings = {
-            tree_id: _readings(store, node, area.rule.quantity, begin - lookback) for tree_id, node in nodes.items()
+            tree_id: _readings(store, node, area.rule.quantity, begin - lookback, end)
+            for tree_id, node in nodes.items()
         }
         snapshots = {tree_id: _snapshot(readings[tree_id], probes[tree_id]) for tree_id in nodes}
         for tree_id, node in nodes.items():
@@ -62,8 +64,8 @@ def judge(store: SqliteStore, city: City, area: Area, now: float) -> None:
             _log.info("alert closed area=%s value=%g clear=%g", area.id, watch.changed.value, area.rule.clear)
         if samples:
             store.db.execute(
-                "INSERT INTO judged VALUES (?, ?) ON CONFLICT DO UPDATE SET until = max(until, excluded.until)",
-                (area.id, samples[-1].at),
+                "INSERT INTO judged VALUES (?, ?) ON CONFLICT DO UPDATE SET until = max(min(until, ?), excluded.until)",
+                (area.id, samples[-1].at, end),
             )
 
 
@@ -74,13 +76,13 @@ def areas_of(store: SqliteStore, city: City, things: Iterable[int]) -> list[Area
     return [city.areas[area_id] for (area_id,) in rows if area_id in city.areas]
 
 
-def _begin(store: SqliteStore, area: Area, last: _Last | None) -> int:
+def _begin(store: SqliteStore, area: Area, last: _Last | None, now: int) -> int:
     """The phenomenon time after which samples count: nothing before the last change can change anything."""
     row = store.db.execute("SELECT until FROM judged WHERE area = ?", (area.id,)).fetchone()
-    begin = row[0] - LATE_S - area.rule.debounce_s if row else 0
+    begin = min(row[0], now) - LATE_S - area.rule.debounce_s if row else 0
     if last is not None:
         begin = max(begin, last.opened_at if last.closed_at is None else last.closed_at)
-    return int(begin)
+    return int(min(begin, now))
 
 
 def _last_alert(store: SqliteStore, area_id: str) -> _Last | None:
@@ -91,12 +93,12 @@ def _last_alert(store: SqliteStore, area_id: str) -> _Last | None:
     return _Last(*row) if row else None
 
 
-def _readings(store: SqliteStore, node: Node, quantity: str, begin: int) -> list[Reading]:
+def _readings(store: SqliteStore, node: Node, quantity: str, begin: int, end: int) -> list[Reading]:
     rows = store.db.execute(
         "SELECT o.at, d.quantity = 'soil_temperature', CASE WHEN o.flag IS NULL THEN o.result END, o.flag "
-        "FROM datastreams d JOIN observations o ON o.datastream = d.id AND o.at > ? "
+        "FROM datastreams d JOIN observations o ON o.datastream = d.id AND o.at > ? AND o.at <= ? "
         "WHERE d.thing = ? AND d.dev_eui = ? AND d.quantity IN (?, 'soil_temperature')",
-        (begin, store.thing_of(node.dev_eui), node.dev_eui, quantity),
+        (begin, end, store.thing_of(node.dev_eui), node.dev_eui, quantity),
     )
     return sorted((Reading(at, bool(temperature), *rest) for at, temperature, *rest in rows), key=sort_key)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 SILENT_INTERVALS = 3
+# How far clocks of nodes, gateways and our own may disagree; what lies further ahead is not yet.
+CLOCK_TOLERANCE_S = 300
 # Dielectric probes read too dry in frozen soil (Kings Creek, Dec 2022: -9 % for 104 h); above this it has thawed.
 FROZEN_BELOW_CEL = 1.0
 # (down to this depth in cm, hours of one identical raw value that a well probe does not show): HUSCO, Hamburg.
@@ -92,7 +94,7 @@ def observe(snapshot: Snapshot, reading: Reading, probe: Probe) -> Snapshot:
 
 def state(snapshot: Snapshot, probe: Probe, now: float) -> str:
     """One of ok, silent, fault, frozen, stuck; the first that applies of silent, fault, frozen, stuck."""
-    if snapshot.at is None or now - snapshot.at > probe.silent_after_s:
+    if snapshot.at is None or not -CLOCK_TOLERANCE_S <= now - snapshot.at <= probe.silent_after_s:
         return "silent"
     if snapshot.flag is not None:
         return "fault"

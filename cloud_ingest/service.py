@@ -39,8 +39,9 @@ def run(config: Config, announce: Callable[[str], None]) -> bool:
     listener = listen(config.http.host, config.http.port)
     store = SqliteStore(config.store.path)
     store.register(city)
-    ingest = Ingest(store, city, config.mqtt.gateways, config.dead_letters.max_bytes)
-    writer = Writer(store, city, ingest, time.time if config.time.source == "system" else store.newest_received_at)
+    clock = time.time if config.time.source == "system" else None
+    ingest = Ingest(store, city, config.mqtt.gateways, config.dead_letters.max_bytes, clock)
+    writer = Writer(store, city, ingest, clock or store.newest_received_at)
     subscriber = Subscriber(config.mqtt, store, writer)
     server = _Server(uvicorn.Config(create_app(config, city, subscriber, writer), log_config=None, access_log=False))
     writer.start()

@@ -46,7 +46,7 @@ async def areas(db: Snapshot, city: City, now: float) -> dict[str, Any]:
 
 
 async def trees(db: Snapshot, city: City, now: float) -> dict[str, Any]:
-    newest = await latest(db)
+    newest = await latest(db, now)
     features = []
     for area in await situation(db, city, now):
         for found in area.trees:

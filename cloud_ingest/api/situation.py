@@ -9,7 +9,7 @@ from typing import Any
 from cloud_ingest.alerts import area_value
 from cloud_ingest.api.readers import Snapshot as Db
 from cloud_ingest.judge import probe_of
-from cloud_ingest.quality import Snapshot, state
+from cloud_ingest.quality import CLOCK_TOLERANCE_S, Snapshot, state
 from cloud_ingest.registry import Area, City, Tree
 
 
@@ -85,11 +85,15 @@ async def situation(db: Db, city: City, now: float) -> list[AreaState]:
     return found
 
 
-async def latest(db: Db) -> dict[int, dict[str, Any]]:
-    """The newest reading of each quantity at each thing: thing -> quantity -> (at, value, unit, flag)."""
+async def latest(db: Db, now: float) -> dict[int, dict[str, Any]]:
+    """The newest reading until ``now`` of each quantity at each thing: thing -> quantity -> (at, value, unit, flag)."""
+    end = now + CLOCK_TOLERANCE_S
     rows = await db.rows(
-        "SELECT d.thing, d.quantity, l.at, CASE WHEN l.flag IS NULL THEN l.result END, d.unit, l.flag "
-        "FROM latest l JOIN datastreams d ON d.id = l.datastream ORDER BY l.at"
+        "SELECT d.thing, d.quantity, o.at, CASE WHEN o.flag IS NULL THEN o.result END, d.unit, o.flag "
+        "FROM latest l JOIN datastreams d ON d.id = l.datastream JOIN observations o ON o.datastream = l.datastream "
+        "AND o.at = CASE WHEN l.at <= ? THEN l.at "
+        "ELSE (SELECT max(at) FROM observations WHERE datastream = l.datastream AND at <= ?) END ORDER BY o.at",
+        (end, end),
     )
     found: dict[int, dict[str, Any]] = {}
     for thing, quantity, *reading in rows:

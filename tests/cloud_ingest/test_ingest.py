@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cloud_ingest import dead_letters
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.store import SqliteStore
+from decoders import topics
 from decoders.uplink import Batch, Reading, Watermark, encode_batch
 from tests.cloud_ingest.world import (
     GATEWAY,
@@ -280,6 +281,67 @@ class TestRefusals:
         assert applied.watermark is None
         assert len(dead_letters.letters(store)) == 1
         store.close()
+
+
+FAR = 4_102_444_800  # 2100-01-01
+
+
+class TestTimeAhead:
+    """A wrong clock somewhere must not move the city's present."""
+
+    def test_what_was_received_later_than_now_waits_as_a_dead_letter(self, tmp_path):
+        store, _ = opened(tmp_path / "store.db")
+        now = [START]
+        ingest = Ingest(store, small_city(), clock=lambda: now[0])
+
+        applied = ingest.apply(
+            UP,
+            batch(
+                uplink(1, NODES[0], 0, sample(START + 200, 20.0), START + 299),
+                uplink(2, NODES[0], 1, sample(START + 400, 19.0), START + 301),
+            ),
+        )
+
+        assert applied.watermark == Watermark(1, 2)
+        assert [row[3] for row in observations(store) if row[1] == "soil_moisture"] == [20.0]
+        assert counter(store, "rejected", "received_ahead") == 1
+        [letter] = dead_letters.letters(store)
+        assert not ingest.replay(letter)
+        now[0] += 60
+        assert ingest.replay(letter)
+        assert store.newest_received_at() == START + 301
+
+    def test_without_a_clock_a_jump_of_more_than_a_day_waits_for_a_second_uplink_that_agrees(self, world):
+        store, ingest = world
+        ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
+        later = START + 5 * 86400
+
+        ingest.apply(UP, batch(uplink(2, NODES[0], 1, sample(FAR, 30.0), FAR + 2)))
+        ingest.apply(UP, batch(uplink(3, NODES[0], 2, sample(later, 15.0))))
+        assert store.newest_received_at() == START + 2
+        applied = ingest.apply(UP, batch(uplink(4, NODES[1], 0, sample(later + 60, 14.0))))
+
+        assert store.newest_received_at() == later + 62
+        assert [row[2:4] for row in observations(store) if row[1] == "soil_moisture"] == [
+            (START, 20.0),
+            (later, 15.0),
+            (later + 60, 14.0),
+        ]
+        assert applied.things == {store.thing_of(NODES[0]), store.thing_of(NODES[1])}
+        assert [letter.reason for letter in dead_letters.letters(store)] == ["received_ahead"]
+
+    def test_of_several_gateways_one_alone_cannot_move_the_present(self, world):
+        store, ingest = world
+        ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
+        other = {"gateway_eui": OTHER_GATEWAY}
+        ingest.apply(topics.up(OTHER_GATEWAY), batch(uplink(1, NODES[1], 0, sample(START, 20.0)), **other))
+
+        ingest.apply(UP, batch(*(uplink(n + 2, NODES[0], n + 1, sample(FAR + n, 30.0)) for n in range(3))))
+        assert store.newest_received_at() == START + 2
+        ingest.apply(topics.up(OTHER_GATEWAY), batch(uplink(2, NODES[1], 1, sample(FAR, 20.0)), **other))
+
+        assert store.newest_received_at() == FAR + 4
+        assert dead_letters.letters(store) == []
 
 
 class TestStore:

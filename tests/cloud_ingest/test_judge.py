@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Alerts in the store: opened once, whatever came late, twice or after a restart."""
 
+import json
+
 import pytest
 
 from cloud_ingest.judge import judge
@@ -139,6 +141,36 @@ class TestAlert:
         ingest.apply(UP, moisture_series(NODES[2], [20.0, *values, "no_answer"]))
 
         assert judged(store) == []
+
+
+class TestFuture:
+    """A reading of the year 2100 in the store, as an older version may have let in."""
+
+    @pytest.fixture
+    def poisoned(self, world):
+        store, ingest = world
+        far = 4_102_444_800
+        ingest.apply(UP, batch(uplink(100, NODES[2], 99, sample(far, 30.0), far + 2)))
+        judge(store, CITY, CITY.areas["RA-02"], far + 2)
+        return store, ingest
+
+    def test_it_hides_no_drought(self, poisoned):
+        store, ingest = poisoned
+        ingest.apply(UP, moisture_series(NODES[2], [20.0, 13.5, 13.0, 12.5]))
+
+        judge(store, CITY, CITY.areas["RA-02"], START + 4 * HOUR)
+
+        assert store.db.execute("SELECT value, opened_at FROM alerts").fetchall() == [(12.5, START + 3 * HOUR)]
+        assert store.db.execute("SELECT until FROM judged").fetchone()[0] <= START + 4 * HOUR + 300
+
+    def test_it_leaves_no_dead_probe_ok(self, poisoned):
+        store, ingest = poisoned
+        ingest.apply(UP, moisture_series(NODES[2], [20.0]))
+
+        judge(store, CITY, CITY.areas["RA-02"], START + 60)
+
+        snapshot = json.loads(store.db.execute("SELECT snapshot FROM probes").fetchone()[0])
+        assert snapshot["at"] == START
 
 
 class TestTension:

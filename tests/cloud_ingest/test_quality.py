@@ -83,3 +83,9 @@ class TestStuck:
 
     def test_two_equal_values_across_a_long_silence_are_no_flat_line(self):
         assert state(seen(moisture(0, 20.0), moisture(60, 20.0)), PROBE, 60 * HOUR) == "ok"
+
+
+def test_a_reading_that_lies_ahead_of_now_is_not_well():
+    snapshot = Snapshot(at=1_000_000, value=20.0, value_at=1_000_000)
+
+    assert [state(snapshot, Probe(3600, 20), 1_000_000 + ahead) for ahead in (-301, -300, 0)] == ["silent", "ok", "ok"]
