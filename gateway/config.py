@@ -59,10 +59,11 @@ class NetworkSection:
 
 @dataclass(frozen=True)
 class StoreSection:
-    """How uplinks share one fsync."""
+    """How uplinks share one fsync, and how much disk stays free."""
 
     group_window_ms: int = _key(0, limits=(0, 20))
     group_records: int = _key(100, limits=(1, 100))
+    reserve_mb: int = _key(16, limits=(0, 10_000))
 
 
 @dataclass(frozen=True)

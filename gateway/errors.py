@@ -9,7 +9,8 @@ GatewayError                 what an operator must put right; the message is one
     KeyFileError             path, problem
     DevicesError             problems, one line each
     PortTaken                what, host, port
-    StoreError               problem: the disk is full, the file is locked or damaged
+    StoreError               problem: the file is locked or damaged
+        StoreFull            there is no room
 """
 
 import os
@@ -82,3 +83,7 @@ class StoreError(GatewayError):
     def __init__(self, problem: str) -> None:
         super().__init__(f"database: {problem}")
         self.problem = problem
+
+
+class StoreFull(StoreError):
+    """There is no room for the transaction; nothing of it is stored."""

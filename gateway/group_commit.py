@@ -3,7 +3,8 @@
 
 ``run(work)`` calls ``work()`` in the writer thread and returns its result only after COMMIT has returned: with WAL and
 synchronous=FULL the result is then on the disk. Each work has its own savepoint: when it raises, only its own changes
-are undone. When COMMIT fails, nothing of the group is stored and every caller gets StoreError.
+are undone. When COMMIT fails, nothing of the group is stored and every caller gets StoreError; when there was no room
+for one of them (StoreFull), each gets a transaction of its own, so that deleting never fails for want of room to add.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
-from gateway.errors import StoreError
+from gateway.errors import StoreError, StoreFull
 
 _T = TypeVar("_T")
 
@@ -28,8 +29,17 @@ class _Job(NamedTuple):
 class GroupCommit:
     """The writer thread of one connection. Create it in the event loop that calls ``run``."""
 
-    def __init__(self, connection: sqlite3.Connection, *, window_s: float = 0.0, records: int = 100) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        window_s: float = 0.0,
+        records: int = 100,
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``before`` is called in the writer thread before each transaction."""
         self._connection = connection
+        self._before = before
         self._window_s = window_s
         self._records = records
         self._loop = asyncio.get_running_loop()
@@ -86,16 +96,20 @@ class GroupCommit:
         """Return a result or an exception for each job; either way the transaction is over."""
         results: list[Any] = []
         try:
+            self._before()
             self._connection.execute("BEGIN IMMEDIATE")
             for job in group:
                 results.append(self._one(job))
             self._connection.execute("COMMIT")
             self.commits += 1
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             with suppress(sqlite3.Error):  # a disk that fails COMMIT may fail this too; the next BEGIN tells
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-            return [StoreError(str(error))] * len(group)
+            failure = _store_error(error)
+            if isinstance(failure, StoreFull) and len(group) > 1:
+                return [self._commit([job])[0] for job in group]
+            return [failure] * len(group)
         return results
 
     def _one(self, job: _Job) -> Any:
@@ -104,11 +118,16 @@ class GroupCommit:
             result = job.work()
         except Exception as error:
             if not self._connection.in_transaction:  # SQLite has undone the whole group, as it does on a full disk
-                raise sqlite3.OperationalError(str(error)) from error
+                raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError(str(error)) from error
             self._connection.execute("ROLLBACK TO job")
-            result = error
+            result = _store_error(error) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE job")
         return result
+
+
+def _store_error(error: Exception) -> StoreError:
+    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return (StoreFull if full else StoreError)(str(error))
 
 
 def _deliver(group: list[_Job], results: list[Any]) -> None:

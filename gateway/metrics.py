@@ -24,6 +24,7 @@ REFUSALS = {
     "no_dev_addr_left": "Join-Requests that found dev_addr_block full",
     "no_join_nonce_left": "Join-Requests of a device that has joined 2**24 - 1 times",
     "decode_failed": "payloads kept raw in quarantine because no decoder reads them; their counter advanced",
+    "store_full": "frames not acknowledged because the disk is too full to store them",
     "store_failed": "frames lost, and not acknowledged, because the database could not be written",
     "internal_error": "frames not acknowledged because of a bug; the log has the traceback",
 }
@@ -51,6 +52,7 @@ COUNTERS = {
 GAUGES = {
     "outbox_held": "uplinks in the outbox",
     "outbox_last_seq": "the newest uplink's number in this epoch",
+    "disk_short": "1 while the disk is short of reserve_mb: the database may not grow until space or the cloud returns",
     "broker_connected": "1 while connected to the broker",
     "concentrators": "concentrators heard since the start",
     "devices": "devices registered",

@@ -18,7 +18,7 @@ from decoders.lorawan.gps_time import gps_from_unix, unix_from_gps
 from gateway.backhaul import gwmp
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.config import Config
-from gateway.errors import Refused, StoreError
+from gateway.errors import Refused, StoreError, StoreFull
 from gateway.forwarder import Forwarder
 from gateway.group_commit import GroupCommit
 from gateway.join_server import Joined, JoinServer
@@ -26,6 +26,7 @@ from gateway.metrics import Metrics, exposition
 from gateway.network_server import Accepted, Copy, NetworkServer
 from gateway.page import Page, as_json
 from gateway.radio import Downlink, Reception
+from gateway.room import Room
 from gateway.store import Store
 
 _log = logging.getLogger(__name__)
@@ -53,8 +54,12 @@ class Gateway:
         self._join_server = JoinServer(
             config.net_id, config.dev_addr_block, network.tx_power_dbm, network.duplicate_window_s
         )
+        self._room = Room(store.connection, store.path, config.store.reserve_mb << 20)
         self._writer = GroupCommit(
-            store.connection, window_s=config.store.group_window_ms / 1000, records=config.store.group_records
+            store.connection,
+            window_s=config.store.group_window_ms / 1000,
+            records=config.store.group_records,
+            before=self._room.check,
         )
         self._forwarder = Forwarder(
             config.mqtt, config.gateway.eui, self._outbox_reader, self._writer, store.ledger, self.metrics
@@ -193,9 +198,10 @@ class Gateway:
         _log.debug("< %s %s: %s", reception.concentrator, reception.phy_payload.hex(), refusal)
 
     def _store_failed(self, error: StoreError) -> None:
-        if not self.metrics.refused["store_failed"] & 0x3FF:  # the first, then every 1024th: the disk may be full
+        reason = "store_full" if isinstance(error, StoreFull) else "store_failed"
+        if not self.metrics.refused[reason] & 0x3FF:  # the first, then every 1024th
             _log.error("uplinks are not stored: %s", error)
-        self.metrics.refuse("store_failed")
+        self.metrics.refuse(reason)
 
     def gauges(self) -> dict[str, float]:
         """The present state, by the names of metrics.GAUGES."""
@@ -204,6 +210,7 @@ class Gateway:
         return {
             "outbox_held": held.last - held.oldest + 1,
             "outbox_last_seq": held.last - self._forwarder.numbering.base,
+            "disk_short": int(self._room.short),
             "broker_connected": int(self._forwarder.connected),
             "concentrators": self._endpoint.concentrators if self._endpoint else 0,
             **self._reader.counts(),

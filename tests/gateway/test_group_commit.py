@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from gateway.errors import Refused, StoreError
+from gateway.errors import Refused, StoreError, StoreFull
 from gateway.group_commit import GroupCommit
 
 
@@ -128,6 +128,31 @@ class TestGroupCommit:
         assert 0 < len(good) < 6
         assert all(isinstance(outcome, StoreError) for outcome in outcomes if outcome != 1000)
         assert stored(connection) == [n * 1000 + i for n in good for i in range(1000)] + [after]
+
+    def test_one_that_finds_no_room_takes_nobody_with_it(self, connection):
+        connection.execute("CREATE TABLE big (b BLOB)")
+        connection.execute("INSERT INTO numbers VALUES (1)")
+
+        async def scenario():
+            writer = GroupCommit(connection)
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+            gate, busy = threading.Event(), threading.Event()
+            first = writer.run(lambda: busy.set() or gate.wait())
+            await asyncio.to_thread(busy.wait)
+            delete = writer.run(lambda: connection.execute("DELETE FROM numbers").rowcount)
+            insert = writer.run(lambda: connection.execute("INSERT INTO big VALUES (zeroblob(100000))") and None)
+            gate.set()
+            await first
+            outcomes = await asyncio.gather(delete, insert, return_exceptions=True)
+            await writer.close()
+            return outcomes
+
+        deleted, refused = asyncio.run(scenario())
+
+        assert deleted == 1
+        assert isinstance(refused, StoreFull)
+        assert stored(connection) == []
 
     def test_what_was_given_before_closing_is_finished(self, connection):
         async def scenario():

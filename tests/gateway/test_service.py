@@ -97,7 +97,7 @@ class TestAcknowledgement:
         send(concentrator, frames[acknowledged])
 
         assert unacknowledged == 1
-        assert service.metrics.refused["store_failed"] == 1
+        assert service.metrics.refused["store_full"] == 1
         assert [message.key.f_cnt for message in outbox(store)] == list(range(acknowledged + 1))
 
     def test_a_bug_is_counted_and_costs_no_other_frame(self, store, service, concentrator, node, monkeypatch, caplog):
