@@ -6,6 +6,8 @@ Without progress for ``resend_s`` one batch after the watermark is sent again as
 batch per ``resend_s``, not a window; as soon as the watermark moves, the window is open again.
 """
 
+_STALL = 10  # times resend_s without any PUBACK
+
 
 class Delivery:
     """The window between the cloud's watermark and what has been sent."""
@@ -19,6 +21,7 @@ class Delivery:
         self._probing = False
         self._in_flight: set[int] = set()
         self._progress_at = 0.0
+        self._flow_at = 0.0  # the last sign that the broker takes batches
 
     @property
     def committed(self) -> int:
@@ -31,7 +34,7 @@ class Delivery:
         self._next = committed + 1
         self._probing = False
         self._in_flight.clear()
-        self._progress_at = now
+        self._progress_at = self._flow_at = now
 
     def next_range(self, last: int) -> tuple[int, int] | None:
         """(first seq, most messages) of the batch to send now, ``last`` being the newest held; None: wait."""
@@ -45,12 +48,19 @@ class Delivery:
         """A batch that ends with seq ``last`` was given to the broker's client as ``message_id``."""
         if self._next == self._committed + 1:
             self._progress_at = now  # the first that waits for the cloud starts its patience
+        if not self._in_flight:
+            self._flow_at = now
         self._next = last + 1
         self._in_flight.add(message_id)
 
-    def acknowledged(self, message_id: int) -> None:
+    def acknowledged(self, message_id: int, now: float) -> None:
         """PUBACK: the broker has it. Only the flow is steered by that; the outbox keeps its rows."""
         self._in_flight.discard(message_id)
+        self._flow_at = now
+
+    def stalled(self, now: float) -> bool:
+        """The broker acknowledges nothing although it has a window full: only a new connection can help."""
+        return len(self._in_flight) >= self._window_batches and now >= self._flow_at + _STALL * self._resend_s
 
     def watermark(self, seq: int, now: float) -> bool:
         """Apply a watermark of our epoch; returns False when it went backwards: what follows it is sent again."""

@@ -199,7 +199,7 @@ class Forwarder:
 
     def _acknowledged(self, client: mqtt.Client, message_id: int) -> None:
         if client is self._client:
-            self._delivery.acknowledged(message_id)
+            self._delivery.acknowledged(message_id, time.monotonic())
             self._something.set()
 
     def _heard(self, client: mqtt.Client, payload: bytes) -> None:
@@ -232,6 +232,8 @@ class Forwarder:
             await self._apply_watermark()
             if await self._publish(client):
                 continue
+            if self._delivery.stalled(time.monotonic()):
+                raise _ConnectionLost("it acknowledges nothing")
             await self._wait()
         raise _ConnectionLost("disconnected")
 

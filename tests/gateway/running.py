@@ -155,6 +155,61 @@ class Broker:
         self.kill()
 
 
+class StallingBroker:
+    """A broker whose storage stalls: it takes everything and answers pings, but acknowledges batches only while well."""
+
+    def __init__(self) -> None:
+        self.well = False
+        self.connections = 0
+        self.batches_acknowledged = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        """MQTT 3.1.1 as far as a gateway uses it."""
+        with client, client.makefile("rwb") as stream:
+            while head := stream.read(1):
+                length = shift = 0
+                while True:
+                    byte = stream.read(1)[0]
+                    length |= (byte & 0x7F) << shift
+                    shift += 7
+                    if not byte & 0x80:
+                        break
+                body = stream.read(length)
+                stream.write(self._answer(head[0] >> 4, body))
+                stream.flush()
+
+    def _answer(self, kind: int, body: bytes) -> bytes:
+        if kind == 1:
+            return b"\x20\x02\x00\x00"  # CONNACK
+        if kind == 8:
+            return b"\x90\x03" + body[:2] + b"\x01"  # SUBACK
+        if kind == 12:
+            return b"\xd0\x00"  # PINGRESP
+        if kind != 3:
+            return b""
+        end = 2 + int.from_bytes(body[:2], "big")
+        is_batch = body[2:end].endswith(b"/up")
+        if is_batch and not self.well:
+            return b""
+        self.batches_acknowledged += is_batch
+        return b"\x40\x02" + body[end : end + 2]  # PUBACK
+
+    def close(self) -> None:
+        self._server.close()
+
+
 class Cloud:
     """Takes batches and, while ``committing``, answers with watermarks; keeps what it has over reconnects."""
 

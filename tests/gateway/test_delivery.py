@@ -32,7 +32,7 @@ class TestWindow:
         drained(delivery, 1000)
 
         for message_id in (1000, 1001, 1002):
-            delivery.acknowledged(message_id)
+            delivery.acknowledged(message_id, 0.0)
 
         assert delivery.next_range(1000) is None
 
@@ -41,7 +41,7 @@ class TestWindow:
         delivery.restart(0, 0.0)
         drained(delivery, 1000)
         for message_id in (1000, 1001, 1002):
-            delivery.acknowledged(message_id)
+            delivery.acknowledged(message_id, 0.0)
 
         delivery.watermark(14, 1.0)
 
@@ -87,15 +87,49 @@ class TestResend:
         delivery.restart(0, 0.0)
         drained(delivery, 1000)
         for message_id in (1000, 1001, 1002):
-            delivery.acknowledged(message_id)
+            delivery.acknowledged(message_id, 0.0)
 
         delivery.resend(5.0)
         probe = drained(delivery, 1000, 5.0)
-        delivery.acknowledged(1000)
+        delivery.acknowledged(1000, 5.0)
         delivery.watermark(10, 6.0)
 
         assert probe == [(1, 10)]
         assert drained(delivery, 1000, 6.0) == [(11, 20), (21, 30), (31, 40)]
+
+
+class TestStall:
+    def test_a_full_window_without_any_puback_is_a_stall_after_ten_times_resend_s(self):
+        delivery = Delivery(10, 3, 5)
+        delivery.restart(0, 100.0)
+        drained(delivery, 1000, 100.0)
+
+        assert [delivery.stalled(now) for now in (149.9, 150.0)] == [False, True]
+
+    def test_a_puback_begins_the_patience_anew(self):
+        delivery = Delivery(10, 3, 5)
+        delivery.restart(0, 100.0)
+        drained(delivery, 1000, 100.0)
+        delivery.acknowledged(1000, 140.0)
+        delivery.watermark(10, 141.0)
+        drained(delivery, 1000, 141.0)
+
+        assert [delivery.stalled(now) for now in (189.9, 190.0)] == [False, True]
+
+    def test_a_window_with_room_is_none(self):
+        delivery = Delivery(10, 3, 5)
+        delivery.restart(0, 100.0)
+        delivery.sent(1, 10, 100.0)
+
+        assert not delivery.stalled(1000.0)
+
+    def test_a_new_connection_has_nothing_in_flight(self):
+        delivery = Delivery(10, 3, 5)
+        delivery.restart(0, 100.0)
+        drained(delivery, 1000, 100.0)
+        delivery.restart(0, 200.0)
+
+        assert not delivery.stalled(1000.0)
 
 
 class CloudAndGateway(RuleBasedStateMachine):
@@ -130,7 +164,7 @@ class CloudAndGateway(RuleBasedStateMachine):
     @rule()
     def broker_acknowledges(self) -> None:
         for message_id in self.unacknowledged:
-            self.delivery.acknowledged(message_id)
+            self.delivery.acknowledged(message_id, self.now)
         self.unacknowledged.clear()
 
     @precondition(lambda self: self.on_the_way)

@@ -16,7 +16,7 @@ from gateway.service import Gateway
 from gateway.store import OutboxReader, open_store
 from tests.gateway.certificates import issue_certificates
 from tests.gateway.nodes import Concentrator, Node, write_config
-from tests.gateway.running import Broker, Cloud, GatewayThread, eventually, join, send
+from tests.gateway.running import Broker, Cloud, GatewayThread, StallingBroker, eventually, join, send
 
 READINGS = (Reading("soil_moisture", "%", 1_770_964_782, 23.45, None),)
 
@@ -245,6 +245,17 @@ class TestFaults:
 
         assert sorted(key.f_cnt for key in cloud.keys) == list(range(1, 11))
         assert sorted(key.f_cnt for key in fresh.keys) == list(range(11, 21))
+
+    def test_a_broker_that_acknowledges_nothing_is_left_and_tried_again(self, tmp_path):
+        broker = StallingBroker()
+        bench = Bench(tmp_path, broker.port, resend_s=0.05, window_batches=3)
+        bench.append(50)
+        with bench.service():
+            eventually(lambda: broker.connections >= 2, 10)
+            broker.well = True
+            eventually(lambda: broker.batches_acknowledged >= 3, 10)
+        bench.close()
+        broker.close()
 
 
 class TestEpoch:
