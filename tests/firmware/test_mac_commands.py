@@ -123,13 +123,13 @@ class TestOrder:
         mac, peer = joined()
         mac.session.dr = 0
         up(mac, b"")
-        mac.received(peer.downlink(0, port=0, payload=b"\x06" * 30 + b"\x04\x03"))
+        mac.received(peer.downlink(0, port=0, payload=b"\x08\x00" + b"\x06" * 30 + b"\x04\x03"))
 
         frame = peer.read(up(mac, b"").phy_payload)
 
-        assert frame["FRMPayload"].hex() == "06ff00" * 17  # 51 bytes at DR0
+        assert frame["FRMPayload"].hex() == "08" + "06ff00" * 16  # 51 bytes at DR0 hold 49 of them
         assert mac.session.max_duty == 3
-        assert answers(mac, peer) == ""
+        assert answers(mac, peer) == "08"
 
     def test_sticky_answers_that_did_not_fit_come_with_the_next_uplink(self):
         mac, peer = joined()
