@@ -165,14 +165,24 @@ class SqliteStore:
                 f"INSERT INTO {table} VALUES (?, ?, ?, ?)", [(gateway_eui, epoch, *pair) for pair in ranges]
             )
         self.db.execute(
-            "INSERT OR REPLACE INTO watermarks VALUES (?, ?, ?, ?)",
+            "INSERT INTO watermarks (gateway_eui, epoch, seq, oldest_seq, arrived) "
+            "VALUES (?, ?, ?, ?, (SELECT coalesce(max(arrived), 0) + 1 FROM watermarks)) "
+            "ON CONFLICT DO UPDATE SET seq = excluded.seq, oldest_seq = excluded.oldest_seq",
             (gateway_eui, epoch, progress.watermark, progress.oldest_seq),
         )
 
     def watermarks(self) -> list[tuple[str, Watermark]]:
-        """Every gateway's watermarks, the newest epoch last."""
-        rows = self.db.execute("SELECT gateway_eui, epoch, seq FROM watermarks ORDER BY gateway_eui, epoch")
+        """Every gateway's watermarks, of each gateway the epoch that first came last as the last one."""
+        rows = self.db.execute("SELECT gateway_eui, epoch, seq FROM watermarks ORDER BY gateway_eui, arrived, epoch")
         return [(gateway_eui, Watermark(epoch, seq)) for gateway_eui, epoch, seq in rows]
+
+    def current_watermark(self, gateway_eui: str) -> Watermark | None:
+        """That of the epoch that first came last; None for a gateway never heard."""
+        row = self.db.execute(
+            "SELECT epoch, seq FROM watermarks WHERE gateway_eui = ? ORDER BY arrived DESC, epoch DESC LIMIT 1",
+            (gateway_eui,),
+        ).fetchone()
+        return Watermark(*row) if row else None
 
     def newest_received_at(self) -> float:
         """When the newest uplink was received; 0 for none."""

@@ -2,7 +2,8 @@
 """The MQTT shell: paho's client with a persistent session, QoS 1 and manual acknowledgement.
 
 A message is acknowledged only after its commit, and only on the connection it came over: message ids mean nothing on
-the next. Watermarks are retained; all are published again at every connection, for a broker that has forgotten them.
+the next. Of each gateway the current epoch's watermark is retained, and published again at every connection, for a
+broker that has forgotten it.
 """
 
 import logging
@@ -38,7 +39,6 @@ class Subscriber:
         self._store = store
         self._writer = writer
         self._connection = 0
-        self._newest_epoch: dict[str, int] = {}
         self._client = _client(settings)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
@@ -94,18 +94,16 @@ class Subscriber:
             self._client.ack(mid, qos)
 
     def _publish_all(self) -> None:
-        for gateway_eui, watermark in self._store.watermarks():
+        for gateway_eui, watermark in dict(self._store.watermarks()).items():  # the last one of each gateway
             self._publish(gateway_eui, watermark)
 
     def _publish(self, gateway_eui: str, watermark: Watermark) -> None:
-        """Retained is only the newest epoch's: an old one must not hide it."""
+        """Retained is only the current epoch's: a dead one must not hide it. In the writer's thread."""
         if not self.connected:
-            return  # all are published at the next connection
-        newest = max(self._newest_epoch.get(gateway_eui, 0), watermark.epoch)
-        self._newest_epoch[gateway_eui] = newest
-        self._client.publish(
-            topics.committed(gateway_eui), encode_watermark(watermark), qos=1, retain=watermark.epoch == newest
-        )
+            return  # the current ones are published at the next connection
+        current = self._store.current_watermark(gateway_eui)
+        retain = current is not None and current.epoch == watermark.epoch
+        self._client.publish(topics.committed(gateway_eui), encode_watermark(watermark), qos=1, retain=retain)
 
     @property
     def _address(self) -> tuple[str, int]:

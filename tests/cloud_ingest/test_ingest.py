@@ -134,7 +134,7 @@ class TestOnce:
             ("uplinks", "*"),
             ("applied", "*"),
             ("gaps", "*"),
-            ("watermarks", "*"),
+            ("watermarks", "gateway_eui, epoch, seq, oldest_seq"),
             ("dead_letters", "identity, raw"),
         ):
             tables.append(sorted(store.db.execute(f"SELECT {columns} FROM {table}")))
@@ -161,6 +161,28 @@ class TestOnce:
         ingest.apply(UP, batch(uplink(1, NODES[0], 1, sample(START + 60, 20.0)), epoch=2))
 
         assert store.watermarks() == [(GATEWAY, Watermark(1, 1)), (GATEWAY, Watermark(2, 1))]
+
+    def test_the_current_epoch_is_the_one_that_first_came_last_whatever_its_number(self, world):
+        store, ingest = world
+        for f_cnt, epoch in enumerate((900, 7, 900, 300, 7)):
+            ingest.apply(UP, batch(uplink(f_cnt + 1, NODES[0], f_cnt, sample(START + f_cnt, 20.0)), epoch=epoch))
+
+        assert [mark.epoch for _, mark in store.watermarks()] == [900, 7, 300]
+        assert store.current_watermark(GATEWAY).epoch == 300
+        assert store.current_watermark(OTHER_GATEWAY) is None
+
+    def test_an_uplink_sent_again_under_a_new_epoch_is_stored_once_and_leaves_no_gap(self, world):
+        store, ingest = world
+        ingest.apply(UP, batch(*(uplink(n, NODES[0], n, sample(START + n, 20.0)) for n in (1, 2, 3)), epoch=900))
+
+        applied = ingest.apply(
+            UP, batch(*(uplink(n - 1, NODES[0], n, sample(START + n, 20.0)) for n in (2, 3, 4)), epoch=7)
+        )
+
+        assert applied.watermark == Watermark(7, 3)
+        assert len([row for row in observations(store) if row[1] == "soil_moisture"]) == 4
+        assert counter(store, "uplinks", "duplicates") == 2
+        assert store.db.execute("SELECT * FROM gaps").fetchall() == []
 
     def test_a_failure_in_the_middle_leaves_nothing_behind(self, world, mocker):
         store, ingest = world

@@ -16,6 +16,7 @@ from typing import Any
 import frost_sta_client as fsc
 import httpx
 import pytest
+from paho.mqtt import publish
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -27,6 +28,7 @@ from tests.cloud_ingest.world import (
     GATEWAY,
     HOUR,
     NODES,
+    OTHER_GATEWAY,
     START,
     STRANGER,
     UP,
@@ -104,6 +106,22 @@ class Site:
     def rows(self, sql: str) -> list[Any]:
         with sqlite3.connect(f"file:{self.folder}/stadtfunk.db?mode=ro", uri=True) as db:
             return db.execute(sql).fetchall()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        publish.single(topic, payload, qos=1, hostname="127.0.0.1", port=self.mqtt_port)
+
+    def retained(self) -> list[Watermark]:
+        """What the broker tells a gateway that subscribes now."""
+        heard: list[Watermark] = []
+        client = Client(CallbackAPIVersion.VERSION2)
+        client.on_message = lambda _, __, message: heard.append(decode_watermark(message.payload))
+        client.on_connect = lambda *_: client.subscribe(topics.committed(GATEWAY), 1)
+        client.connect("127.0.0.1", self.mqtt_port)
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline and not heard:
+            client.loop(0.1)
+        client.disconnect()
+        return heard
 
     def stop(self) -> None:
         for process in self.processes:
@@ -254,6 +272,29 @@ class TestExactlyOnce:
             wait_for(lambda: gateway.done, "the watermark")
         finally:
             gateway.stop()
+
+    def test_the_retained_watermark_is_the_current_epochs_at_a_broker_without_memory_too(self, site: Site) -> None:
+        broker = site.broker()
+        site.service()
+        for seq, epoch in ((1, 900), (2, 7)):
+            site.publish(UP, batch(uplink(seq, NODES[0], seq, sample(START + seq, 20.0)), epoch=epoch, oldest_seq=seq))
+        wait_for(lambda: site.rows("SELECT 1 FROM watermarks WHERE epoch = 7"), "both epochs")
+        wait_for(lambda: site.retained() == [Watermark(7, 2)], "the current epoch's watermark")
+        site.publish(UP, batch(uplink(3, NODES[0], 3, sample(START + 3, 20.0)), epoch=900))
+        wait_for(lambda: site.rows("SELECT 1 FROM watermarks WHERE epoch = 900 AND seq = 3"), "the late one")
+        site.publish(
+            topics.up(OTHER_GATEWAY), batch(uplink(1, NODES[1], 1, sample(START, 20.0)), gateway_eui=OTHER_GATEWAY)
+        )
+        wait_for(lambda: len(site.rows("SELECT 1 FROM watermarks")) == 3, "what comes after it")
+        assert site.retained() == [Watermark(7, 2)]
+        broker.kill()
+        broker.wait()
+        (site.folder / "broker").rename(site.folder / "old")
+
+        site.broker()
+        wait_for(lambda: site.get("/health")["broker"] == "connected", "the broker")
+
+        assert wait_for(site.retained, "a watermark") == [Watermark(7, 2)]
 
     def test_rubbish_on_the_broker_stops_nothing(self, site: Site) -> None:
         site.broker()
