@@ -156,7 +156,7 @@ class Broker:
 
 
 class StallingBroker:
-    """A broker whose storage stalls: it takes everything and answers pings, but acknowledges batches only while well."""
+    """A broker whose storage stalls: it takes everything and answers pings, acknowledges batches only while well."""
 
     def __init__(self) -> None:
         self.well = False
