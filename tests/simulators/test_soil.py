@@ -58,7 +58,7 @@ class TestKa5:
 
 
 class TestWaterBalance:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(
         share=st.floats(0.0, 1.5),
         demand=st.floats(0.0, 4.0),
@@ -77,7 +77,7 @@ class TestWaterBalance:
         lost = after.transpiration + after.drainage + after.overflow
         assert after.storage - before.storage == pytest.approx(gained - lost, abs=1e-9)
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.floats(0.0, 1.2), st.integers(0, 20 * DAY_US))
     def test_the_soil_never_leaves_the_range_from_wilting_point_to_saturation(self, share, now_us):
         moisture = pit(RAINY, share=share, demand=3.0).moisture_percent(now_us)

@@ -66,6 +66,7 @@ const WORDS = {
     de: 'Alle Messwerte sind offene Daten und dürfen frei verwendet werden.',
     en: 'All readings are open data and free to use.',
   },
+  licences: { de: 'Lizenzen', en: 'Licences' },
   health: { de: 'Dienststatus', en: 'Service status' },
 } satisfies Record<string, Names>
 
