@@ -14,9 +14,9 @@ import uvicorn
 from cloud_ingest import registry
 from cloud_ingest.api.app import create_app
 from cloud_ingest.config import Config
-from cloud_ingest.errors import ConfigError
+from cloud_ingest.errors import CloudError, ConfigError
 from cloud_ingest.ingest import Ingest
-from cloud_ingest.store import SqliteStore
+from cloud_ingest.store import SqliteStore, locked
 from cloud_ingest.subscriber import Subscriber
 from cloud_ingest.writer import Writer
 
@@ -34,7 +34,17 @@ class _Server(uvicorn.Server):
 
 
 def run(config: Config, announce: Callable[[str], None]) -> bool:
-    """Serve until SIGTERM or SIGINT; False if the writer failed. Raises CloudError before it has begun."""
+    """Serve until SIGTERM or SIGINT; False if the writer failed by a bug.
+
+    Raises CloudError before it has begun, or when the store is lost under it."""
+    with locked(config.store.path):
+        failed = _run(config, announce)
+    if isinstance(failed, CloudError):
+        raise failed
+    return failed is None
+
+
+def _run(config: Config, announce: Callable[[str], None]) -> BaseException | None:
     city = registry.load(config.registry.path)
     listener = listen(config.http.host, config.http.port)
     store = SqliteStore(config.store.path)
@@ -54,7 +64,7 @@ def run(config: Config, announce: Callable[[str], None]) -> bool:
         subscriber.stop()
         writer.stop()
         store.close()
-    return writer.failed is None
+    return writer.failed
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket, writer: Writer) -> None:

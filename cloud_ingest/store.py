@@ -5,7 +5,9 @@ Migrations are `migrations/NNN_*.sql`, applied in order, each in one transaction
 Readers open their own read-only connections (api/readers.py). Times in Unix seconds.
 """
 
+import fcntl
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -47,6 +49,22 @@ class Observation(NamedTuple):
         return (self.flag is not None, self.received_at, self.result or 0.0, self.flag or "")
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only service on the store at ``path``; raises StoreError. The lock ends with the process, too."""
+    file = path.with_name(path.name + ".lock")
+    try:
+        lock = file.open("a")
+    except OSError as error:
+        raise StoreError(str(file), f"cannot be written ({error.strerror})") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(str(path), "another 'stadtfunk ingest run' is using it; one service each store") from error
+        yield
+
+
 class SqliteStore:
     """The writer's side of the file at ``path``; one thread at a time."""
 
@@ -59,9 +77,27 @@ class SqliteStore:
             _migrate(self.db, path)
         except sqlite3.Error as error:
             raise StoreError(str(path), str(error)) from error
+        self._path = path
+        self._file = self._identity()
         self._trees: dict[str, int] = {}  # dev_eui -> thing
         self._datastreams: dict[tuple[str, str], int] = {}
         self._touched: set[int] = set()
+
+    def check_in_place(self) -> None:
+        """Raise StoreError if the file was deleted or replaced: what we commit then is gone when we end."""
+        if self._identity() != self._file:
+            raise StoreError(
+                str(self._path),
+                "was deleted or replaced under the running service; nothing more is acknowledged; "
+                "put it back (or start anew) and start the service again",
+            )
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return (found.st_dev, found.st_ino)
 
     def close(self) -> None:
         self.db.close()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cloud_ingest import judge
+from cloud_ingest.errors import StoreError
 from cloud_ingest.ingest import Applied, Ingest
 from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
@@ -64,6 +65,8 @@ class Writer(threading.Thread):
         try:
             while not self._stopping.is_set():
                 self._turn()
+        except StoreError as error:
+            self.failed = error  # the command says it
         except BaseException as error:
             self.failed = error
             _log.exception("writer stopped")
@@ -78,6 +81,7 @@ class Writer(threading.Thread):
         if isinstance(item, Delivery):
             self._apply(item)
         else:
+            self._store.check_in_place()
             self._guarded(item)
         if self._to_judge and time.monotonic() - self._judged_at > _JUDGE_EVERY_S:
             self._guarded(self._judge)
@@ -92,6 +96,7 @@ class Writer(threading.Thread):
                 continue
             for area in judge.areas_of(self._store, self._city, applied.things):
                 self._to_judge[area.id] = None
+            self._store.check_in_place()  # before a gateway may forget what it sent
             delivery.done(applied)
             return
 

@@ -107,6 +107,9 @@ class Site:
         with sqlite3.connect(f"file:{self.folder}/stadtfunk.db?mode=ro", uri=True) as db:
             return db.execute(sql).fetchall()
 
+    def log(self, process: "subprocess.Popen[bytes]") -> str:
+        return (self.folder / f"{self.processes.index(process)}.log").read_text()
+
     def publish(self, topic: str, payload: bytes) -> None:
         publish.single(topic, payload, qos=1, hostname="127.0.0.1", port=self.mqtt_port)
 
@@ -280,8 +283,8 @@ class TestExactlyOnce:
             site.publish(UP, batch(uplink(seq, NODES[0], seq, sample(START + seq, 20.0)), epoch=epoch, oldest_seq=seq))
         wait_for(lambda: site.rows("SELECT 1 FROM watermarks WHERE epoch = 7"), "both epochs")
         wait_for(lambda: site.retained() == [Watermark(7, 2)], "the current epoch's watermark")
-        site.publish(UP, batch(uplink(3, NODES[0], 3, sample(START + 3, 20.0)), epoch=900))
-        wait_for(lambda: site.rows("SELECT 1 FROM watermarks WHERE epoch = 900 AND seq = 3"), "the late one")
+        site.publish(UP, batch(uplink(2, NODES[0], 3, sample(START + 3, 20.0)), epoch=900))
+        wait_for(lambda: site.rows("SELECT 1 FROM watermarks WHERE epoch = 900 AND seq = 2"), "the late one")
         site.publish(
             topics.up(OTHER_GATEWAY), batch(uplink(1, NODES[1], 1, sample(START, 20.0)), gateway_eui=OTHER_GATEWAY)
         )
@@ -325,6 +328,41 @@ class TestProcess:
         assert result.stderr.splitlines() == [
             f"Error: http: 127.0.0.1:{site.http_port}: cannot listen (Address already in use); choose another http.port"
         ]
+
+    def test_a_second_service_on_one_store_is_one_clear_line_and_status_1(self, site: Site) -> None:
+        first = site.service()
+        text = site.config.read_text()
+        site.config.write_text(text.replace(f"port = {site.http_port}", "port = 0"))
+
+        result = site.run("run")
+
+        assert result.returncode == 1
+        assert result.stderr.splitlines() == [
+            f"Error: {site.folder}/stadtfunk.db: another 'stadtfunk ingest run' is using it; one service each store"
+        ]
+        first.kill()  # not even then does the lock stay
+        first.wait()
+        site.config.write_text(text)
+        site.service()
+
+    def test_a_store_deleted_under_the_service_ends_it_with_one_clear_line(self, site: Site) -> None:
+        site.broker()
+        process = site.service()
+        site.publish(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
+        wait_for(lambda: site.retained() == [Watermark(1, 1)], "the first watermark")
+        for file in ("stadtfunk.db", "stadtfunk.db-wal", "stadtfunk.db-shm"):
+            (site.folder / file).unlink()
+
+        site.publish(UP, batch(uplink(2, NODES[0], 1, sample(START + HOUR, 19.0))))
+
+        assert process.wait(20) == 1
+        log = site.log(process)
+        assert log.splitlines()[-1] == (
+            f"Error: {site.folder}/stadtfunk.db: was deleted or replaced under the running service; nothing more is "
+            "acknowledged; put it back (or start anew) and start the service again"
+        )
+        assert "Traceback" not in log
+        assert site.retained() == [Watermark(1, 1)]
 
     def test_answers_do_not_wait_for_nagle(self) -> None:
         with listen("127.0.0.1", 0) as listener:
