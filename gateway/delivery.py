@@ -60,7 +60,16 @@ class Delivery:
 
     def stalled(self, now: float) -> bool:
         """The broker acknowledges nothing although it has a window full: only a new connection can help."""
-        return len(self._in_flight) >= self._window_batches and now >= self._flow_at + _STALL * self._resend_s
+        due_at = self._stall_due_at()
+        return due_at is not None and now >= due_at
+
+    def _stall_due_at(self) -> float | None:
+        full = len(self._in_flight) >= self._window_batches
+        return self._flow_at + _STALL * self._resend_s if full else None
+
+    def wake_at(self) -> float | None:
+        """When to look again if nothing happens before; None: nothing waits for anyone."""
+        return min((at for at in (self.resend_due_at(), self._stall_due_at()) if at is not None), default=None)
 
     def watermark(self, seq: int, now: float) -> bool:
         """Apply a watermark of our epoch; returns False when it went backwards: what follows it is sent again."""

@@ -238,16 +238,18 @@ class Forwarder:
         raise _ConnectionLost("disconnected")
 
     async def _wait(self) -> None:
-        due_at = self._delivery.resend_due_at()
-        if due_at is None:
+        wake_at = self._delivery.wake_at()
+        if wake_at is None:
             await self._something.wait()
             return
         try:
-            async with asyncio.timeout(max(0.0, due_at - time.monotonic())):
+            async with asyncio.timeout(max(0.0, wake_at - time.monotonic())):
                 await self._something.wait()
         except TimeoutError:
-            self._delivery.resend(time.monotonic())
-            self._metrics.count("resends")
+            now, due_at = time.monotonic(), self._delivery.resend_due_at()
+            if due_at is not None and due_at <= now:
+                self._delivery.resend(now)
+                self._metrics.count("resends")
 
     async def _publish(self, client: mqtt.Client) -> bool:
         """Publish one batch if the window allows and there is one; returns whether it did."""

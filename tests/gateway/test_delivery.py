@@ -116,6 +116,15 @@ class TestStall:
 
         assert [delivery.stalled(now) for now in (189.9, 190.0)] == [False, True]
 
+    def test_it_is_looked_for_even_when_nothing_is_left_to_resend(self):
+        delivery = Delivery(10, 3, 5)
+        delivery.restart(0, 100.0)
+        drained(delivery, 1000, 100.0)
+        delivery.resend(105.0)
+
+        assert delivery.resend_due_at() is None
+        assert delivery.wake_at() == 150.0
+
     def test_a_window_with_room_is_none(self):
         delivery = Delivery(10, 3, 5)
         delivery.restart(0, 100.0)
