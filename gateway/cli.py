@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from gateway.config import Config, load
-from gateway.devices_file import device_from, read_devices
+from gateway.devices_file import device_from, read_app_key, read_devices
 from gateway.errors import GatewayError
 from gateway.service import Gateway
 from gateway.store import Store, open_store
@@ -154,11 +154,7 @@ def add_device(
         stadtfunk gateway devices add 70b3d50000000001 70b3d50000000000 --app-key-file key.hex
     """
     config = load(config_path)
-    try:
-        app_key = app_key_file.read_text("ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{app_key_file}: cannot be read ({error})") from error
-    device = device_from([dev_eui, join_eui, app_key, profile, name])
+    device = device_from([dev_eui, join_eui, read_app_key(app_key_file), profile, name])
     store = _open(config)
     try:
         with store.transaction() as ledger:

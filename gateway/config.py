@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, shown
 
 _PORT = (0, 65_535)
 
@@ -171,7 +171,7 @@ def _value(path: Path, where: str, kind: Any, rule: Any, value: Any) -> Any:
     if rule["limits"] and not rule["limits"][0] <= value <= rule["limits"][1]:
         raise ConfigError(path, f"{where} must be {rule['limits'][0]} to {rule['limits'][1]}, not {value!r}")
     if rule["pattern"] and not re.fullmatch(rule["pattern"], value):
-        raise ConfigError(path, f"{where} must be {rule['what']}, not {value!r}")
+        raise ConfigError(path, f"{where} must be {rule['what']}, not {shown(value)}")
     return value
 
 

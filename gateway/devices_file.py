@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from decoders.profiles import BY_NAME
-from gateway.errors import DevicesError
+from gateway.errors import DevicesError, shown
 from gateway.store import Device
 
 COLUMNS = ("dev_eui", "join_eui", "app_key", "profile", "name")
@@ -35,13 +35,13 @@ def device_from(row: list[str]) -> Device:
     dev_eui, join_eui, app_key, profile, name = (value.strip() for value in row)
     problems = []
     if not _EUI.fullmatch(dev_eui):
-        problems.append(f"dev_eui {dev_eui!r} is not 16 lower-case hex digits")
+        problems.append(f"dev_eui {shown(dev_eui)} is not 16 lower-case hex digits")
     if not _EUI.fullmatch(join_eui):
-        problems.append(f"join_eui {join_eui!r} is not 16 lower-case hex digits")
+        problems.append(f"join_eui {shown(join_eui)} is not 16 lower-case hex digits")
     if not _KEY.fullmatch(app_key):
         problems.append("app_key is not 32 lower-case hex digits")
     if profile not in BY_NAME:
-        problems.append(f"profile {profile!r} is unknown; known are {', '.join(sorted(BY_NAME))}")
+        problems.append(f"profile {shown(profile)} is unknown; known are {', '.join(sorted(BY_NAME))}")
     if len(name) > _MAX_NAME or not name.isprintable():
         problems.append(f"name is longer than {_MAX_NAME} characters or not printable")
     if problems:
@@ -49,11 +49,24 @@ def device_from(row: list[str]) -> Device:
     return Device(dev_eui, join_eui, bytes.fromhex(app_key), profile, name)
 
 
+def read_app_key(path: Path) -> str:
+    """The key of one device, 32 hex digits; raises DevicesError."""
+    try:
+        app_key = path.read_text("utf-8").strip()
+    except OSError as error:
+        raise DevicesError([f"{path}: cannot be read ({error.strerror})"]) from error
+    except UnicodeDecodeError:
+        app_key = ""
+    if not _KEY.fullmatch(app_key):
+        raise DevicesError([f"{path}: must hold a key, 32 lower-case hex digits"])
+    return app_key
+
+
 def _devices(path: Path, rows: Iterable[list[str]]) -> list[Device]:
     devices: dict[str, Device] = {}
     problems = []
     for line, row in enumerate(rows, 1):
-        if line == 1:
+        if line == 1 and any(row):
             if tuple(value.strip() for value in row) != COLUMNS:
                 raise DevicesError([f"{path} line 1: must be {','.join(COLUMNS)}"])
             continue
@@ -69,4 +82,6 @@ def _devices(path: Path, rows: Iterable[list[str]]) -> list[Device]:
         devices[device.dev_eui] = device
     if problems:
         raise DevicesError(problems)
+    if not devices:
+        raise DevicesError([f"{path}: no device in this file"])
     return list(devices.values())

@@ -17,6 +17,13 @@ import os
 
 from decoders.lorawan.errors import RemoteError
 
+_MOST_SHOWN = 20
+
+
+def shown(value: str) -> str:
+    """A wrong value for a message, unless it is so long that it may be a key in the wrong place."""
+    return repr(value) if len(value) <= _MOST_SHOWN else f"(of {len(value)} characters)"
+
 
 class MalformedDatagram(RemoteError):
     """Bytes on the GWMP port that are no GWMP v2 message."""

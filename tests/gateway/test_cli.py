@@ -92,6 +92,58 @@ class TestDevicesImport:
         ]
         assert run("devices", "list", "--json").output == "[]\n"
 
+    @pytest.mark.parametrize(
+        "row",
+        [
+            "{key},70b3d57ed0000000,70b3d57ed1000001,tree,x",
+            "70b3d57ed1000001,{key},70b3d57ed0000000,tree,x",
+            "70b3d57ed1000001,70b3d57ed0000000,tree,{key},x",
+            "70b3d57ed1000001,70b3d57ed0000000,x,tree,{key}{key}{key}",
+            "{key}",
+            "70b3d57ed1000001,70b3d57ed0000000,{key},oak,{key}",
+            "{key}f,0{key},{key}0,{key}.,x",
+        ],
+    )
+    def test_no_mixed_up_column_prints_a_key(self, run, devices, row):
+        key = "a0b1c2d3e4f5061728394a5b6c7d8e9f"
+        text = row.format(key=key)
+        for variant in (text, text.replace(key, key.upper()), text.replace(key, key[:-1])):
+            result = run("devices", "import", devices(HEADER + variant + "\n"))
+
+            assert result.exit_code == 1
+            assert key[:12] not in result.output.lower()
+
+    @pytest.mark.parametrize(
+        "content", ["a0b1c2d3e4f5061728394a5b6c7d8e9", "", "a0b1c2d3e4f5061728394a5b6c7d8e9f00", "ä"]
+    )
+    def test_a_bad_key_file_is_named_and_not_printed(self, run, tmp_path, content):
+        path = tmp_path / "short.hex"
+        path.write_text(content, "utf-8")
+
+        result = run("devices", "add", "70b3d57ed1000001", "70b3d57ed0000000", "--app-key-file", path)
+
+        assert result.exit_code == 1
+        assert result.output == f"Error: {path}: must hold a key, 32 lower-case hex digits\n"
+
+    def test_a_key_in_place_of_a_dev_eui_is_not_printed(self, run, tmp_path):
+        (tmp_path / "key.hex").write_text("a0b1c2d3e4f5061728394a5b6c7d8e9f")
+
+        result = run(
+            "devices", "add", "00112233445566778899aabbccddeeff", "70b3d57ed0000000",
+            "--app-key-file", tmp_path / "key.hex",
+        )  # fmt: skip
+
+        assert result.exit_code == 1
+        assert "0011223344" not in result.output
+
+    @pytest.mark.parametrize("text", [HEADER, HEADER + "\n\n", "\n"])
+    def test_a_list_without_a_device_is_an_error(self, run, devices, text):
+        path = devices(text)
+
+        result = run("devices", "import", path)
+
+        assert (result.exit_code, result.output) == (1, f"Error: {path}: no device in this file\n")
+
     @pytest.mark.parametrize("text", ["", "a,b\n", ROW, "\x00", HEADER + '"'])
     def test_a_file_that_is_no_device_list_is_one_line(self, run, devices, text):
         result = run("devices", "import", devices(text) if text else Path("nowhere.csv"))
