@@ -37,6 +37,7 @@ class Writer(threading.Thread):
     def __init__(self, store: SqliteStore, city: City, ingest: Ingest, now: Callable[[], float]) -> None:
         super().__init__(name="writer")
         self.failed: BaseException | None = None
+        self._refusals: dict[str, str] = {}  # by kind of work, while the last attempt at it was refused by the store
         self._store = store
         self._city = city
         self._ingest = ingest
@@ -46,6 +47,13 @@ class Writer(threading.Thread):
         self._to_judge = dict.fromkeys(city.areas)  # all once at the start; a set in order of arrival
         self._judged_at = 0.0
         self._version = -1
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be stored now; None while the last attempts went well."""
+        if self.failed is not None:
+            return "the writer has stopped"
+        return next(iter(self._refusals.copy().values()), None)
 
     def put(self, item: Delivery | Callable[[], None]) -> None:
         """Hand over a message, or a function to run between two messages; waits while the inbox is full."""
@@ -91,9 +99,9 @@ class Writer(threading.Thread):
             try:
                 applied = self._apply_or_quarantine(delivery)
             except sqlite3.OperationalError as error:  # disk full, locked: nothing is acknowledged, so nothing is lost
-                _log.warning("store refuses to write, trying again in %g s: %s", _RETRY_S, error)
-                self._stopping.wait(_RETRY_S)
+                self._refused("apply", error)
                 continue
+            self._refusals.pop("apply", None)
             for area in judge.areas_of(self._store, self._city, applied.things):
                 self._to_judge[area.id] = None
             self._store.check_in_place()  # before a gateway may forget what it sent
@@ -130,8 +138,15 @@ class Writer(threading.Thread):
         self._version = version
 
     def _guarded(self, work: Callable[[], None]) -> None:
+        kind = getattr(work, "__name__", "other")
         try:
             work()
         except sqlite3.OperationalError as error:
-            _log.warning("store refuses, trying again in %g s: %s", _RETRY_S, error)
-            self._stopping.wait(_RETRY_S)
+            self._refused(kind, error)
+        else:
+            self._refusals.pop(kind, None)
+
+    def _refused(self, kind: str, error: sqlite3.OperationalError) -> None:
+        self._refusals[kind] = f"the store refuses to write: {error}"
+        _log.warning("store refuses, trying again in %g s: %s", _RETRY_S, error)
+        self._stopping.wait(_RETRY_S)

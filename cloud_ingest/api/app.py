@@ -53,7 +53,7 @@ class Ingesting(Protocol):
     """What the service says of its writer."""
 
     @property
-    def failed(self) -> BaseException | None: ...
+    def problem(self) -> str | None: ...
 
 
 def create_app(
@@ -136,18 +136,18 @@ def create_app(
 
     @app.get("/health", summary="200 while readings can be stored")
     async def health() -> Response:
-        well = writer.failed is None
+        problem = writer.problem
         body = {
-            "status": "ok" if well else "failed",
-            "writer": "running" if well else "stopped",
+            "status": "ok" if problem is None else "failed",
+            "writer": "running" if problem is None else problem,
             "broker": "connected" if broker.connected else "disconnected",
         }
-        return JSONResponse(body, 200 if well else 503, {"Cache-Control": "no-store"})
+        return JSONResponse(body, 200 if problem is None else 503, {"Cache-Control": "no-store"})
 
     @app.get("/metrics", summary="Prometheus text")
     async def prometheus() -> Response:
         async with readers.snapshot() as db:
-            text = await metrics.text(db, requests, broker.connected, writer.failed is None)
+            text = await metrics.text(db, requests, broker.connected, writer.problem is None)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
 
     @app.get("/{path:path}", include_in_schema=False)

@@ -27,7 +27,7 @@ class Part:
     """Stands for the connection to the broker and for the writer, which test_service.py runs for real."""
 
     connected = True
-    failed: BaseException | None = None
+    problem: str | None = None
 
 
 class Served:

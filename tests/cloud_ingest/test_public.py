@@ -268,8 +268,8 @@ class TestHttp:
 
     def test_health_is_503_when_nothing_can_be_stored(self, city):
         assert city.get("/health")["status"] == "ok"
-        city.part.failed = OSError()
-        assert city.get("/health", 503) == {"status": "failed", "writer": "stopped", "broker": "connected"}
+        city.part.problem = "the store refuses to write: database or disk is full"
+        assert city.get("/health", 503) == {"status": "failed", "writer": city.part.problem, "broker": "connected"}
 
     def test_metrics_are_prometheus_text(self, city):
         city.feed(UP, moisture_series(NODES[0], [20.0, "no_answer"]))
