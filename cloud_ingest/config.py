@@ -43,7 +43,7 @@ class HttpSettings:
     host: str = "127.0.0.1"
     port: int = 8080
     public_url: str = ""
-    query_timeout_s: int = 10
+    query_timeout_s: int = 5
 
 
 @dataclass(frozen=True)

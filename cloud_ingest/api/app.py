@@ -24,7 +24,9 @@ from cloud_ingest.errors import NoSuchEntity, QueryError
 from cloud_ingest.registry import City
 
 WEB = Path(__file__).parent.parent / "web" / "dist"
-_STATUS = {QueryError: 400, NoSuchEntity: 404, Busy: 503}
+# Anyone may ask SensorThings anything: what that costs must not keep a crew's list waiting.
+_PAGE_CONNECTIONS, _QUERY_CONNECTIONS = 4, 2
+_STATUS: dict[type[Exception], int] = {QueryError: 400, NoSuchEntity: 404, Busy: 503}
 
 # MapLibre GL JS runs its workers from blobs and draws images from data and blobs.
 _CONTENT_SECURITY = (
@@ -60,13 +62,16 @@ def create_app(
     config: Config, city: City, broker: Broker, writer: Ingesting, clock: Callable[[], float] = time.time
 ) -> FastAPI:
     """The service over the store that ``config`` names; ``clock`` is asked only with ``[time] source = "system"``."""
-    readers = Readers(config.store.path, config.http.query_timeout_s)
+    readers = Readers(config.store.path, config.http.query_timeout_s, _PAGE_CONNECTIONS)
+    public_queries = Readers(config.store.path, config.http.query_timeout_s, _QUERY_CONNECTIONS)
     requests: Counter[tuple[str, int]] = Counter()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await readers.open()
+        await public_queries.open()
         yield
+        await public_queries.close()
         await readers.close()
 
     app = FastAPI(
@@ -95,7 +100,7 @@ def create_app(
     @app.get("/v1.1/{path:path}", summary="OGC SensorThings API 1.1, reading")
     async def sensorthings(request: Request, path: str = "") -> Response:
         root = (config.http.public_url or str(request.base_url)).rstrip("/") + "/v1.1"
-        async with readers.snapshot() as db:
+        async with public_queries.snapshot() as db:
             found = await SensorThings(db, root).get(path, request.url.query)
         if found is None:
             return Response(status_code=204)

@@ -12,14 +12,14 @@ import aiosqlite
 
 from cloud_ingest.errors import CloudError
 
-_CONNECTIONS = 4
+_MAX_WAITING = 32
 
 
 class Busy(CloudError):
-    """The question would take longer than we give it."""
+    """The question would take longer than we give it, or too many are asked at once."""
 
-    def __init__(self) -> None:
-        super().__init__("this query takes too long; ask for less at once")
+    def __init__(self, problem: str = "this query takes too long; ask for less at once") -> None:
+        super().__init__(problem)
 
 
 class Snapshot:
@@ -38,16 +38,18 @@ class Snapshot:
 
 
 class Readers:
-    """A few connections that take turns."""
+    """A few connections that take turns: so many questions run at once, and no more."""
 
-    def __init__(self, path: Path, timeout_s: float) -> None:
+    def __init__(self, path: Path, timeout_s: float, connections: int) -> None:
         self._uri = f"{path.resolve().as_uri()}?mode=ro"
         self._timeout_s = timeout_s
+        self._connections = connections
+        self._waiting = 0
         self._free: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._all: list[aiosqlite.Connection] = []
 
     async def open(self) -> None:
-        for _ in range(_CONNECTIONS):
+        for _ in range(self._connections):
             db = await aiosqlite.connect(self._uri, uri=True, isolation_level=None)
             self._all.append(db)
             self._free.put_nowait(db)
@@ -61,7 +63,7 @@ class Readers:
         """Everything read inside is of one moment; raises Busy when the time is up."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                db = await self._free.get()
+                db = await self._next()
                 try:
                     await db.execute("BEGIN")
                     yield Snapshot(db)
@@ -69,6 +71,15 @@ class Readers:
                     await asyncio.shield(self._give_back(db))
         except TimeoutError as error:
             raise Busy from error
+
+    async def _next(self) -> aiosqlite.Connection:
+        if self._waiting >= _MAX_WAITING:
+            raise Busy("too many queries at once; try again later")
+        self._waiting += 1
+        try:
+            return await self._free.get()
+        finally:
+            self._waiting -= 1
 
     async def _give_back(self, db: aiosqlite.Connection) -> None:
         try:

@@ -9,6 +9,9 @@ from cloud_ingest.api.odata import Compare, Expression, Instant, Junction, Liter
 from cloud_ingest.errors import QueryError
 
 _MAX_HOPS = 4
+# A condition over two to-many ways multiplies their rows; over Observations twice it would be all readings by all.
+_MAX_MANY = 2
+_LARGE = "Observations"
 _SQL_OP = {"eq": "=", "ne": "<>", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _MIRRORED = {"eq": "eq", "ne": "ne", "gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}
 
@@ -33,6 +36,7 @@ class Select:
     distinct: bool = False
     _joins: dict[tuple[str, ...], tuple[str, Entity]] = field(default_factory=dict)
     _join_sql: list[str] = field(default_factory=list)
+    _many: int = 0
 
     @property
     def source(self) -> str:
@@ -92,10 +96,21 @@ class Select:
         if way not in self._joins:
             target, name = ENTITIES[navigation.target], f"{self.alias}{len(self._joins)}"
             link = navigation.link.format(t=name, p=entity.keys[navigation.key].format(t=alias))
+            self._bound(way, navigation)
             self._join_sql.append(f"LEFT JOIN {target.table.format(t=name)} ON {link}")
             self._joins[way] = (name, target)
             self.distinct |= navigation.many
         return self._joins[way]
+
+    def _bound(self, way: tuple[str, ...], navigation: Navigation) -> None:
+        if not navigation.many:
+            return
+        self._many += 1
+        large = [self.entity.name, navigation.target, *(entity.name for _, entity in self._joins.values())]
+        if self._many > _MAX_MANY or (navigation.target == _LARGE and large.count(_LARGE) > 1):
+            raise QueryError(
+                f"{'/'.join(way)}: a filter over so many combinations is not offered; use fewer to-many ways"
+            )
 
 
 def _property(entity: Entity, alias: str, segments: tuple[str, ...], name: str) -> _Operand:

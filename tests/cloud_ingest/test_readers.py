@@ -21,7 +21,7 @@ def world(tmp_path):
 
 def run(path, timeout_s, story):
     async def told():
-        readers = Readers(path, timeout_s)
+        readers = Readers(path, timeout_s, connections=2)
         await readers.open()
         try:
             return await story(readers)
@@ -45,6 +45,23 @@ class TestSnapshot:
 
         assert run(world[2], 0.1, story) == (4,)
         assert time.monotonic() - began < 10
+
+    def test_so_many_run_at_once_so_many_wait_and_the_rest_is_told_at_once(self, world):
+        async def ask(readers):
+            async with readers.snapshot() as db:
+                await db.rows(ENDLESS)
+
+        async def story(readers):
+            asked = [asyncio.ensure_future(ask(readers)) for _ in range(40)]
+            await asyncio.sleep(0)
+            told = [task for task in asked if task.done()]
+            await asyncio.gather(*asked, return_exceptions=True)
+            return [str(task.exception()) for task in told], {type(task.exception()) for task in asked}
+
+        told, kinds = run(world[2], 0.2, story)
+
+        assert told == ["too many queries at once; try again later"] * 6
+        assert kinds == {Busy}
 
     def test_everything_in_one_answer_is_of_one_moment(self, world):
         _, ingest, path = world

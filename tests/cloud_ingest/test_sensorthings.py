@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
 """OGC SensorThings API 1.1 (18-088), reading."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from cloud_ingest.api import sensorthings
@@ -233,6 +237,40 @@ class TestSizeOfAnswers:
 
         assert message == "the answer would have more than 60 entities; expand less or set a smaller $top"
         assert len(read) < 3 * 60
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "Observations?$filter=Datastream/Observations/result gt 1",
+            "Datastreams?$filter=Observations/result gt Thing/Datastreams/Observations/result",
+            "Things?$filter=Datastreams/Sensor/Datastreams/id gt 1 and Locations/id gt 1",
+        ],
+    )
+    def test_a_filter_over_all_combinations_is_refused(self, city, query):
+        message = city.get(f"/v1.1/{query}", 400)["message"]
+
+        assert message.endswith("a filter over so many combinations is not offered; use fewer to-many ways")
+
+    def test_slow_questions_of_the_public_do_not_keep_the_crew_waiting(self, tmp_path, monkeypatch):
+        asked = threading.Event()
+
+        async def endless(db, *_):
+            asked.set()
+            await db._db.rows("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c")
+
+        with served(tmp_path, query_timeout_s=3) as city, ThreadPoolExecutor(8) as others:
+            monkeypatch.setattr(sensorthings.SensorThings, "get", endless)
+            slow = [others.submit(city.ask, "/v1.1/Things") for _ in range(8)]
+            assert asked.wait(5)
+            began = time.monotonic()
+
+            crew = city.ask("/api/crew")
+
+            took = time.monotonic() - began
+            assert crew.status_code == 200
+            assert not any(answer.done() for answer in slow)
+            assert took < 3
+            assert {answer.result().status_code for answer in slow} == {503}
 
     def test_pages_for_many_parents_are_read_in_pieces(self, city, monkeypatch):
         whole = city.get("/v1.1/Things?$expand=Datastreams($expand=Observations($top=2;$count=true))")
