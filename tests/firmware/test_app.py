@@ -16,6 +16,7 @@ from tests.firmware.heltec_bench import GPS_AT_0, HOUR, S, Street
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
 
 SECOND_EUI = "70b3d57ed0000002"
+AFTER_COLD_BOOT = 23  # operations: what follows a cold boot's first sleep
 
 
 @pytest.fixture
@@ -53,6 +54,15 @@ def sabotaged(folder, body):
     compile_module(source, compiled, "profile_tree.py")
     yield
     compiled.write_bytes(good)
+
+
+def power_fails(street, operations):
+    """Switch on and let power fail just before the operation of that number."""
+    node = street.node
+    node.cut_at_operation = node.operations + operations
+    node.power_on()
+    street.kernel.run_until(street.clock.now_us + HOUR, lambda: node.state is State.OFF)
+    assert node.state is State.OFF
 
 
 class DeadChip:
@@ -200,17 +210,17 @@ class TestJoining:
     def test_no_dev_nonce_is_used_twice_whenever_power_fails(self, street):
         one = street()
         one.network.joins = False
-        one.node.power_on()
-        for n in range(25):
-            one.node.cut_at_request = one.node.operations + 40 + 23 * n  # before, in and after the join request
-            one.run(45)
-            one.node.power_off()
-            one.node.cut_at_request = None
-            one.node.power_on()
-        one.run(60)
+        before = []
+        for operations in range(AFTER_COLD_BOOT, 420, 13):  # from the boot to well after the windows
+            requests = len(one.network.transmissions)
+            power_fails(one, operations)
+            before.append(len(one.network.transmissions) == requests)
+        switched_on(one, 600)
 
-        nonces = [dev_nonce for _, dev_nonce in one.network.join_requests]
-        assert len(nonces) >= 5
+        nonces = [int.from_bytes(sent.phy_payload[17:19], "little") for sent in one.network.transmissions]
+        assert any(before)
+        assert not all(before)
+        assert len(nonces) >= 15
         assert nonces == sorted(set(nonces))
 
 
@@ -232,18 +242,21 @@ class TestPowerCuts:
 
     def test_a_power_cut_in_the_middle_of_anything_costs_no_counter_and_no_session(self, street):
         one = switched_on(street(), 60)
-        for n in range(20):
-            one.node.cut_at_request = one.node.operations + 60 * n
-            one.run(3700)
-            one.node.power_off()
-            one.node.cut_at_request = None
-            one.node.power_on()
-        one.run(60)
+        one.node.power_off()
+        before, after = 0, 0
+        for operations in range(AFTER_COLD_BOOT, 700, 17):  # from the boot to well after the downlink
+            uplinks, downlinks = len(one.network.transmissions), one.network.downlinks
+            power_fails(one, operations)
+            before += len(one.network.transmissions) == uplinks
+            after += one.network.downlinks > downlinks
+        switched_on(one, 600)
 
-        counters = one.f_cnts()
+        counters = [int.from_bytes(sent.phy_payload[6:8], "little") for sent in one.network.transmissions[1:]]
+        assert before >= 5
+        assert after >= 5
         assert counters == sorted(set(counters))
         assert len(one.network.join_requests) == 1
-        assert one.node.statistics.boots[ResetCause.POWER_ON] == 21
+        assert one.node.statistics.crashes == []
 
     @pytest.mark.parametrize("operation", range(0, 12, 2))
     def test_flash_that_is_torn_while_writing_keeps_the_node_alive(self, street, operation):
