@@ -4,6 +4,7 @@
 import asyncio
 import json
 import logging
+import os
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from gateway.config import Config, load
 from gateway.devices_file import device_from, read_app_key, read_devices
 from gateway.errors import GatewayError
 from gateway.service import Gateway
-from gateway.store import Store, open_store
+from gateway.store import Ledger, Store, open_store
+
+_log = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -65,9 +68,7 @@ def run(config_path: Path) -> None:
         stadtfunk gateway run --config gateway.toml
     """
     config = load(config_path)
-    logging.basicConfig(
-        level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
+    _log_to_stderr(config)
     store = _open(config)
     try:
         asyncio.run(_serve(config, store))
@@ -162,6 +163,51 @@ def add_device(
     finally:
         store.close()
     click.echo(outcome)
+
+
+@devices.command("remove")
+@click.argument("dev_eui")
+@_config_option
+@_one_line_errors
+def remove_device(dev_eui: str, config_path: Path) -> None:
+    """Forget one device and its session. What it has sent goes on to the cloud.
+
+    \b
+    Example:
+        stadtfunk gateway devices remove 70b3d50000000001
+    """
+    _change(config_path, "removed", dev_eui, lambda ledger: ledger.remove(dev_eui))
+
+
+@devices.command("rearm")
+@click.argument("dev_eui")
+@_config_option
+@_one_line_errors
+def rearm_device(dev_eui: str, config_path: Path) -> None:
+    """Let one device join again although its memory was erased: its DevNonce may begin at 0.
+
+    \b
+    Example:
+        stadtfunk gateway devices rearm 70b3d50000000001
+    """
+    _change(config_path, "rearmed", dev_eui, lambda ledger: ledger.rearm(dev_eui))
+
+
+def _change(config_path: Path, outcome: str, dev_eui: str, change: Callable[[Ledger], None]) -> None:
+    config = load(config_path)
+    _log_to_stderr(config)
+    store = _open(config)
+    try:
+        with store.transaction() as ledger:
+            change(ledger)
+    finally:
+        store.close()
+    _log.info("device %s dev_eui=%s by_uid=%d", outcome, dev_eui, os.getuid())
+    click.echo(outcome)
+
+
+def _log_to_stderr(config: Config) -> None:
+    logging.basicConfig(level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
 
 @devices.command("list")

@@ -7,6 +7,7 @@ either ``with store.transaction()`` (a command) or in a GroupCommit of ``store.c
 """
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +17,11 @@ from typing import NamedTuple
 from decoders.uplink import Reading, UplinkKey, UplinkMessage
 from gateway.config import DevAddrBlock
 from gateway.database import connect, create_file, migrate
-from gateway.errors import Refused, StoreError
+from gateway.errors import DevicesError, Refused, StoreError, shown
 from gateway.keys import Keyring, load_key_file
 
 _KEY_CHECK = b"this key opens it"
+_SESSION_BITS = 53  # exact in JSON's numbers too
 _QUARANTINE_ROWS = 10_000  # a node gone mad must not fill the card
 
 
@@ -39,7 +41,7 @@ class Device(NamedTuple):
 
 
 class Session(NamedTuple):
-    """One session of a device. ``session`` is the DevNonce of its join; counters are 32 bits, -1: none yet."""
+    """One session of a device. ``session`` is its name for ever, random; counters are 32 bits, -1: none yet."""
 
     id: int
     dev_eui: str
@@ -79,7 +81,10 @@ class Ledger:
         return self._db.execute("SELECT dev_eui, profile, name, dev_nonce FROM devices ORDER BY dev_eui").fetchall()
 
     def put_device(self, device: Device) -> str:
-        """Store a device; returns added, changed or unchanged. Nonces and sessions of a known device stay."""
+        """Store a device; returns added, changed or unchanged.
+
+        Nonces and sessions of a known device stay, except under a new key: then it has been flashed anew.
+        """
         known = self.device(device.dev_eui)
         if known is not None and known[:5] == device[:5]:
             return "unchanged"
@@ -90,7 +95,24 @@ class Ledger:
             "profile = excluded.profile, name = excluded.name",
             (device.dev_eui, device.join_eui, sealed, device.profile, device.name),
         )
+        if known is not None and known.app_key != device.app_key:
+            self.rearm(device.dev_eui)
         return "added" if known is None else "changed"
+
+    def rearm(self, dev_eui: str) -> None:
+        """Let a device whose memory was erased join again; raises DevicesError.
+
+        JoinNonce goes on rising: a node that does remember its last one takes no lower one.
+        """
+        changed = self._db.execute("UPDATE devices SET dev_nonce = -1 WHERE dev_eui = ?", (dev_eui,)).rowcount
+        if not changed:
+            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+        self._db.execute("DELETE FROM sessions WHERE dev_eui = ?", (dev_eui,))
+
+    def remove(self, dev_eui: str) -> None:
+        """Forget a device and its sessions; what it has sent goes on to the cloud. Raises DevicesError."""
+        if not self._db.execute("DELETE FROM devices WHERE dev_eui = ?", (dev_eui,)).rowcount:
+            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
 
     def allocate_dev_addr(self, block: DevAddrBlock) -> int:
         """The next address of the block that no session holds; raises Refused("no_dev_addr_left")."""
@@ -106,17 +128,22 @@ class Ledger:
     def record_join(
         self, dev_eui: str, dev_nonce: int, join_nonce: int, dev_addr: int, nwk_s_key: bytes, app_s_key: bytes
     ) -> None:
-        """Keep the new session beside the one in use; a newer join replaces one that was never used."""
+        """Keep the new session beside the one in use; a newer join replaces one that was never used.
+
+        Its name is random: counters begin anew when a node is erased or this database is rebuilt, and two uplinks
+        of one name would be one to the cloud.
+        """
         self._db.execute(
             "UPDATE devices SET dev_nonce = ?, join_nonce = ? WHERE dev_eui = ?", (dev_nonce, join_nonce, dev_eui)
         )
         self._db.execute("DELETE FROM sessions WHERE dev_eui = ? AND f_cnt_up < 0", (dev_eui,))
-        place = {"dev_eui": dev_eui, "session": dev_nonce}
+        session = secrets.randbits(_SESSION_BITS)
+        place = {"dev_eui": dev_eui, "session": session}
         self._db.execute(
             "INSERT INTO sessions (dev_eui, session, dev_addr, nwk_s_key, app_s_key) VALUES (?, ?, ?, ?, ?)",
             (
                 dev_eui,
-                dev_nonce,
+                session,
                 dev_addr,
                 self._keyring.seal(nwk_s_key, column="sessions.nwk_s_key", **place),  # type: ignore[arg-type]
                 self._keyring.seal(app_s_key, column="sessions.app_s_key", **place),  # type: ignore[arg-type]

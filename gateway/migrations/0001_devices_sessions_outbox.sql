@@ -21,7 +21,7 @@ CREATE TABLE devices (
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY,
     dev_eui TEXT NOT NULL REFERENCES devices (dev_eui) ON DELETE CASCADE,
-    session INTEGER NOT NULL,            -- the DevNonce of its join: never used twice by a device
+    session INTEGER NOT NULL,            -- its name for ever: random, 53 bits
     dev_addr INTEGER NOT NULL UNIQUE,
     nwk_s_key BLOB NOT NULL,
     app_s_key BLOB NOT NULL,

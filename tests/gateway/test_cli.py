@@ -2,6 +2,8 @@
 """The commands: what they print, and what they say when something is wrong."""
 
 import json
+import logging
+import os
 import re
 import socket
 import subprocess
@@ -170,6 +172,54 @@ class TestDevices:
         assert json.loads(as_json.output) == [
             {"dev_eui": "70b3d57ed1000001", "profile": "tree", "name": "Linde am Markt", "dev_nonce": -1}
         ]
+
+
+class TestRemoveAndRearm:
+    EUI = "70b3d57ed1000001"
+
+    def joined(self, config):
+        settings = load(config).gateway
+        store = open_store(settings.database, settings.key_file)
+        with store.transaction() as ledger:
+            ledger.record_join(self.EUI, 7, 8, 0x01000000, bytes(16), bytes(16))
+        store.close()
+
+    def state(self, config):
+        settings = load(config).gateway
+        store = open_store(settings.database, settings.key_file)
+        try:
+            return store.ledger.device(self.EUI), len(store.ledger.sessions(0x01000000))
+        finally:
+            store.close()
+
+    def test_a_removed_device_is_gone_with_its_session(self, run, devices, config, caplog):
+        caplog.set_level(logging.INFO)
+        run("devices", "import", devices(HEADER + ROW))
+        self.joined(config)
+
+        result = run("devices", "remove", self.EUI)
+
+        assert (result.exit_code, result.stdout) == (0, "removed\n")
+        assert self.state(config) == (None, 0)
+        assert f"device removed dev_eui={self.EUI} by_uid={os.getuid()}" in caplog.text
+
+    def test_a_rearmed_device_may_join_from_dev_nonce_0_with_a_risen_join_nonce(self, run, devices, config, caplog):
+        caplog.set_level(logging.INFO)
+        run("devices", "import", devices(HEADER + ROW))
+        self.joined(config)
+
+        result = run("devices", "rearm", self.EUI)
+
+        device, sessions = self.state(config)
+        assert (result.exit_code, result.stdout) == (0, "rearmed\n")
+        assert (device.dev_nonce, device.join_nonce, sessions) == (-1, 8, 0)
+        assert f"device rearmed dev_eui={self.EUI} by_uid={os.getuid()}" in caplog.text
+
+    @pytest.mark.parametrize("command", ["remove", "rearm"])
+    def test_an_unknown_device_is_one_line(self, run, command):
+        result = run("devices", command, self.EUI)
+
+        assert (result.exit_code, result.output) == (1, f"Error: dev_eui '{self.EUI}' is no device of this gateway\n")
 
 
 class TestRun:

@@ -66,7 +66,19 @@ class TestJoinAccept:
         (session,) = bench.store.ledger.sessions(joined.dev_addr)
 
         assert (session.nwk_s_key, session.app_s_key) == (node.nwk_s_key, node.app_s_key)
-        assert (session.session, session.f_cnt_up, session.f_cnt_down) == (0, -1, -1)
+        assert (session.f_cnt_up, session.f_cnt_down) == (-1, -1)
+
+    def test_a_session_is_never_named_twice_even_if_node_and_gateway_begin_anew(self, tmp_path):
+        sessions = []
+        for name in ("before", "after"):
+            (tmp_path / name).mkdir()
+            bench = Bench(tmp_path / name, [Node()])
+            joined = bench.join(Node().join_request())
+            sessions.append(bench.store.ledger.sessions(joined.dev_addr)[0].session)
+            bench.store.close()
+
+        assert sessions[0] != sessions[1]
+        assert all(0 <= session < 1 << 53 for session in sessions)
 
     def test_every_device_gets_an_address_of_its_own(self, bench, node):
         addresses = [bench.join(device.join_request()).dev_addr for device in (node, Node(2), node)]

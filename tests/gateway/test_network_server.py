@@ -53,6 +53,9 @@ class Bench:
         finally:
             reader.close()
 
+    def session(self):
+        return self.store.ledger.sessions(self.node.dev_addr)[0].session
+
     def f_cnt_up(self):
         return self.store.ledger.sessions(self.node.dev_addr)[0].f_cnt_up
 
@@ -76,8 +79,9 @@ class TestUplink:
         accepted = bench.handle(node.uplink())
 
         (message,) = bench.messages()
-        assert accepted == Accepted(UplinkKey("70b3d57ed1000001", 0, 0), 2, 3, -97.0, True, "", None)
-        assert message.key == UplinkKey("70b3d57ed1000001", 0, 0)
+        key = UplinkKey("70b3d57ed1000001", bench.session(), 0)
+        assert accepted == Accepted(key, 2, 3, -97.0, True, "", None)
+        assert message.key == key
         assert message.received_at == 1_770_964_782.5
         assert message.profile == "tree"
         assert sorted(message.readings) == [
@@ -186,7 +190,7 @@ class TestCopiesAndReplays:
 
         copy = bench.handle(phy_payload, concentrator=OTHER)
 
-        assert copy == Copy(UplinkKey("70b3d57ed1000001", 0, 0), None)
+        assert copy == Copy(UplinkKey("70b3d57ed1000001", bench.session(), 0), None)
         assert len(bench.messages()) == 1
 
     def test_a_copy_is_known_after_a_restart(self, bench, node):
@@ -223,16 +227,17 @@ class TestCopiesAndReplays:
 
     def test_the_old_session_works_until_the_new_one_is_used(self, bench, node):
         bench.handle(node.uplink())
-        second = node.uplink()
+        second, old = node.uplink(), bench.session()
         bench.join()
 
         still = bench.handle(second)
         new = bench.handle(node.uplink())
 
         assert [outcome.key for outcome in (still, new)] == [
-            UplinkKey("70b3d57ed1000001", 0, 1),
-            UplinkKey("70b3d57ed1000001", 1, 0),
+            UplinkKey("70b3d57ed1000001", old, 1),
+            UplinkKey("70b3d57ed1000001", bench.session(), 0),
         ]
+        assert bench.session() != old
 
 
 class TestAnswers:

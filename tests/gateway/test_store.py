@@ -111,6 +111,24 @@ class TestSessions:
 
         assert store.ledger.sessions(0x01000000) == []
 
+    def test_a_new_app_key_lets_a_flashed_node_begin_at_dev_nonce_0_and_ends_its_old_session(
+        self, store, session, node
+    ):
+        node.app_key = bytes(16)
+        with store.transaction() as ledger:
+            outcome = ledger.put_device(node.device())
+
+        device = store.ledger.device(node.dev_eui)
+        assert (outcome, device.dev_nonce, device.join_nonce) == ("changed", -1, 1)
+        assert store.ledger.sessions(0x01000000) == []
+
+    def test_another_name_ends_nothing(self, store, session, node):
+        with store.transaction() as ledger:
+            ledger.put_device(node.device()._replace(name="Linde"))
+
+        assert store.ledger.device(node.dev_eui).dev_nonce == 0
+        assert len(store.ledger.sessions(0x01000000)) == 1
+
     def test_downlink_counters_are_used_once(self, store, session):
         with store.transaction() as ledger:
             used = [ledger.next_f_cnt_down(session) for _ in range(3)]
