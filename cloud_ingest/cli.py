@@ -3,6 +3,7 @@
 
 import json
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,6 +37,8 @@ def _one_clear_line(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **kwargs)
         except CloudError as error:
             raise click.ClickException(str(error)) from error
+        except sqlite3.OperationalError as error:
+            raise click.ClickException(f"the store refuses ({error}); another program may hold it") from error
 
     return guarded
 

@@ -33,6 +33,9 @@ _QUANTITY_KIND = {
 }
 
 
+_BUSY_S = 5
+
+
 class Observation(NamedTuple):
     """One reading of a node: a value when ``flag`` is None, else the reason why not."""
 
@@ -70,7 +73,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         try:
-            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = FULL")
             self.db.execute("PRAGMA foreign_keys = ON")
@@ -118,7 +121,16 @@ class SqliteStore:
             raise
 
     def register(self, city: City) -> None:
-        """Bring things up to date with the registry; ids stay what they were."""
+        """Bring things up to date with the registry; ids stay what they were. Raises StoreError."""
+        try:
+            self._write_things(city)
+        except sqlite3.OperationalError as error:
+            raise StoreError(str(self._path), f"cannot be written ({error})") from error
+        ids = dict(self.db.execute("SELECT tree, id FROM things"))
+        self._trees = {node.dev_eui: ids[node.tree] for node in city.nodes.values()}
+        self._datastreams.clear()
+
+    def _write_things(self, city: City) -> None:
         with self.transaction():
             self.db.executemany(
                 "INSERT INTO things (tree, area, name, description, properties, lon, lat) VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -126,9 +138,6 @@ class SqliteStore:
                 "description = excluded.description, properties = excluded.properties, lat = excluded.lat",
                 [_thing_row(city, tree) for tree in city.trees.values()],
             )
-        ids = dict(self.db.execute("SELECT tree, id FROM things"))
-        self._trees = {node.dev_eui: ids[node.tree] for node in city.nodes.values()}
-        self._datastreams.clear()
 
     def thing_of(self, dev_eui: str) -> int:
         """The thing at which a registered node stands."""

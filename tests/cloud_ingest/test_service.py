@@ -34,6 +34,7 @@ from tests.cloud_ingest.world import (
     UP,
     batch,
     moisture_series,
+    opened,
     registry_json,
     sample,
     uplink,
@@ -344,6 +345,19 @@ class TestProcess:
         first.wait()
         site.config.write_text(text)
         site.service()
+
+    @pytest.mark.parametrize("words", [("run",), ("dead-letters", "replay")])
+    def test_a_locked_store_is_one_clear_line_and_status_1(self, site: Site, words: tuple[str, ...]) -> None:
+        opened(site.folder / "stadtfunk.db")[0].close()
+        with sqlite3.connect(site.folder / "stadtfunk.db", isolation_level=None) as lock:
+            lock.execute("BEGIN IMMEDIATE")
+            result = site.run(*words)
+        lock.close()
+
+        assert result.returncode == 1
+        assert result.stderr.splitlines() == [
+            f"Error: {site.folder}/stadtfunk.db: cannot be written (database is locked)"
+        ]
 
     def test_a_store_deleted_under_the_service_ends_it_with_one_clear_line(self, site: Site) -> None:
         site.broker()
