@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from fastapi import FastAPI, Query
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -34,6 +35,7 @@ _CONTENT_SECURITY = (
     "child-src blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+_MAX_PATH = 200  # beyond what file systems take as a name, and no page of ours
 _HEADERS = (
     (b"content-security-policy", _CONTENT_SECURITY.encode()),
     (b"x-content-type-options", b"nosniff"),
@@ -86,6 +88,7 @@ def create_app(
     app.add_middleware(_Outermost, requests=requests)
     for kind in _STATUS:
         app.add_exception_handler(kind, _problem)
+    app.add_exception_handler(RequestValidationError, _unusable)
 
     async def present(db: Snapshot) -> float:
         if config.time.source == "system":
@@ -164,7 +167,7 @@ def create_app(
 
 def _page(path: str) -> Response:
     """A file of the built front end; `/` and `/crew` are its two pages."""
-    if "\0" in path:
+    if "\0" in path or len(path) > _MAX_PATH:
         path = "none"
     file = (WEB / {"": "index.html", "crew": "crew.html"}.get(path, path)).resolve()
     if WEB.resolve() in file.parents and file.is_file():
@@ -187,6 +190,12 @@ async def _problem(request: Request, error: Exception) -> Response:
     if request.url.path.startswith("/v1.1"):
         return JSONResponse({"code": status, "type": "error", "message": str(error)}, status, headers)
     return JSONResponse({"detail": str(error)}, status, headers)
+
+
+async def _unusable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return await _problem(request, QueryError(f"{first['loc'][-1]}: {first['msg']}"))
 
 
 class _Outermost:

@@ -8,7 +8,7 @@ that says what was not understood. Depth and length are bounded, so no text can 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -19,6 +19,7 @@ _MAX_LENGTH = 8000
 _MAX_DEPTH = 40
 _MAX_EXPANDS = 30
 MAX_EXPAND_DEPTH = 6
+_MAX_ORDERS = 10
 _MAX_INT = 1 << 53
 
 _TOKEN = re.compile(
@@ -151,6 +152,8 @@ class _Parser:
                 query = replace(query, count=self._boolean(name))
             case "$orderby":
                 query = replace(query, orderby=tuple(self._list(self._order)))
+                if len(query.orderby) > _MAX_ORDERS:
+                    raise QueryError(f"$orderby names more than {_MAX_ORDERS} things")
             case "$select":
                 query = replace(query, select=tuple(self._list(self._selected)))
             case "$expand":
@@ -324,7 +327,7 @@ def instant(text: str) -> float:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise QueryError(f"{text!r} needs a time zone, such as Z")
-        return moment.timestamp()
+        return moment.astimezone(UTC).timestamp()  # overflows beyond the years 1 to 9999
     except (ValueError, OverflowError) as error:
         raise QueryError(f"{text!r} is not a time such as 2026-07-01T12:00:00Z") from error
 

@@ -15,6 +15,7 @@ from decoders.quantities import QUANTITIES
 MAX_POINTS = 500
 _MAX_FAULTS = 100
 _DEFAULT_SPAN_S = 14 * 86400
+_MAX_S = 1 << 32  # 2106: what the time of a reading can be
 
 
 async def areas(db: Snapshot, city: City, now: float) -> dict[str, Any]:
@@ -82,7 +83,9 @@ async def series(
     if quantity not in QUANTITIES:
         raise QueryError(f"quantity must be one of {', '.join(QUANTITIES)}")
     end_s = instant(end) if end else now
-    begin_s = instant(begin) if begin else end_s - _DEFAULT_SPAN_S
+    begin_s = instant(begin) if begin else max(end_s - _DEFAULT_SPAN_S, 0)
+    if not 0 <= begin_s <= _MAX_S or not 0 <= end_s <= _MAX_S:
+        raise QueryError("'from' and 'to' must be from 1970 to 2105")
     if begin_s > end_s:
         raise QueryError("'from' must not be after 'to'")
     readings, points = await _points(db, tree, quantity, begin_s, end_s)

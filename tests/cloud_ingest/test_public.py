@@ -148,11 +148,17 @@ class TestSeries:
             ("J-0009/series?quantity=soil_moisture", 404),
             ("J-0001/series?quantity=soil_moisture&from=yesterday", 400),
             ("J-0001/series?quantity=soil_moisture&from=2026-07-02T00:00:00Z&to=2026-07-01T00:00:00Z", 400),
-            ("J-0001/series", 422),
+            ("J-0001/series", 400),
+            ("J-0001/series?quantity=soil_moisture&from=0001-01-01T00:00:00%2B14:00", 400),
+            ("J-0001/series?quantity=soil_moisture&to=9999-12-31T23:59:59-14:00", 400),
+            ("J-0001/series?quantity=soil_moisture&to=0001-01-01T00:00:00Z", 400),
         ],
     )
-    def test_what_is_not_understood_is_said(self, city, query, status):
-        assert city.get(f"/api/trees/{query}", status)["detail"]
+    def test_what_is_not_understood_is_said_in_one_sentence(self, city, query, status):
+        detail = city.get(f"/api/trees/{query}", status)["detail"]
+
+        assert isinstance(detail, str)
+        assert 10 < len(detail) < 150
 
 
 class TestCrew:
@@ -300,6 +306,10 @@ class TestHttp:
 
 
 class TestPages:
+    @pytest.mark.parametrize("path", ["a" * 5000, "assets/" + "a" * 300, "a/" * 3000])
+    def test_a_path_that_no_file_system_takes_is_404(self, city, path):
+        assert city.get(f"/{path}", 404) == {"detail": "there is nothing here"}
+
     def test_pages_that_are_not_built_say_how_to_build_them(self, city, tmp_path, monkeypatch):
         monkeypatch.setattr(app, "WEB", tmp_path / "dist")
 

@@ -198,7 +198,8 @@ class TestOptions:
     @pytest.mark.parametrize(
         "query",
         ["$filter=colour eq 1", "$orderby=Datastreams/name", "$expand=Colours", "$select=colour", "$top=x", "x=1",
-         "$filter=name eq 'a", "$expand=Datastreams($apply=x)", "$orderby=properties", "$resultFormat=csv"],
+         "$filter=name eq 'a", "$orderby=" + ",".join(["id"] * 2001),
+         "$expand=Datastreams($apply=x)", "$orderby=properties", "$resultFormat=csv"],
     )  # fmt: skip
     def test_what_is_not_understood_is_400_with_a_sentence(self, city, query):
         body = city.get(f"/v1.1/Things?{query}", 400)
