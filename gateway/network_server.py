@@ -4,7 +4,8 @@
     parse -> find_session (address, counter, MIC, decrypt) -> tell_copy_from_replay -> advance_up
           -> decode -> append | quarantine -> answer_commands -> downlink in RX1
 
-The first copy of a frame is handled at once; later copies only add who heard it. Runs inside the store's transaction:
+The first copy of a frame is handled at once, also when it comes late, after that of a newer frame (replay_window.py);
+later copies only add who heard it. Runs inside the store's transaction:
 the frame counter and the reading are stored together or not at all. TS001-1.0.4 "MAC frame formats".
 """
 
@@ -24,6 +25,7 @@ from decoders.uplink import Batch, Reading, UplinkKey, UplinkMessage, encode_bat
 from gateway.copies import Copies
 from gateway.errors import Refused
 from gateway.radio import Downlink, Reception, in_rx1, may_transmit_on
+from gateway.replay_window import is_late_first
 from gateway.store import Ledger, Session
 
 # Lowest SNR at which a frame is demodulated, in dB by spreading factor. SX1261/2 data sheet "LoRa Modulation"
@@ -79,6 +81,11 @@ class NetworkServer:
         frame = DataFrame.parse(reception.phy_payload)
         opened = find_session(reception.phy_payload, frame, ledger.sessions(frame.fhdr.dev_addr))
         session, f_cnt = opened.session, opened.f_cnt
+        if is_late_first(session.f_cnt_up, session.seen, f_cnt):
+            ledger.fill_in(session, f_cnt)
+            stored, problem = self._keep(opened, reception, ledger)
+            self._copies.begin(session.id, f_cnt, digest, reception)
+            return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, None)
         if f_cnt <= session.f_cnt_up:
             sent_again = self._copies.tell_copy_from_replay(session, f_cnt, digest, reception)
             return Copy(opened.key, self._answer(opened, reception, f_cnt, ledger) if sent_again else None)

@@ -19,6 +19,7 @@ from gateway.config import DevAddrBlock
 from gateway.database import connect, create_file, migrate
 from gateway.errors import DevicesError, Refused, StoreError, shown
 from gateway.keys import Keyring, load_key_file
+from gateway.replay_window import is_late_first, seen_after
 
 _KEY_CHECK = b"this key opens it"
 _SESSION_BITS = 53  # exact in JSON's numbers too
@@ -53,6 +54,7 @@ class Session(NamedTuple):
     f_cnt_down: int
     last_digest: bytes
     last_at: float
+    seen: int
     profile: str
 
     def __repr__(self) -> str:
@@ -140,7 +142,7 @@ class Ledger:
         session = secrets.randbits(_SESSION_BITS)
         place = {"dev_eui": dev_eui, "session": session}
         self._db.execute(
-            "INSERT INTO sessions (dev_eui, session, dev_addr, nwk_s_key, app_s_key) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO sessions (dev_eui, session, dev_addr, nwk_s_key, app_s_key, seen) VALUES (?, ?, ?, ?, ?, 0)",
             (
                 dev_eui,
                 session,
@@ -154,7 +156,7 @@ class Ledger:
         """The sessions with this address, keys opened."""
         rows = self._db.execute(
             "SELECT id, dev_eui, session, dev_addr, nwk_s_key, app_s_key, f_cnt_up, f_cnt_down, last_digest, last_at, "
-            "profile FROM sessions JOIN devices USING (dev_eui) WHERE dev_addr = ?",
+            "seen, profile FROM sessions JOIN devices USING (dev_eui) WHERE dev_addr = ?",
             (dev_addr,),
         ).fetchall()
         return [self._opened(Session(*row)) for row in rows]
@@ -171,14 +173,22 @@ class Ledger:
 
         The first uplink of a session ends the device's older sessions.
         """
+        _, seen = seen_after(session.f_cnt_up, session.seen, f_cnt)
         changed = self._db.execute(
-            "UPDATE sessions SET f_cnt_up = ?, last_digest = ?, last_at = ? WHERE id = ? AND f_cnt_up < ?",
-            (f_cnt, digest, at, session.id, f_cnt),
+            "UPDATE sessions SET f_cnt_up = ?, seen = ?, last_digest = ?, last_at = ? WHERE id = ? AND f_cnt_up < ?",
+            (f_cnt, seen, digest, at, session.id, f_cnt),
         ).rowcount
         if changed != 1:
             raise Refused("replay")
         if session.f_cnt_up < 0:
             self._db.execute("DELETE FROM sessions WHERE dev_eui = ? AND id <> ?", (session.dev_eui, session.id))
+
+    def fill_in(self, session: Session, f_cnt: int) -> None:
+        """Use up a counter below the last; raises Refused("replay") unless it is a late first one."""
+        if not is_late_first(session.f_cnt_up, session.seen, f_cnt):
+            raise Refused("replay")
+        _, seen = seen_after(session.f_cnt_up, session.seen, f_cnt)
+        self._db.execute("UPDATE sessions SET seen = ? WHERE id = ?", (seen, session.id))
 
     def next_f_cnt_down(self, session: Session) -> int:
         """Use up one downlink counter value."""

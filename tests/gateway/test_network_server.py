@@ -2,6 +2,8 @@
 """Data uplinks, against a real database and real frames."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from decoders.lorawan import mac_commands
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
@@ -11,6 +13,7 @@ from gateway.config import DevAddrBlock
 from gateway.errors import Refused
 from gateway.join_server import JoinServer
 from gateway.network_server import Accepted, Copy, NetworkServer, candidate_counters
+from gateway.replay_window import is_late_first, seen_after
 from gateway.store import open_store
 from tests.gateway.nodes import GATEWAY_EUI, Node, new_store, reception, tree_payload
 
@@ -206,11 +209,73 @@ class TestCopiesAndReplays:
 
         assert bench.refusal(phy_payload, gps_ms=1_455_000_061_000) == "replay"
 
-    def test_an_older_frame_that_was_never_received_is_a_replay(self, bench, node):
+    def test_a_first_copy_that_comes_late_is_stored_once(self, bench, node):
         skipped = node.uplink()
         bench.handle(node.uplink())
 
+        late = bench.handle(skipped, concentrator=OTHER)
+        again = bench.handle(skipped)
+
+        assert (type(late), late.stored, type(again)) == (Accepted, True, Copy)
+        assert [message.key.f_cnt for message in bench.messages()] == [1, 0]
+        assert bench.f_cnt_up() == 1
+
+    def test_a_late_frame_is_not_answered_its_windows_are_over(self, bench, node):
+        skipped = node.uplink(f_opts=b"\x0d", confirmed=True)
+        bench.handle(node.uplink())
+
+        assert bench.handle(skipped).downlink is None
+
+    def test_what_came_late_is_a_replay_from_then_on_even_after_a_restart(self, bench, node):
+        skipped = node.uplink()
+        bench.handle(node.uplink())
+        bench.handle(skipped)
+        bench.restart()
+
         assert bench.refusal(skipped) == "replay"
+        assert bench.refusal(node.uplink(tree_payload(moisture_percent_100=999), f_cnt=0)) == "replay"
+
+    def test_frames_are_late_up_to_32_counters(self, bench, node):
+        frames = [node.uplink() for _ in range(41)]
+        bench.handle(frames[40])
+
+        outcomes = []
+        for f_cnt in (9, 8, 7):
+            try:
+                outcomes.append(type(bench.handle(frames[f_cnt])))
+            except Refused as refused:
+                outcomes.append(refused.reason)
+
+        assert outcomes == [Accepted, Accepted, "replay"]
+
+    def test_a_frame_accepted_in_its_turn_stays_a_replay_while_the_counter_moves_on(self, bench, node):
+        frames = [node.uplink() for _ in range(8)]
+        for f_cnt in (0, 2, 3, 7):
+            bench.handle(frames[f_cnt])
+        bench.restart()
+
+        refused = [f_cnt for f_cnt in (0, 2, 3) if bench.refusal(frames[f_cnt]) == "replay"]
+        accepted = [f_cnt for f_cnt in (6, 5, 4, 1) if bench.handle(frames[f_cnt]).stored]
+
+        assert (refused, accepted) == ([0, 2, 3], [6, 5, 4, 1])
+
+    def test_a_late_frame_from_before_the_turn_of_16_bits_has_its_own_counter(self, bench, node):
+        bench.handle(node.uplink(f_cnt=65_534))
+        late = node.uplink()
+        bench.handle(node.uplink())
+
+        assert bench.handle(late).key.f_cnt == 65_535
+
+    @given(st.lists(st.integers(0, 70), max_size=40))
+    @settings(max_examples=100, deadline=None)
+    def test_no_order_stores_anything_twice_or_refuses_what_is_new_and_near(self, order):
+        last, seen, accepted = -1, 0, set()
+        for f_cnt in order:
+            is_new = f_cnt > last or (f_cnt not in accepted and last - f_cnt <= 32)
+            assert is_late_first(last, seen, f_cnt) == (is_new and f_cnt < last)
+            if is_new:
+                last, seen = seen_after(last, seen, f_cnt)
+                accepted.add(f_cnt)
 
     def test_another_payload_under_a_used_counter_is_a_replay(self, bench, node):
         bench.handle(node.uplink())
