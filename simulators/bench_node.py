@@ -6,13 +6,15 @@ project's budgets. Heap figures are a 32-bit board's: half of what the 64-bit Mi
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from simulators.bench import Wiring
 from simulators.clock import Clock
-from simulators.firmware_build import REPOSITORY, build, compile_module
+from simulators.firmware_build import REPOSITORY, build_rom, compile_module, pack
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
 from simulators.node_run import HEAP_WK, Facts, run_node, smallest_heap_wk
@@ -60,13 +62,13 @@ class Metric(NamedTuple):
 
 def measure(days: float, seed: int, progress: Callable[[float], None] | None = None) -> list[Metric]:
     """Build the firmware, run a node for ``days`` and find the smallest heap it lives in."""
-    firmware = build(REPOSITORY / ".build" / "bench-firmware")
-    facts = run_node(days, seed, firmware=firmware, progress=progress)
-    least_wk = smallest_heap_wk(seed, firmware)
-    return [*sizes(firmware), *_heap(firmware, least_wk), *_run(facts)]
+    rom = build_rom(REPOSITORY / ".build" / "bench-firmware")
+    facts = run_node(days, seed, firmware=rom, progress=progress)
+    return [*sizes(rom.parent), *_heap(rom, seed), *_run(facts)]
 
 
 def sizes(firmware: Path) -> list[Metric]:
+    """Of the compiled modules in the folder ``firmware``."""
     sizes = {path.relative_to(firmware).as_posix(): path.stat().st_size for path in firmware.rglob("*.mpy")}
     radio_and_mac = sum(size for name, size in sizes.items() if name.startswith(_RADIO_AND_MAC))
     return [
@@ -75,11 +77,14 @@ def sizes(firmware: Path) -> list[Metric]:
     ]
 
 
-def _heap(firmware: Path, least_wk: int) -> list[Metric]:
+def _heap(rom: Path, seed: int) -> list[Metric]:
+    least_wk, from_files_wk = smallest_heap_wk(seed, rom), smallest_heap_wk(seed, rom.parent)
     return [
-        Metric("heap_free_after_imports", free_after_imports(firmware) // _HALF, "B", 12_112, None),
+        Metric("rom_image", rom.stat().st_size, "B", None, 128 * 1024),  # partitions-4MiB-romfs.csv of MicroPython
+        Metric("heap_free_after_imports", free_after_imports(rom) // _HALF, "B", 12_112, None),
         Metric("heap_least_that_works", least_wk * 1024, "B", 54 * 1024, (HEAP_WK - 16) * 1024),
         Metric("heap_free_at_the_lowest", (HEAP_WK - least_wk) * 1024, "B", 10 * 1024, 16 * 1024, at_least=True),
+        Metric("heap_free_at_the_lowest_from_files", (HEAP_WK - from_files_wk) * 1024, "B", 10 * 1024, None),
     ]
 
 
@@ -106,27 +111,30 @@ def _run(facts: Facts) -> list[Metric]:
     ]
 
 
-def free_after_imports(firmware: Path) -> int:
+def free_after_imports(rom: Path) -> int:
     """Bytes of heap (as the 64-bit MicroPython counts) left when all that stands in it during an exchange is loaded.
 
     That is every module but the sensors', which the firmware unloads before. The collector is set as ``main`` sets it.
-    0 if they do not fit.
+    ``rom`` is an image that lies beside the modules it is made of. 0 if they do not fit.
     """
+    folder = rom.parent
     names = sorted(
-        path.relative_to(firmware).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
-        for path in firmware.rglob("*.mpy")
+        path.relative_to(folder).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+        for path in folder.rglob("*.mpy")
         if "sensors" not in path.parts
     )
-    folder = REPOSITORY / ".build" / "bench-imports"
-    folder.mkdir(parents=True, exist_ok=True)
-    source = folder / "imports.py"
-    lines = [f"import {name}" for name in names if name != "main"]
-    source.write_text(
-        "\n".join([f"import gc, sys\ngc.threshold(4096)\nsys.path.append({str(firmware)!r})", *lines]) + "\n"
-    )
-    compile_module(source, folder / "imports.mpy", "imports.py")
+    lines = ["import gc", "gc.threshold(4096)", *(f"import {name}" for name in names if name != "main")]
+    with TemporaryDirectory() as other:
+        source, target = Path(other, "imports.py"), Path(other, "compiled")
+        source.write_text("\n".join(lines) + "\n")
+        shutil.copytree(folder, target, ignore=shutil.ignore_patterns("*.romfs"))
+        compile_module(source, target / "imports.mpy", "imports.py")
+        return _free_at_the_end(pack(target), "imports")
+
+
+def _free_at_the_end(firmware: Path, main: str) -> int:
     clock = Clock()
-    bench = NodeBench(clock, Wiring(), folder, main="imports")
+    bench = NodeBench(clock, Wiring(), firmware, main=main)
     with Kernel(clock, [bench]) as kernel:
         bench.power_on()
         kernel.run_until(5_000_000)

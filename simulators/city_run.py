@@ -16,7 +16,7 @@ from simulators.air import Air, Position, Transmission
 from simulators.city import City
 from simulators.clock import Clock
 from simulators.concentrator import Concentrator
-from simulators.firmware_build import REPOSITORY, build
+from simulators.firmware_build import REPOSITORY, build_rom
 from simulators.kernel import Kernel
 from simulators.tree_node import TreeNode, provisioned_flash
 
@@ -65,7 +65,7 @@ class CityRun:
             lockstep=lockstep,
             on_uplink=self._delivered,
         )
-        firmware = build(REPOSITORY / ".build" / "firmware")
+        firmware = build_rom(REPOSITORY / ".build" / "firmware")
         self.nodes = []
         for index, device in enumerate(city.devices()):
             dice = random.Random(f"node {city.seed} {index}")

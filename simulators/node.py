@@ -75,7 +75,8 @@ class _Pending(NamedTuple):
 
 
 class NodeBench:
-    """A node on the bench. ``firmware``: folder of compiled modules; ``main``: the module that is the program.
+    """A node on the bench. ``main``: the module that is the program. ``firmware``: image of a ROM file system, or a
+    folder of compiled modules, which are then loaded into the heap.
 
     ``cpu_us``: what a call into machine or time costs. ``rtc_drift_ppm``: how much faster than true time the node's
     RTC runs, which times its sleep. ``ticks_start_us``: ticks at reset (0 on a board; near 2**30 to see them wrap).
@@ -105,7 +106,9 @@ class NodeBench:
     ) -> None:
         self._clock = clock
         self._wiring = wiring
-        self._firmware = firmware.resolve()
+        image = firmware.resolve()
+        rom = image if image.is_file() else None
+        self._folder = "/rom" if rom else str(image)
         self._main = main
         self._unique_id = unique_id
         self._cpu_us = cpu_us
@@ -125,7 +128,7 @@ class NodeBench:
         self.due_us = NEVER_US  # when the operation at the head of _pending happens
         self._pending: deque[_Pending] = deque()
         self._bits: list[int] = []
-        self._worker = Worker(f"node {index}", build_shim(), self.flash.descriptor, guard_s)
+        self._worker = Worker(f"node {index}", build_shim(), rom, self.flash.descriptor, guard_s)
         self._wake: Event | None = None
         self._watchdog: Event | None = None
         self._watchdog_us = 0
@@ -193,7 +196,7 @@ class NodeBench:
             self.board.seed(),
             self.flash.blocks,
             self.flash.block_size,
-            self._firmware,
+            self._folder,
             self._main,
             self._gc_pause_us,
         )

@@ -16,7 +16,7 @@ from decoders.lorawan.gps_time import gps_from_unix
 from simulators.city import START_UNIX_S, small_jena
 from simulators.device import Device, Uplink
 from simulators.energy import Battery, EnergyLedger
-from simulators.firmware_build import build
+from simulators.firmware_build import build_rom
 from simulators.micropython import _ops
 from simulators.small_network import SmallNetwork
 
@@ -123,7 +123,7 @@ def run_node(
             rtc_drift_ppm=dice.randint(-20, 20),
             heap=heap,
             read_truth=lambda now_us: jena.truth(0, now_us),
-            firmware=build(Path(own)) if firmware is None else firmware,
+            firmware=build_rom(Path(own)) if firmware is None else firmware,
         ) as device,
     ):
         gps_at_0 = gps_from_unix(START_UNIX_S)

@@ -40,14 +40,16 @@ class WorkerDied(WorkerError):
 
 
 class Worker:
-    """One node's process, started when first needed. ``shim`` is the folder of the replaced modules.
+    """One node's process, started when first needed. ``shim`` is the folder of the replaced modules; ``rom`` the image
+    of a ROM file system that stands in the processor's address space, if any.
 
     The kernel kills the process when the thread that started it ends, so one thread runs a node for its whole life.
     """
 
-    def __init__(self, name: str, shim: Path, flash_descriptor: int, guard_s: float) -> None:
+    def __init__(self, name: str, shim: Path, rom: Path | None, flash_descriptor: int, guard_s: float) -> None:
         self._name = name
         self._shim = shim
+        self._images = [shim / SHIM_ROM] if rom is None else [shim / SHIM_ROM, rom]
         self._flash_descriptor = flash_descriptor
         self._guard_s = guard_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,7 +74,7 @@ class Worker:
         numbers = (theirs.fileno(), self._flash_descriptor, os.getpid(), _ops.EXITED)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER), str(self._shim / SHIM_ROM), *(str(number) for number in numbers)],
+                [sys.executable, str(_WORKER), *(str(word) for word in (*numbers, *self._images))],
                 cwd=self._shim,
                 env=os.environ | environment,
                 stdin=subprocess.DEVNULL,

@@ -4,7 +4,8 @@
 Started by ``simulators.process`` by path, so it imports nothing of ours. A process start costs 24 ms, entering
 MicroPython again (with a fresh heap) 0.05 ms; so the process stays while the node sleeps. It ends with its link.
 
-sys.argv: image of the replaced modules, link, flash (file descriptors), the bench's process id, _ops.EXITED
+sys.argv: link, flash (file descriptors), the bench's process id, _ops.EXITED, images of ROM file systems: the replaced
+modules and, if it is one, the firmware
 """
 
 import contextlib
@@ -23,20 +24,22 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def main() -> None:
-    link_fd, flash_fd, parent, exited = (int(argument) for argument in sys.argv[2:])
+    link_fd, flash_fd, parent, exited = (int(argument) for argument in sys.argv[1:5])
     # A firmware loop that never asks anything would not notice that the bench was killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
     link = socket.socket(fileno=link_fd)
-    with open(sys.argv[1], "rb") as image:
-        rom = mmap.mmap(image.fileno(), 0, access=mmap.ACCESS_COPY)
-    rom_at = [str(ctypes.addressof(ctypes.c_char.from_buffer(rom))), str(len(rom))]
+    roms = []
+    for path in sys.argv[5:]:
+        with open(path, "rb") as image:
+            roms.append(mmap.mmap(image.fileno(), 0, access=mmap.ACCESS_COPY))
+    roms_at = [str(word) for rom in roms for word in (ctypes.addressof(ctypes.c_char.from_buffer(rom)), len(rom))]
     while order := link.recv(65_536):
         options, arguments = json.loads(order)
         # Copies, because MicroPython may or may not close what it was given.
         link_copy, flash_copy = os.dup(link_fd), os.dup(flash_fd)
-        arguments = [str(link_copy), str(flash_copy), *arguments, *rom_at]
+        arguments = [str(link_copy), str(flash_copy), *arguments, *roms_at]
         code = micropython_run.run_main(["micropython", *options, *arguments])
         for descriptor in (link_copy, flash_copy):
             with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """First thing to run: the replaced modules stand in the worker's memory as a ROM file system (runs on MicroPython).
 
-Their byte code then takes no heap, as the C modules of a real board take none.
+Their byte code then takes no heap, as the C modules of a real board take none. The firmware may come the same way.
 """
 
 import sys
@@ -9,7 +9,9 @@ import sys
 import uctypes
 import vfs
 
-rom = uctypes.bytearray_at(int(sys.argv[-2]), int(sys.argv[-1]))
-vfs.mount(vfs.VfsRom(rom), "/shim")  # type: ignore[attr-defined]  # not in the stubs
+for at, folder in ((17, "/shim"), (19, "/rom")):
+    if at < len(sys.argv):
+        rom = uctypes.bytearray_at(int(sys.argv[at]), int(sys.argv[at + 1]))
+        vfs.mount(vfs.VfsRom(rom), folder)  # type: ignore[attr-defined]  # not in the stubs
 sys.path[:] = ("/shim", ".frozen")
 __import__("_simboot")

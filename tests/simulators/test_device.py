@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simulators.device import Device, NotLoRa, TooLate, Uplink, Window
-from simulators.firmware_build import build
+from simulators.firmware_build import build_rom
 from simulators.small_network import SmallNetwork
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY, join_accept
 
@@ -22,7 +22,7 @@ INTERVAL_S = 900
 
 @pytest.fixture(scope="module")
 def firmware(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("firmware"))
+    return build_rom(tmp_path_factory.mktemp("firmware"))
 
 
 @pytest.fixture

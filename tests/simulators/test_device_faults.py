@@ -7,7 +7,7 @@ A fault that costs an exchange is counted; one that costs nothing (that exchange
 import pytest
 
 from simulators.device import Device
-from simulators.firmware_build import build
+from simulators.firmware_build import build_rom
 from simulators.node import ResetCause
 from simulators.small_network import SmallNetwork
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
@@ -22,7 +22,7 @@ GONE_AFTER_US = 60 * S
 
 @pytest.fixture(scope="module")
 def firmware(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("firmware"))
+    return build_rom(tmp_path_factory.mktemp("firmware"))
 
 
 class Life:

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from simulators.firmware_build import CompileError, build
+from simulators.bench import Wiring
+from simulators.clock import Clock
+from simulators.firmware_build import CompileError, build, build_rom, compile_module, pack, rom_image
+from simulators.kernel import Kernel
+from simulators.node import NodeBench
 
 
 @pytest.fixture
@@ -54,3 +58,56 @@ class TestBuild:
         target = build(tmp_path)
 
         assert (target / "main.mpy").read_bytes()[:2] == b"M\x06"  # mpy version 6
+
+
+class TestRom:
+    """MicroPython documentation, "ROMFS filesystem format"."""
+
+    def test_an_image_is_the_one_that_mpremote_builds(self) -> None:
+        image = rom_image({"main.mpy": b"", "a/b.mpy": b"xyz", "a.mpy": b"\xff\xff\xff"})
+
+        assert image.hex() == (  # mpremote 1.29, "romfs build"
+            "d2cd31802b040f0161050b05622e6d7079020378797a050b05612e6d70790203ffffff050b086d61696e2e6d70790200"
+        )
+
+    def test_an_empty_one_is_just_its_header(self) -> None:
+        assert rom_image({}).hex() == "d2cd3100"
+
+    def test_every_image_has_an_even_length(self) -> None:
+        assert {len(rom_image({"a.mpy": bytes(n)})) % 2 for n in range(300)} == {0}
+
+    def test_it_lies_beside_its_modules_and_is_written_again_only_when_it_changes(self, repository: Path) -> None:
+        manifest = repository / "firmware" / "manifest.py"
+        image = build_rom(repository / "out", manifest)
+        before = image.stat().st_mtime_ns
+
+        again = build_rom(repository / "out", manifest)
+
+        assert again == image == repository / "out" / "firmware.romfs"
+        assert image.stat().st_mtime_ns == before
+        (repository / "decoders" / "frame.py").write_text("A = 2\n")
+        assert build_rom(repository / "out", manifest).stat().st_mtime_ns > before
+
+    def test_micropython_runs_it_in_place(self, tmp_path: Path) -> None:
+        """4 kB of code, bytes and text take less than 1 kB of the heap; loaded from a file they take all of it."""
+        (tmp_path / "big.py").write_text(f"DATA = {bytes(range(256)) * 8!r}\nTEXT = {'ab c' * 512!r}\n")
+        (tmp_path / "main.py").write_text(
+            "import gc\ngc.collect()\nbefore = gc.mem_free()\nimport inside.big as big\ngc.collect()\n"
+            "print(before - gc.mem_free(), len(big.DATA), len(big.TEXT), big.__file__)\n"
+        )
+        compiled = tmp_path / "compiled"
+        compile_module(tmp_path / "big.py", compiled / "inside" / "big.mpy", "big.py")
+        compile_module(tmp_path / "main.py", compiled / "main.mpy", "main.py")
+
+        said = []
+        for firmware in (pack(compiled), compiled):
+            clock = Clock()
+            bench = NodeBench(clock, Wiring(), firmware)
+            with Kernel(clock, [bench]) as kernel:
+                bench.power_on()
+                kernel.run_until(5_000_000)
+                said.append(bench.console().split())
+
+        assert said[0][1:] == ["2048", "2048", "/rom/inside/big.mpy"]
+        assert int(said[0][0]) < 1024
+        assert int(said[1][0]) > 4096

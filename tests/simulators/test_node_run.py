@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from simulators import bench_node
 from simulators.cli import bench, simulate
 from simulators.energy import COMPONENTS
-from simulators.firmware_build import build
+from simulators.firmware_build import build_rom
 from simulators.node_run import run_node, table
 
 
 @pytest.fixture(scope="module")
 def firmware(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("firmware"))
+    return build_rom(tmp_path_factory.mktemp("firmware"))
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +126,32 @@ class TestBench:
         assert bench_node.Metric("d", 4, "B", None, None).holds is None
 
     def test_sizes_count_radio_and_mac_apart(self, firmware):
-        rows = {metric.metric: metric.value for metric in bench_node.sizes(firmware)}
+        rows = {metric.metric: metric.value for metric in bench_node.sizes(firmware.parent)}
 
         assert 15_000 < rows["mpy_radio_and_mac"] < rows["mpy_all"] < 100_000
+
+    def test_a_heap_of_48_kb_is_enough_for_joining_and_for_frames_both_ways(self, firmware):
+        facts = run_node(0.1, 7, downlink_share=1.0, heap="48wK", firmware=firmware)
+
+        assert facts.join_requests == 1
+        assert facts.uplinks >= 8
+        assert facts.hit_rate == 1.0
+        assert facts.complaints == []
+
+    def test_loaded_from_files_it_needs_more_heap_and_sends_the_same_frames(self, firmware):
+        frames = [io.StringIO() for _ in range(3)]
+
+        rom = run_node(0.1, 7, downlink_share=0.5, frames=frames[0], firmware=firmware)
+        files = run_node(0.1, 7, downlink_share=0.5, frames=frames[1], firmware=firmware.parent)
+        starved = run_node(0.1, 7, heap="48wK", frames=frames[2], firmware=firmware.parent)
+
+        assert frames[0].getvalue() == frames[1].getvalue()
+        assert files.complaints == []
+        assert rom.heap_free_bytes > files.heap_free_bytes + 16 * 1024
+        assert starved.uplinks == 0
+
+    def test_what_is_free_after_all_imports_is_more_than_in_a_run(self, firmware):
+        assert 128 * 1024 // 3 < bench_node.free_after_imports(firmware) < 128 * 1024
 
     def test_a_node_does_not_live_in_a_quarter_of_its_heap(self, firmware):
         facts = run_node(0.05, 7, heap="16wK", firmware=firmware)
