@@ -89,7 +89,8 @@ class Link:
             self._stage_us = clock.ticks_diff(asked, started) * 3 // 2 + _SPARE_US
             self._asleep_us = 0
             ended = clock.ticks_add(launched, TX_START_US + transmit.airtime_us)
-            self._sleep_until(ended)
+            most_us = min(transmit.airtime_us, self._budget.most_asleep_us())
+            self._sleep_until(clock.ticks_add(ended, self._budget.correction_us(most_us)))
             radio.finish_tx()
             ended_s = clock.time()
             window = mac.next_window()
@@ -122,6 +123,7 @@ class Link:
         if self._light_sleep is not None:
             due = clock.ticks_add(ended, after_us)
             most_us = self._asleep_us + max(0, clock.ticks_diff(due, clock.ticks_us()))
+            most_us = min(most_us, budget.most_asleep_us())
         early_us = budget.error_us(after_us, most_us) - budget.correction_us(most_us) + RX_START_US
         ready = clock.ticks_add(ended, after_us - early_us - self._launch_us - self._stage_us)
         collecting = self._collect_us if self._collect_us < _QUICK_US or self._scarce() else 0
@@ -172,8 +174,9 @@ class Link:
     def _sleep_until(self, ticks: "TicksUs", awake: bool = False) -> None:
         clock = self._clock
         left_us = clock.ticks_diff(ticks, clock.ticks_us())
-        if self._light_sleep is not None and left_us > _LIGHT_FROM_US and not awake:
-            light_ms = (left_us - _WAKE_US) // 1000
+        may_us = min(left_us, self._budget.most_asleep_us() - self._asleep_us)
+        if self._light_sleep is not None and may_us > _LIGHT_FROM_US and not awake:
+            light_ms = (may_us - _WAKE_US) // 1000
             self._light_sleep(light_ms)
             self._asleep_us += light_ms * 1000
             left_us = clock.ticks_diff(ticks, clock.ticks_us())

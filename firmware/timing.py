@@ -4,7 +4,8 @@
 The budget starts wide, learns from every downlink how late it came by the node's own clock, and narrows; after an
 answer that did not come it is wide again. Two parts: what an exchange costs whatever its length (interpreter,
 scheduler), and what grows with time: 40 ppm of two crystals awake, far more for the clock that times a light sleep,
-whose drift is learned and taken off (``correction_us``).
+whose drift is learned and taken off (``correction_us``). Until it is known, little is slept (``most_asleep_us``), so
+that a clock 5 % off still hears its first downlink, and learns from it.
 """
 
 import struct
@@ -18,7 +19,9 @@ CLAIMED_PPM = 6_000  # drift of the sleep clock before it is known; others measu
 
 _CRYSTALS_PPM = 40
 _LEAST_PPM = 500  # temperature moves a known drift by this much until the next downlink
-_MOST_PPM = 20_000
+_MOST_PPM = 60_000
+_UNKNOWN_PPM = 1_000_000  # nothing known weighs nothing against a measurement
+_UNKNOWN_SLEEP_US = 600_000  # 5 % of that: what ASLEEP_US leaves beside AWAKE_US
 _NOISE_US = 2_000  # of one measurement
 _LEARNS_FROM_US = 300_000  # a shorter sleep says nothing about its clock
 _FORGETS_AFTER = 2  # misses in a row
@@ -71,6 +74,10 @@ class WindowBudget:
             error_us = max(error_us, LOST_US)
         return min(error_us, MOST_US)
 
+    def most_asleep_us(self) -> int:
+        """How much of an exchange may pass in light sleep."""
+        return _UNKNOWN_SLEEP_US if self._spread_ppm >= CLAIMED_PPM else 1 << 30
+
     def correction_us(self, asleep_us: int) -> int:
         """How much later than planned, by the node's clock, a downlink comes after that much sleep."""
         return asleep_us // 1000 * self._drift_ppm // 1000
@@ -79,18 +86,21 @@ class WindowBudget:
         """A downlink came ``late_us`` later than the node's corrected clock expected it."""
         self._misses = 0
         late_us = max(-MOST_US, min(MOST_US, late_us))
+        if asleep_us >= _LEARNS_FROM_US:
+            unknown = self._spread_ppm >= CLAIMED_PPM
+            self._learn(_bounded(late_us * 1000 // (asleep_us // 1000)), _NOISE_US * 1000 // (asleep_us // 1000))
+            if unknown:
+                return  # it came late for that reason, which is no more
         wanted_us = max(LEAST_US, 2 * abs(late_us) + _NOISE_US)
         if wanted_us < self._fixed_us:
             wanted_us = (wanted_us + self._fixed_us) // 2
         self._fixed_us = min(wanted_us, LOST_US)
-        if asleep_us >= _LEARNS_FROM_US:
-            self._learn(_bounded(late_us * 1000 // (asleep_us // 1000)), _NOISE_US * 1000 // (asleep_us // 1000))
 
     def _learn(self, off_ppm: int, noise_ppm: int) -> None:
         """Move the drift by a share of what it was off: the whole if the measurement is much better than we knew."""
-        known = self._spread_ppm
+        known = self._spread_ppm if self._spread_ppm < CLAIMED_PPM else _UNKNOWN_PPM
         step = off_ppm * known // (known + noise_ppm)
-        self._drift_ppm = _bounded(self._drift_ppm + step)
+        self._drift_ppm = _bounded(self._drift_ppm + step) & ~1  # stored as its half
         spread = max(_LEAST_PPM, known * noise_ppm // (known + noise_ppm), 2 * abs(off_ppm - step))
         self._spread_ppm = min(spread, CLAIMED_PPM)
 
@@ -102,7 +112,7 @@ class WindowBudget:
 
     def pack(self) -> bytes:
         """``SIZE`` bytes."""
-        return struct.pack(_FORMAT, self._fixed_us // 2, self._drift_ppm, self._spread_ppm, self._misses)
+        return struct.pack(_FORMAT, self._fixed_us // 2, self._drift_ppm // 2, self._spread_ppm, self._misses)
 
     @classmethod
     def unpack(cls, data: bytes) -> "WindowBudget":
@@ -110,7 +120,7 @@ class WindowBudget:
         fixed, drift, spread, misses = struct.unpack(_FORMAT, data)
         budget = cls()
         budget._fixed_us = max(LEAST_US, min(LOST_US, 2 * fixed))
-        budget._drift_ppm = _bounded(drift)
+        budget._drift_ppm = _bounded(2 * drift)
         budget._spread_ppm = max(_LEAST_PPM, min(CLAIMED_PPM, spread))
         budget._misses = misses
         return budget

@@ -280,12 +280,51 @@ class Listener:
 
 def light_sleep_fills_the_waits_and_ends_before_the_radio_is_needed(link: ModuleType) -> None:
     rig = Rig(link, drift_ppm=0)
+    for _ in range(20):
+        rig.budget.heard(0, 900_000)
 
     rig.exchange(ScriptedMac(12))
 
     assert sum(ms for ms, _ in rig.light_sleeps) > 1_100 + 800 + 500  # 1.5 s of uplink, two waits less the windows
     assert {mode for _, mode in rig.light_sleeps} == {"tx", "sleep_warm"}
-    assert rig.opened_us() == pytest.approx([949_938, 1_949_938], abs=60)
+    # 5 ms, 40 ppm of two crystals and 500 ppm of sleep, that of the uplink's 1.5 s included
+    assert rig.opened_us() == pytest.approx([993_760, 1_993_260], abs=300)
+
+
+def while_the_drift_is_unknown_little_is_slept(link: ModuleType) -> None:
+    rig = Rig(link, drift_ppm=0)
+
+    rig.exchange(ScriptedMac(12, rx1_us=5_000_000))
+
+    assert 500 < sum(ms for ms, _ in rig.light_sleeps) <= 600
+    rig.answer(OURS, 5_000_000, 12)
+    rig.exchange(ScriptedMac(12, rx1_us=5_000_000))
+    rig.light_sleeps.clear()
+    rig.exchange(ScriptedMac(12, rx1_us=5_000_000))
+    assert sum(ms for ms, _ in rig.light_sleeps) > 6_000
+
+
+def the_first_drift_is_believed_and_widens_nothing(link: ModuleType) -> None:
+    budget = link.WindowBudget()
+
+    budget.heard(30_000, 600_000)
+
+    assert budget.correction_us(600_000) == pytest.approx(30_000, abs=200)
+    assert budget.error_us(1_000_000, 0) == 20_040
+    assert budget.error_us(1_000_000, 900_000) < 25_000
+
+
+def a_clock_five_percent_off_hears_its_first_downlink_and_all_that_follow(link: ModuleType) -> None:
+    for drift_ppm in (-50_000, -30_000, 30_000, 50_000):
+        for sf in (7, 12):
+            for rx1_us in (1_000_000, 5_000_000):
+                rig = Rig(link, drift_ppm=drift_ppm, limit_ms=90_000)
+                for _ in range(6):
+                    rig.answer(OURS, rx1_us, sf)
+
+                    assert rig.exchange(ScriptedMac(sf, rx1_us=rx1_us)) == [OURS]
+
+                assert rig.budget.correction_us(1_000_000) == pytest.approx(drift_ppm, abs=3_000)
 
 
 def a_drifting_sleep_clock_is_covered_then_learned(link: ModuleType) -> None:
@@ -387,6 +426,9 @@ BEHAVIOURS: list[Behaviour] = [
     the_heap_is_collected_before_a_window_if_there_is_time,
     the_arrival_is_measured_to_a_fraction_of_a_millisecond,
     light_sleep_fills_the_waits_and_ends_before_the_radio_is_needed,
+    while_the_drift_is_unknown_little_is_slept,
+    the_first_drift_is_believed_and_widens_nothing,
+    a_clock_five_percent_off_hears_its_first_downlink_and_all_that_follow,
     a_drifting_sleep_clock_is_covered_then_learned,
     a_learned_drift_moves_the_window,
     the_radio_dozes_while_nothing_is_expected,

@@ -29,8 +29,8 @@ MUTANTS = (
     Mutant("counted from the launch", "ticks_add(launched, TX_START_US", "ticks_add(asked, TX_START_US"),
     Mutant(
         "ticks subtracted plainly",
-        "clock.ticks_diff(ticks, clock.ticks_us())\n        if self._light_sleep",
-        "ticks - clock.ticks_us()\n        if self._light_sleep",
+        "clock.ticks_diff(ticks, clock.ticks_us())\n        may_us",
+        "ticks - clock.ticks_us()\n        may_us",
     ),
     Mutant("own launch left out", "self._launch_us = clock.ticks_diff(launched, asked)", "self._launch_us = 0"),
     Mutant(
@@ -90,6 +90,17 @@ MUTANTS = (
     Mutant("light sleep up to the last moment", "_WAKE_US = 10_000", "_WAKE_US = -30_000"),
     Mutant("radio awake all the time", "            self._radio.sleep(True)\n", "            self._radio.wake()\n"),
     Mutant("processor awake all the time", "_LIGHT_FROM_US = 50_000", "_LIGHT_FROM_US = 5_000_000"),
+    Mutant("sleep although the drift is unknown", "_UNKNOWN_SLEEP_US = 600_000", "_UNKNOWN_SLEEP_US = 6_000_000"),
+    Mutant("no sleep while the drift is unknown", "_UNKNOWN_SLEEP_US = 600_000", "_UNKNOWN_SLEEP_US = 60_000"),
+    Mutant("no sleep because the drift was once unknown", "if self._spread_ppm >= CLAIMED_PPM else 1 << 30", ""),
+    Mutant("uplink's end missed by a fast clock", "ended, self._budget.correction_us(most_us)", "ended, 0"),
+    Mutant(
+        "a first drift widens for ever",
+        "            if unknown:\n                return",
+        "            if False:\n                return",
+    ),
+    Mutant("no drift beyond two percent", "_MOST_PPM = 60_000", "_MOST_PPM = 20_000"),
+    Mutant("first drift half believed", "_UNKNOWN_PPM = 1_000_000", "_UNKNOWN_PPM = CLAIMED_PPM"),
     # the budget
     Mutant("starts narrow", "AWAKE_US = 20_000", "AWAKE_US = 10_000"),
     Mutant("starts narrow asleep", "ASLEEP_US = 50_000", "ASLEEP_US = 20_000"),
