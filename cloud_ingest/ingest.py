@@ -79,10 +79,10 @@ class Ingest:
         batch = decode_batch(letter.raw)
         with self._store.transaction():
             for message in batch.messages:
-                if self._problem_of(batch, message) is not None or _problems(message):
+                if self._problem_of(batch, message) is not None or self._problems(message):
                     return False
                 self._store.is_new_uplink(message.key, message.received_at)
-                self._store.append(_observations(message))
+                self._store.append(self._observations(message))
             dead_letters.drop(self._store, letter.id)
             self._store.count("dead_letters", "replayed")
         return True
@@ -113,8 +113,8 @@ class Ingest:
             self._store.count("uplinks", "duplicates")
             return False
         self._store.count("uplinks", "applied")
-        self._store.append(_observations(message))
-        for problem in _problems(message):
+        self._store.append(self._observations(message))
+        for problem in self._problems(message):
             self._bury(topic, batch, message, problem)
         return True
 
@@ -171,33 +171,30 @@ class Ingest:
             dead_letters.keep(self._store, self._max_dead_bytes, reason=reason, topic=topic, detail=detail, raw=payload)
         return Applied(None, None, frozenset())
 
+    def _problem(self, message: UplinkMessage, reading: Reading) -> str | None:
+        """Why a reading cannot be stored; None if it can."""
+        facts = QUANTITIES.get(reading.quantity)
+        if facts is None:
+            return "unknown_quantity"
+        if reading.unit != facts.unit:
+            return "wrong_unit"
+        if reading.fault is not None and reading.fault not in FAULTS:
+            return "unknown_fault"
+        if reading.at > message.received_at + MAX_AHEAD_S or reading.at >= _MAX_AT:
+            return "time_ahead"
+        return None if self._city.was_registered(message.key.dev_eui, reading.at) else "before_since"
 
-def _problem(message: UplinkMessage, reading: Reading) -> str | None:
-    """Why a reading cannot be stored; None if it can."""
-    facts = QUANTITIES.get(reading.quantity)
-    if facts is None:
-        return "unknown_quantity"
-    if reading.unit != facts.unit:
-        return "wrong_unit"
-    if reading.fault is not None and reading.fault not in FAULTS:
-        return "unknown_fault"
-    if reading.at > message.received_at + MAX_AHEAD_S or reading.at >= _MAX_AT:
-        return "time_ahead"
-    return None
+    def _problems(self, message: UplinkMessage) -> list[str]:
+        found = {self._problem(message, reading) for reading in message.readings}
+        return sorted(problem for problem in found if problem is not None)
 
-
-def _problems(message: UplinkMessage) -> list[str]:
-    found = {_problem(message, reading) for reading in message.readings}
-    return sorted(problem for problem in found if problem is not None)
-
-
-def _observations(message: UplinkMessage) -> Iterator[Observation]:
-    for reading in message.readings:
-        if _problem(message, reading) is None:
-            facts = QUANTITIES[reading.quantity]
-            flag = reading.fault
-            if reading.value is not None and not facts.minimum <= reading.value <= facts.maximum:
-                flag = "out_of_range"
-            yield Observation(
-                message.key.dev_eui, reading.quantity, reading.at, reading.value, flag, message.received_at
-            )
+    def _observations(self, message: UplinkMessage) -> Iterator[Observation]:
+        for reading in message.readings:
+            if self._problem(message, reading) is None:
+                facts = QUANTITIES[reading.quantity]
+                flag = reading.fault
+                if reading.value is not None and not facts.minimum <= reading.value <= facts.maximum:
+                    flag = "out_of_range"
+                yield Observation(
+                    message.key.dev_eui, reading.quantity, reading.at, reading.value, flag, message.received_at
+                )

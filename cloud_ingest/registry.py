@@ -9,6 +9,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,28 +80,36 @@ class Tree:
 
 @dataclass(frozen=True)
 class Node:
-    """A sensor node at a tree; ``depth_cm`` is how deep its soil probe sits."""
+    """A sensor node at a tree, from ``since`` (Unix s) on; ``depth_cm`` is how deep its soil probe sits."""
 
     dev_eui: str
     tree: str
     interval_s: int
     depth_cm: int = DEFAULT_DEPTH_CM
+    since: int = 0
 
 
 @dataclass(frozen=True)
 class City:
+    """``nodes`` by DevEUI, each where it stands now; ``places`` by DevEUI, all where it ever stood, oldest first."""
+
     name: Name
     center: tuple[float, float]
     zoom: float
     areas: dict[str, Area]
     trees: dict[str, Tree]
     nodes: dict[str, Node]
+    places: dict[str, tuple[Node, ...]]
 
     def trees_of(self, area_id: str) -> list[Tree]:
         return [tree for tree in self.trees.values() if tree.area == area_id]
 
     def node_at(self, tree_id: str) -> Node | None:
         return next((node for node in self.nodes.values() if node.tree == tree_id), None)
+
+    def was_registered(self, dev_eui: str, at: int) -> bool:
+        """Did a registered node stand somewhere at the time ``at``?"""
+        return at >= self.places[dev_eui][0].since
 
 
 def load(path: Path) -> City:
@@ -118,12 +127,15 @@ def parse(text: str, where: str = "city.json") -> City:
     """Build the city from JSON ``text``; raises ConfigError."""
     try:
         data = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        words = _JSON_WORDS.get(error.msg, error.msg)
+        raise ConfigError(where, f"line {error.lineno}, column {error.colno}: not JSON: {words}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(where, f"is not JSON: {error}") from error
     top = _Table(data, where, ("name", "center", "zoom", "reference_areas", "trees", "nodes"))
     areas = [_area(item) for item in top.tables("reference_areas", _AREA_KEYS)]
     trees = [_tree(item) for item in top.tables("trees", _TREE_KEYS)]
-    nodes = [_node(item) for item in top.tables("nodes", _NODE_KEYS, ("depth_cm",))]
+    nodes = sorted((_node(item) for item in top.tables("nodes", *_NODE_KEYS)), key=lambda node: node.since)
     city = City(
         _name(top),
         _point(top.value("center"), top.at("center")),
@@ -131,6 +143,7 @@ def parse(text: str, where: str = "city.json") -> City:
         _by_id(areas, where, "reference_areas"),
         _by_id(trees, where, "trees"),
         {node.dev_eui: node for node in nodes},
+        {node.dev_eui: tuple(one for one in nodes if one.dev_eui == node.dev_eui) for node in nodes},
     )
     _check_references(city, nodes, where)
     return city
@@ -138,7 +151,21 @@ def parse(text: str, where: str = "city.json") -> City:
 
 _AREA_KEYS = ("id", "name", "polygon", "rule", "litres_per_tree")
 _TREE_KEYS = ("id", "name", "latin", "planted", "area", "lon", "lat")
-_NODE_KEYS = ("dev_eui", "tree", "interval_s")
+_NODE_KEYS = (("dev_eui", "tree", "interval_s"), ("depth_cm", "since"))
+
+_JSON_WORDS = {
+    "Expecting value": "a value is expected here",
+    "Expecting ',' delimiter": "a comma or a closing bracket is missing before this place",
+    "Expecting ':' delimiter": "a colon is missing between a key and its value",
+    "Expecting property name enclosed in double quotes": "a key in double quotes is missing, or a comma is too many",
+    "Illegal trailing comma before end of object": "a comma too many",
+    "Illegal trailing comma before end of array": "a comma too many",
+    "Extra data": "the file goes on after its end",
+    "Unterminated string starting at": "a text begins here and does not end",
+    "Invalid control character at": "a line break or tabulator inside a text",
+    "Invalid \\escape": "a backslash that means nothing; write two",
+    "Unexpected UTF-8 BOM (decode using utf-8-sig)": "a byte order mark; save the file as UTF-8 without one",
+}
 
 
 class _Table:
@@ -233,7 +260,21 @@ def _node(item: _Table) -> Node:
         item.text("tree"),
         item.whole("interval_s", 1, 7 * 86400),
         item.whole("depth_cm", 1, 1000, DEFAULT_DEPTH_CM),
+        _since(item),
     )
+
+
+def _since(item: _Table) -> int:
+    if "since" not in item.data:
+        return 0
+    text = item.data["since"]
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return int(moment.astimezone(UTC).timestamp())
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ConfigError(item.at("since"), f"must be a time with its zone such as 2026-07-01T12:00:00Z, not {text!r}")
 
 
 def _name(item: _Table) -> Name:
@@ -268,15 +309,17 @@ def _check_references(city: City, nodes: list[Node], where: str) -> None:
     for tree in city.trees.values():
         if tree.area not in city.areas:
             raise ConfigError(where, f"tree {tree.id!r} is in an area {tree.area!r} that does not exist")
-    taken: set[str] = set()
     for node in nodes:
         if node.tree not in city.trees:
             raise ConfigError(where, f"node {node.dev_eui} is at a tree {node.tree!r} that does not exist")
+    for dev_eui, places in city.places.items():
+        if len({node.since for node in places}) < len(places):
+            raise ConfigError(where, f"nodes: dev_eui {dev_eui} is used twice; a node that moved needs 'since'")
+    taken: set[str] = set()
+    for node in city.nodes.values():
         if node.tree in taken:
             raise ConfigError(where, f"tree {node.tree!r} has two nodes; one is allowed")
         taken.add(node.tree)
-    if len(city.nodes) != len(nodes):
-        raise ConfigError(where, "nodes: a dev_eui is used twice")
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Readers open their own read-only connections (api/readers.py). Times in Unix sec
 
 import fcntl
 import json
+import math
 import os
 import re
 import sqlite3
@@ -82,8 +83,8 @@ class SqliteStore:
             raise StoreError(str(path), str(error)) from error
         self._path = path
         self._file = self._identity()
-        self._trees: dict[str, int] = {}  # dev_eui -> thing
-        self._datastreams: dict[tuple[str, str], int] = {}
+        self._places: dict[str, list[tuple[int, int]]] = {}  # dev_eui -> (since, thing), oldest first
+        self._datastreams: dict[tuple[int, str, str], int] = {}
         self._touched: set[int] = set()
 
     def check_in_place(self) -> None:
@@ -127,7 +128,9 @@ class SqliteStore:
         except sqlite3.OperationalError as error:
             raise StoreError(str(self._path), f"cannot be written ({error})") from error
         ids = dict(self.db.execute("SELECT tree, id FROM things"))
-        self._trees = {node.dev_eui: ids[node.tree] for node in city.nodes.values()}
+        self._places = {
+            dev_eui: [(node.since, ids[node.tree]) for node in places] for dev_eui, places in city.places.items()
+        }
         self._datastreams.clear()
 
     def _write_things(self, city: City) -> None:
@@ -139,15 +142,15 @@ class SqliteStore:
                 [_thing_row(city, tree) for tree in city.trees.values()],
             )
 
-    def thing_of(self, dev_eui: str) -> int:
-        """The thing at which a registered node stands."""
-        return self._trees[dev_eui]
+    def thing_of(self, dev_eui: str, at: float = math.inf) -> int:
+        """The thing at which a registered node stood at the time ``at``; now by default."""
+        return [thing for since, thing in self._places[dev_eui] if since <= at][-1]
 
     def append(self, observations: Iterable[Observation]) -> int:
         """Store what is new, by (dev_eui, quantity, at), counting the rest; return how many were new."""
         new = duplicates = conflicts = values = faults = superseded = 0
         for new_one in observations:
-            stream = self._datastream(new_one.dev_eui, new_one.quantity)
+            stream = self._datastream(self.thing_of(new_one.dev_eui, new_one.at), new_one.dev_eui, new_one.quantity)
             row = (stream, new_one.at, new_one.result, new_one.flag, new_one.received_at)
             inserted = self.db.execute("INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?)", row).rowcount
             if inserted:
@@ -234,8 +237,9 @@ class SqliteStore:
         newest = self.db.execute("SELECT max(received_at) FROM uplinks").fetchone()[0]
         return float(newest or 0.0)
 
-    def _datastream(self, dev_eui: str, quantity: str) -> int:
-        known = self._datastreams.get((dev_eui, quantity))
+    def _datastream(self, thing: int, dev_eui: str, quantity: str) -> int:
+        key = (thing, dev_eui, quantity)
+        known = self._datastreams.get(key)
         if known is not None:
             return known
         facts = QUANTITIES[quantity]
@@ -250,7 +254,6 @@ class SqliteStore:
                 json.dumps({"de": facts.de, "en": facts.en}, ensure_ascii=False),
             ),
         )
-        key = (self._trees[dev_eui], dev_eui, quantity)
         self.db.execute(
             "INSERT OR IGNORE INTO datastreams (thing, dev_eui, quantity, unit, sensor, observed_property) "
             "SELECT ?, ?, ?, ?, s.id, p.id FROM sensors s, observed_properties p WHERE s.name = ? AND p.name = ?",
@@ -258,7 +261,7 @@ class SqliteStore:
         )
         where = "WHERE thing = ? AND dev_eui = ? AND quantity = ?"
         stream = int(self.db.execute(f"SELECT id FROM datastreams {where}", key).fetchone()[0])
-        self._datastreams[dev_eui, quantity] = stream
+        self._datastreams[key] = stream
         return stream
 
     def _stored(self, stream: int, like: Observation) -> Observation:

@@ -305,6 +305,30 @@ class TestRefusals:
         store.close()
 
 
+class TestMovedNode:
+    def test_a_reading_goes_to_the_tree_at_which_its_node_stood_then(self, tmp_path):
+        old, *rest = registry_json()["nodes"]
+        moved = {**old, "tree": "J-0003", "since": "2026-07-01T05:00:00Z"}
+        store, ingest = opened(tmp_path / "store.db", small_city(nodes=[old, moved, *rest]))
+
+        ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START + 5 * HOUR, 12.0) + sample(START + 4 * HOUR, 30.0))))
+
+        assert store.db.execute(
+            "SELECT t.tree, o.result FROM observations o JOIN datastreams d ON d.id = o.datastream "
+            "JOIN things t ON t.id = d.thing WHERE d.quantity = 'soil_moisture' ORDER BY t.tree"
+        ).fetchall() == [("J-0001", 30.0), ("J-0003", 12.0)]
+
+    def test_a_reading_from_before_the_node_stood_anywhere_is_set_aside(self, tmp_path):
+        old, *rest = registry_json()["nodes"]
+        nodes = [{**old, "since": "2026-07-01T05:00:00Z"}, *rest]
+        store, ingest = opened(tmp_path / "store.db", small_city(nodes=nodes))
+
+        ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START + 5 * HOUR, 12.0) + sample(START + 4 * HOUR, 30.0))))
+
+        assert [row[3] for row in observations(store) if row[1] == "soil_moisture"] == [12.0]
+        assert [letter.reason for letter in dead_letters.letters(store)] == ["before_since"]
+
+
 FAR = 4_102_444_800  # 2100-01-01
 
 

@@ -3,6 +3,8 @@
 
 import copy
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -60,9 +62,11 @@ class TestCity:
             (("trees", 1, "id"), "J-0001", "trees: id 'J-0001' is used twice"),
             (("nodes", 0, "tree"), "J-0009", "at a tree 'J-0009' that does not exist"),
             (("nodes", 1, "tree"), "J-0001", "tree 'J-0001' has two nodes"),
-            (("nodes", 1, "dev_eui"), NODES[0], "a dev_eui is used twice"),
+            (("nodes", 1, "dev_eui"), NODES[0], "dev_eui 70b3d57ed0000001 is used twice"),
             (("nodes", 0, "dev_eui"), "70B3D57ED0000001", "nodes[0]: dev_eui: must be 16 hex digits in lower case"),
             (("nodes", 0, "interval_s"), 0, "interval_s: must be a whole number"),
+            (("nodes", 0, "since"), "2026-07-01", "since: must be a time with its zone"),
+            (("nodes", 0, "since"), None, "since: must be a time with its zone"),
             (("reference_areas", 0, "rule", "act"), 19.0, "'act' must be below 'clear'"),
             (("reference_areas", 0, "rule", "quantity"), "mood", "must be one of soil_moisture"),
             (("reference_areas", 0, "polygon"), [[1, 2], [1, 3], [2, 3], [4, 4]], "must be a closed ring"),
@@ -75,6 +79,46 @@ class TestCity:
 
         assert problem in str(caught.value)
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ('{"name": 1\n "zoom": 2}', "line 2, column 2: not JSON: a comma or a closing bracket is missing"),
+            ('{\n "name": 1,\n}', "not JSON: a key in double quotes is missing, or a comma is too many"),
+            ('{"name": }', "line 1, column 10: not JSON: a value is expected here"),
+            ('{"name": "Je', "line 1, column 10: not JSON: a text begins here and does not end"),
+            ("{} {}", "line 1, column 4: not JSON: the file goes on after its end"),
+        ],
+    )
+    def test_what_is_not_json_is_said_in_plain_words_with_its_place(self, text, problem):
+        with pytest.raises(ConfigError) as caught:
+            registry.parse(text, "city.json")
+
+        assert str(caught.value).startswith("city.json: line ")
+        assert problem in str(caught.value)
+
+    def test_a_node_that_moved_is_there_once_and_remembered_where_it_was(self):
+        moved = {"dev_eui": NODES[0], "tree": "J-0003", "interval_s": 600, "since": "2026-07-02T02:00:00+02:00"}
+        city = registry.parse(json.dumps(registry_json(nodes=[moved, *registry_json()["nodes"]])))
+
+        assert city.nodes[NODES[0]].tree == "J-0003"
+        assert [(node.tree, node.since) for node in city.places[NODES[0]]] == [("J-0001", 0), ("J-0003", 1782950400)]
+        assert city.node_at("J-0001") is None
+
+    def test_the_example_in_the_readme_is_a_city_and_its_table_has_every_key(self):
+        readme = Path(registry.__file__).with_name("README.md").read_text(encoding="utf-8")
+        [example] = re.findall(r"`city.json`.*?```json\n(.*?)```", readme.split("## The registry")[1], re.DOTALL)
+
+        city = registry.parse(example)
+
+        assert (len(city.areas), len(city.trees), len(city.nodes)) == (1, 2, 1)
+        ways = [
+            ".".join("[]" if isinstance(step, int) else step for step in way).replace(".[]", "[]")
+            for way in places(json.loads(example))
+        ]
+        table = readme.split("## The registry")[1].split("## ")[0]
+        documented = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+        assert {way for way in ways if not way.endswith("[]")} == set(documented)
 
     def test_a_key_written_twice_is_refused(self):
         with pytest.raises(ConfigError, match="twice"):
