@@ -82,10 +82,11 @@ def book(mac: "Mac", now_s: int, frequency_hz: int, dr: int, length: int) -> "tu
 
 def _rest(mac: "Mac", now_s: int, number: int, airtime_us: int) -> None:
     permille = mac.plan.sub_bands[number].duty_permille
-    mac.band_free_s[number] = now_s + 1 + airtime_us * 1000 // permille // 1_000_000
+    # 2 s more: whole seconds round both the clock and the pause down
+    mac.band_free_s[number] = now_s + 2 + airtime_us * 1000 // permille // 1_000_000
     if mac.session is not None and mac.session.max_duty:
         # TS001 "End-Device Transmit Duty Cycle (DutyCycleReq, DutyCycleAns)": aggregated over all channels
-        mac.all_free_s = now_s + 1 + (airtime_us << mac.session.max_duty) // 1_000_000
+        mac.all_free_s = now_s + 2 + (airtime_us << mac.session.max_duty) // 1_000_000
 
 
 def assume_spent(mac: "Mac", now_s: int) -> None:

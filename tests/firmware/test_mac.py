@@ -294,9 +294,9 @@ class TestDutyCycle:
         with pytest.raises(BandBusy) as busy:
             mac.uplink(1000 + 276, 2, b"")
         assert busy.value.wait_s >= 1
-        assert mac.wait_s(1001) == 279
-        assert mac.wait_s(1280) == 0
-        mac.uplink(1280, 2, b"")
+        assert mac.wait_s(1001) == 280
+        assert mac.wait_s(1281) == 0
+        mac.uplink(1281, 2, b"")
 
     def test_another_band_is_still_free(self):
         mac, _ = joined(cf_list=bytes.fromhex("184f8400000000000000000000000000"))
