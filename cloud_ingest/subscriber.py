@@ -10,6 +10,7 @@ import logging
 import ssl
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -39,8 +40,10 @@ class Subscriber:
         self._store = store
         self._writer = writer
         self._connection = 0
+        self._unreachable = False
         self._client = _client(settings)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
@@ -57,9 +60,10 @@ class Subscriber:
 
     def _on_connect(self, client: Client, _: Any, flags: ConnectFlags, code: ReasonCode, __: Properties | None) -> None:
         if code.is_failure:
-            _log.warning("broker refuses us host=%s port=%d: %s", self._settings.host, self._settings.port, code)
+            _log.warning("broker refuses us host=%s port=%d: %s", *self._address, refusal(code))
             return
         self._connection += 1
+        self._unreachable = False
         _log.info(
             "broker connected host=%s port=%d session=%s", *self._address, "old" if flags.session_present else "new"
         )
@@ -73,11 +77,16 @@ class Subscriber:
         self._writer.put(self._publish_all)
 
     def _on_disconnect(
-        self, _: Client, __: Any, ___: DisconnectFlags, code: ReasonCode, ____: Properties | None
+        self, _: Client, __: Any, ___: DisconnectFlags, ____: ReasonCode, _____: Properties | None
     ) -> None:
         self.connected = False
         if not self._stopped.is_set():
-            _log.warning("broker connection lost host=%s port=%d: %s", *self._address, code)
+            _log.warning("broker connection lost host=%s port=%d", *self._address)
+
+    def _on_connect_fail(self, _: Client, __: Any) -> None:
+        if not self._unreachable:  # once, not at every attempt
+            _log.warning("broker cannot be reached host=%s port=%d; trying again", *self._address)
+        self._unreachable = True
 
     def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
         done = partial(self._done, self._connection, message.mid, message.qos)
@@ -122,20 +131,54 @@ def _client(settings: MqttSettings) -> Client:
     if settings.username:
         client.username_pw_set(settings.username, _password(settings))
     if settings.tls:
-        try:
-            context = ssl.create_default_context(cafile=settings.ca_file)
-            if settings.cert_file is not None:
-                context.load_cert_chain(settings.cert_file, settings.key_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError("mqtt", f"certificates cannot be used ({error})") from error
-        client.tls_set_context(context)
+        client.tls_set_context(_tls(settings))
     return client
 
 
-def _password(settings: MqttSettings) -> str | None:
-    if settings.password_file is None:
-        return None
+def _tls(settings: MqttSettings) -> ssl.SSLContext:
+    for key, path in (
+        ("ca_file", settings.ca_file),
+        ("cert_file", settings.cert_file),
+        ("key_file", settings.key_file),
+    ):
+        if path is not None:
+            _text(key, path)
     try:
-        return settings.password_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(settings.password_file), f"cannot be read ({error})") from error
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except ssl.SSLError as error:
+        raise ConfigError(f"mqtt.ca_file: {settings.ca_file}", "holds no certificate in PEM form") from error
+    if settings.cert_file is not None:
+        try:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+        except ssl.SSLError as error:
+            where = f"mqtt.cert_file: {settings.cert_file}"
+            raise ConfigError(where, "is no certificate in PEM form, or mqtt.key_file is not its key") from error
+    return context
+
+
+def _password(settings: MqttSettings) -> str | None:
+    return None if settings.password_file is None else _text("password_file", settings.password_file).strip()
+
+
+def _text(key: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"mqtt.{key}: {path}", f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"mqtt.{key}: {path}", "is not text in UTF-8") from error
+
+
+# What a broker of MQTT 3.1.1 may answer (OASIS "Connect Return code values"), in words for who runs us.
+_REFUSALS = {
+    "Unsupported protocol version": "it does not speak MQTT 3.1.1",
+    "Client identifier not valid": "it does not take our mqtt.client_id",
+    "Server unavailable": "it is not ready yet",
+    "Bad user name or password": "mqtt.username or the password in mqtt.password_file is wrong",
+    "Not authorized": "it does not let mqtt.username in; check the name, the password and its rights",
+}
+
+
+def refusal(code: ReasonCode) -> str:
+    """Why a broker refuses us, in plain words."""
+    return _REFUSALS.get(code.getName(), "it gives no reason that we know; its own log may say more")
