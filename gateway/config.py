@@ -55,6 +55,7 @@ class NetworkSection:
     dev_addr_block: str = _key("01000000/16", pattern="[0-9a-f]{8}/[0-9]{1,2}", what="a block such as 01000000/16")
     tx_power_dbm: int = _key(14, limits=(0, 27))
     duplicate_window_s: int = _key(60, limits=(1, 3600))
+    time_tolerance_s: int = _key(3600, limits=(0, 31_536_000))
 
 
 @dataclass(frozen=True)

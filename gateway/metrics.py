@@ -24,6 +24,7 @@ REFUSALS = {
     "no_dev_addr_left": "Join-Requests that found dev_addr_block full",
     "no_join_nonce_left": "Join-Requests of a device that has joined 2**24 - 1 times",
     "decode_failed": "payloads kept raw in quarantine because no decoder reads them; their counter advanced",
+    "time_unknown": "payloads kept raw in quarantine because nobody ever knew when they were received",
     "store_full": "frames not acknowledged because the disk is too full to store them",
     "store_failed": "frames lost, and not acknowledged, because the database could not be written",
     "internal_error": "frames not acknowledged because of a bug; the log has the traceback",
@@ -37,6 +38,7 @@ COUNTERS = {
     "downlinks": "downlinks given to a concentrator",
     "downlinks_failed": "downlinks that a concentrator reports as not sent",
     "downlinks_without_way": "downlinks dropped because their concentrator has sent no PULL_DATA",
+    "concentrator_time_wrong": "times of concentrators not believed: further than time_tolerance_s from our clock",
     "commits": "transactions, and so fsyncs, of the writer",
     "batches": "batches published to the broker, repeats included",
     "resends": "times that publishing began again after the watermark, for lack of progress or after a reconnect",
@@ -52,6 +54,7 @@ COUNTERS = {
 GAUGES = {
     "outbox_held": "uplinks in the outbox",
     "outbox_last_seq": "the newest uplink's number in this epoch",
+    "waiting_for_time": "uplinks that wait until somebody knows the time",
     "disk_short": "1 while the disk is short of reserve_mb: the database may not grow until space or the cloud returns",
     "broker_connected": "1 while connected to the broker",
     "concentrators": "concentrators heard since the start",

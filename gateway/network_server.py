@@ -14,19 +14,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from decoders.lorawan import mac_commands
-from decoders.lorawan.errors import FieldRange, MicMismatch
+from decoders.lorawan.errors import MicMismatch
 from decoders.lorawan.frame import ACK, ADR_ACK_REQ, CONFIRMED_UP, UNCONFIRMED_DOWN, DataFrame, Fhdr, verify_data
-from decoders.lorawan.gps_time import unix_from_gps
 from decoders.lorawan.region import RECEIVE_DELAY1_MS
-from decoders.payload import MalformedPayload
-from decoders.profiles import BY_F_PORT
-from decoders.quantities import QUANTITIES
-from decoders.uplink import Batch, Reading, UplinkKey, UplinkMessage, encode_batch
+from decoders.uplink import UplinkKey
 from gateway.copies import Copies
 from gateway.errors import Refused
 from gateway.radio import Downlink, Reception, in_rx1, may_transmit_on
+from gateway.readings import keep
 from gateway.replay_window import is_late_first
-from gateway.store import Ledger, Session
+from gateway.store import Ledger, Payload, Session
 
 # Lowest SNR at which a frame is demodulated, in dB by spreading factor. SX1261/2 data sheet "LoRa Modulation"
 _FLOOR_DB = {7: -7.5, 8: -10.0, 9: -12.5, 10: -15.0, 11: -17.5, 12: -20.0}
@@ -69,8 +66,9 @@ class Opened(NamedTuple):
 class NetworkServer:
     """Handles the data uplinks of all devices of a ledger."""
 
-    def __init__(self, gateway_eui: str, tx_power_dbm: int, duplicate_window_s: float) -> None:
+    def __init__(self, gateway_eui: str, tx_power_dbm: int, duplicate_window_s: float, boot_id: str) -> None:
         self._gateway_eui = gateway_eui
+        self._boot_id = boot_id
         self._tx_power_dbm = tx_power_dbm
         self._copies = Copies(duplicate_window_s)
 
@@ -96,19 +94,15 @@ class NetworkServer:
         return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, downlink)
 
     def _keep(self, opened: Opened, reception: Reception, ledger: Ledger) -> tuple[bool, str]:
-        """Put the readings into the outbox, or the payload into quarantine; (stored, problem)."""
+        """Put the readings into the outbox, or the payload into quarantine or the waiting room; (stored, problem)."""
         if not opened.frame.f_port:  # none, or MAC commands
             return False, ""
-        readings, problem = decode(opened, reception)
-        if not problem:
-            problem = unfit_for_the_cloud(self._gateway_eui, opened, reception, readings)
-        if problem:
-            ledger.quarantine(
-                opened.key, opened.frame.f_port, reception.received_at, opened.frm_payload, problem
-            )  # fmt: skip
-            return False, problem
-        ledger.append(opened.key, reception.received_at, opened.session.profile, readings)
-        return True, ""
+        payload = Payload(opened.key, opened.frame.f_port, opened.session.profile, opened.frm_payload)
+        if reception.gps_ms is None:
+            ledger.wait_for_time(payload, self._boot_id, reception.received_at)
+            return True, ""
+        problem = keep(ledger, self._gateway_eui, payload, reception.gps_ms, reception.received_at)
+        return not problem, problem
 
     def _answer(self, opened: Opened, reception: Reception, heard_f_cnt: int, ledger: Ledger) -> Downlink | None:
         """A downlink for RX1 if the node waits for one; uses up a downlink counter value.
@@ -163,6 +157,8 @@ def answer_commands(opened: Opened, reception: Reception, concentrators: int) ->
     answers = b""
     for command, _ in mac_commands.parse_uplink(payload if opened.frame.f_port == 0 else fhdr.f_opts):
         if command == mac_commands.DEVICE_TIME:
+            if reception.gps_ms is None:  # better no time than a wrong one
+                continue
             gps_s, rest_ms = divmod(reception.gps_ms, 1000)
             answer = mac_commands.device_time_ans(gps_s, rest_ms * 256 // 1000)
         elif command == mac_commands.LINK_CHECK:
@@ -174,31 +170,3 @@ def answer_commands(opened: Opened, reception: Reception, concentrators: int) ->
             break
         answers += answer
     return answers
-
-
-def decode(opened: Opened, reception: Reception) -> tuple[tuple[Reading, ...], str]:
-    """(readings, "") or ((), problem). A sample without a time was taken just before sending."""
-    layout = BY_F_PORT.get(opened.frame.f_port or 0)
-    if layout is None:
-        return (), "no_layout"
-    if layout.profile != opened.session.profile:
-        return (), "other_profile"
-    try:
-        rows = layout.decode(opened.frm_payload).readings(reception.gps_ms // 1000)
-    except MalformedPayload:
-        return (), "malformed_payload"
-    return tuple(
-        Reading(name, QUANTITIES[name].unit, unix_from_gps(at), value, fault) for name, at, value, fault in rows
-    ), ""
-
-
-def unfit_for_the_cloud(
-    gateway_eui: str, opened: Opened, reception: Reception, readings: tuple[Reading, ...]
-) -> str:  # fmt: skip
-    """Why this uplink cannot go into a batch, or "". One that could not would block the outbox for ever."""
-    message = UplinkMessage(1, opened.key, reception.received_at, opened.session.profile, readings)
-    try:
-        encode_batch(Batch(gateway_eui, 0, 1, (message,)))
-    except FieldRange:
-        return "unfit_for_the_cloud"
-    return ""

@@ -11,7 +11,8 @@ from gateway.errors import Refused
 class Reception(NamedTuple):
     """One frame received by one concentrator. ``tmst_us``: its counter at the end of the frame, modulo 2**32.
 
-    ``gps_ms``: the end of the frame in GPS milliseconds; ``received_at`` the same moment in Unix seconds.
+    ``gps_ms``: the end of the frame in GPS milliseconds; ``received_at`` the same moment in Unix seconds. While nobody
+    knows the time ``gps_ms`` is None and ``received_at`` counts from the boot of this machine.
     """
 
     concentrator: str
@@ -21,7 +22,7 @@ class Reception(NamedTuple):
     bandwidth_hz: int
     rssi_dbm: float
     snr_db: float
-    gps_ms: int
+    gps_ms: int | None
     received_at: float
     phy_payload: bytes
 

@@ -7,6 +7,7 @@ Start here: ``Gateway._handle`` is the way of an uplink.
 import asyncio
 import logging
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,6 @@ from typing import Any
 
 from decoders.lorawan import frame
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
-from decoders.lorawan.gps_time import gps_from_unix, unix_from_gps
 from gateway.backhaul import gwmp
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.config import Config
@@ -26,6 +26,8 @@ from gateway.metrics import Metrics, exposition
 from gateway.network_server import Accepted, Copy, NetworkServer
 from gateway.page import Page, as_json
 from gateway.radio import Downlink, Reception
+from gateway.readings import date_waiting
+from gateway.reception_time import Boot, TimeKeeper, this_boot
 from gateway.room import Room
 from gateway.store import Store
 
@@ -33,24 +35,28 @@ _log = logging.getLogger(__name__)
 
 Outcome = Accepted | Copy | Joined
 
-_EARLIEST_S = 1_483_228_800.0  # 2017-01-01: no clock that is set shows less
+_DATE_EVERY_S = 1.0
 
 
 class Gateway:
-    """One gateway over one open store. ``clock`` gives Unix seconds, for concentrators that know no time."""
+    """One gateway over one open store. ``clock`` gives Unix seconds, ``boot`` those since the boot (None: this one)."""
 
-    def __init__(self, config: Config, store: Store, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, config: Config, store: Store, clock: Callable[[], float] = time.time, boot: Boot | None = None
+    ) -> None:
         self._config = config
         self._store = store
         self._ledger = store.ledger
         self._reader = store.reader()
         self._outbox_reader = store.reader()
-        self._clock = clock
-        self._latest_s = max(_EARLIEST_S, self._reader.latest_reception())
         self._began_s = time.monotonic()
         self.metrics = Metrics()
         network = config.network
-        self._network_server = NetworkServer(config.gateway.eui, network.tx_power_dbm, network.duplicate_window_s)
+        self._boot = boot or this_boot()
+        self._time_keeper = TimeKeeper(clock, self._boot, network.time_tolerance_s, self.metrics)
+        self._network_server = NetworkServer(
+            config.gateway.eui, network.tx_power_dbm, network.duplicate_window_s, self._boot.id
+        )
         self._join_server = JoinServer(
             config.net_id, config.dev_addr_block, network.tx_power_dbm, network.duplicate_window_s
         )
@@ -72,6 +78,7 @@ class Gateway:
         )
         self._endpoint: GwmpEndpoint | None = None
         self._forwarding: asyncio.Task[None] | None = None
+        self._dating: asyncio.Task[None] | None = None
         self.gwmp_port = 0
         self.page_port = 0
 
@@ -81,6 +88,7 @@ class Gateway:
         self.page_port = await self._page.listen(config.page.host, config.page.port)
         self._endpoint, self.gwmp_port = await listen(config.gwmp.host, config.gwmp.port, self._handle, self.metrics)
         self._forwarding = asyncio.create_task(self._forwarder.run())
+        self._dating = asyncio.create_task(self._date())
         held = self._reader.held()
         _log.info(
             "gateway ready eui=%s gwmp=%s:%d page=%s:%d epoch=%d outbox=%d",
@@ -93,6 +101,9 @@ class Gateway:
         if self._endpoint is not None:
             await self._endpoint.close()
         await self._page.close()
+        if self._dating is not None:
+            self._dating.cancel()
+            await asyncio.wait([self._dating])
         if self._forwarding is not None:
             await self._forwarder.say_goodbye()
             self._forwarding.cancel()
@@ -149,22 +160,34 @@ class Gateway:
         raise Refused("unexpected_m_type")
 
     def _reception(self, concentrator: str, rxpk: gwmp.Rxpk) -> Reception:
-        """Radio time is the concentrator's: its GPS time, else its UTC, else our clock."""
-        if rxpk.gps_ms is not None:
-            gps_ms = rxpk.gps_ms
-            received_at = unix_from_gps(gps_ms // 1000) + gps_ms % 1000 / 1000
-        else:
-            received_at = rxpk.unix_s if rxpk.unix_s is not None else self._now()
-            gps_ms = round(gps_from_unix(received_at) * 1000)
+        gps_ms, received_at = self._time_keeper.received(rxpk.gps_ms, rxpk.unix_s)
         return Reception(
             concentrator, rxpk.tmst_us, rxpk.frequency_hz, rxpk.sf, rxpk.bandwidth_hz, rxpk.rssi_dbm, rxpk.snr_db,
             gps_ms, received_at, rxpk.phy_payload,
         )  # fmt: skip
 
-    def _now(self) -> float:
-        """Unix s; while our clock is not set, the time of the newest uplink: order at least, until a clock is right."""
-        now = self._clock()
-        return now if now >= _EARLIEST_S else self._latest_s
+    async def _date(self) -> None:
+        """Date the uplinks that wait for a time, as soon as somebody knows it."""
+        while True:
+            try:
+                taken = await self._date_some()
+            except (StoreError, sqlite3.Error) as error:  # they go on waiting
+                taken = 0
+                _log.warning("uplinks go on waiting for a time: %s", error)
+            if not taken:
+                await asyncio.sleep(_DATE_EVERY_S)
+
+    async def _date_some(self) -> int:
+        offset = self._time_keeper.unix_less_boot_s()
+        if offset is None or not self._reader.waiting():
+            return 0
+        taken, problems = await self._writer.run(
+            lambda: date_waiting(self._ledger, self._config.gateway.eui, self._boot.id, offset)
+        )
+        for problem in problems:
+            self.metrics.refuse("time_unknown" if problem == "time_unknown" else "decode_failed")
+        self._forwarder.wake()
+        return taken
 
     def _accepted(self, reception: Reception, outcome: Outcome) -> None:
         rssi_dbm = round(reception.rssi_dbm)
@@ -180,7 +203,6 @@ class Gateway:
             )  # fmt: skip
             return
         self.metrics.count("uplinks")
-        self._latest_s = max(self._latest_s, reception.received_at)
         if outcome.problem:
             self.metrics.refuse("decode_failed")
         if outcome.stored:
@@ -213,6 +235,7 @@ class Gateway:
             "disk_short": int(self._room.short),
             "broker_connected": int(self._forwarder.connected),
             "concentrators": self._endpoint.concentrators if self._endpoint else 0,
+            "waiting_for_time": self._reader.waiting(),
             **self._reader.counts(),
             "uptime_seconds": round(time.monotonic() - self._began_s, 1),
         }

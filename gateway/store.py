@@ -61,6 +61,24 @@ class Session(NamedTuple):
         return f"Session(dev_eui={self.dev_eui!r}, session={self.session}, f_cnt_up={self.f_cnt_up})"
 
 
+class Payload(NamedTuple):
+    """The plain payload of one uplink, not yet decoded."""
+
+    key: UplinkKey
+    f_port: int
+    profile: str
+    frm_payload: bytes
+
+
+class Waiting(NamedTuple):
+    """An uplink received ``boot_s`` seconds after the boot ``boot_id``, and nobody knew when that was."""
+
+    id: int
+    boot_id: str
+    boot_s: float
+    payload: Payload
+
+
 class Ledger:
     """What a transaction may read and write. Values in, values out; the caller commits."""
 
@@ -217,6 +235,27 @@ class Ledger:
         assert cursor.lastrowid is not None
         self._db.execute("DELETE FROM quarantine WHERE id <= ?", (cursor.lastrowid - _QUARANTINE_ROWS,))
 
+    def wait_for_time(self, payload: Payload, boot_id: str, boot_s: float) -> None:
+        """Keep a payload until somebody knows the time."""
+        self._db.execute(
+            "INSERT INTO waiting (dev_eui, session, f_cnt, f_port, profile, boot_id, boot_s, frm_payload) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*payload.key, payload.f_port, payload.profile, boot_id, boot_s, payload.frm_payload),
+        )
+
+    def waiting(self, most: int = 100) -> list[Waiting]:
+        """The oldest that wait."""
+        rows = self._db.execute(
+            "SELECT id, boot_id, boot_s, dev_eui, session, f_cnt, f_port, profile, frm_payload FROM waiting "
+            "ORDER BY id LIMIT ?",
+            (most,),
+        )
+        return [Waiting(row[0], row[1], row[2], Payload(UplinkKey(*row[3:6]), *row[6:])) for row in rows]
+
+    def end_waiting(self, last_id: int) -> None:
+        """They have been taken up."""
+        self._db.execute("DELETE FROM waiting WHERE id <= ?", (last_id,))
+
     def delete_up_to(self, seq: int) -> None:
         """The cloud has these rows: they go."""
         self._db.execute("DELETE FROM outbox WHERE seq <= ?", (seq,))
@@ -257,9 +296,9 @@ class OutboxReader:
             for row in rows
         )
 
-    def latest_reception(self) -> float:
-        """When the newest accepted uplink was received, Unix s; 0 before the first."""
-        return float(self._db.execute("SELECT coalesce(max(last_at), 0) FROM sessions").fetchone()[0])
+    def waiting(self) -> int:
+        """Uplinks that wait for a time."""
+        return int(self._db.execute("SELECT count(*) FROM waiting").fetchone()[0])
 
     def counts(self) -> dict[str, int]:
         """Rows of the small tables."""

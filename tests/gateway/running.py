@@ -21,6 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from decoders import topics
 from decoders.uplink import UplinkKey, UplinkMessage, Watermark, decode_batch, encode_watermark
 from gateway.config import Config
+from gateway.reception_time import Boot
 from gateway.service import Gateway
 from gateway.store import Store
 from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node, free_port
@@ -40,8 +41,10 @@ def eventually(condition: Callable[[], Any], within_s: float = 5.0) -> Any:
 class GatewayThread:
     """The service, in an event loop of its own."""
 
-    def __init__(self, config: Config, store: Store, clock: Callable[[], float] = time.time) -> None:
-        self._config, self._store, self._clock = config, store, clock
+    def __init__(
+        self, config: Config, store: Store, clock: Callable[[], float] = time.time, boot: Boot | None = None
+    ) -> None:
+        self._config, self._store, self._clock, self._boot = config, store, clock, boot
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -50,7 +53,7 @@ class GatewayThread:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.gateway = Gateway(self._config, self._store, self._clock)
+        self.gateway = Gateway(self._config, self._store, self._clock, self._boot)
         try:
             await self.gateway.start()
             self._ready.set()
@@ -272,9 +275,9 @@ class Cloud:
         self._client.publish(topics.committed(GATEWAY_EUI), payload, qos=1, retain=True)
 
 
-def join(concentrator: Concentrator, node: Node) -> None:
+def join(concentrator: Concentrator, node: Node, **fields: Any) -> None:
     """Join over the air interface of the tests: PULL_RESP comes first, then PUSH_ACK."""
-    token = concentrator.push(node.join_request())
+    token = concentrator.push(node.join_request(), **fields)
     kind, _, body = concentrator.receive()
     assert kind == 3
     assert body is not None

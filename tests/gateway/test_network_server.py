@@ -32,7 +32,7 @@ class Bench:
     def restart(self):
         self.store.close()
         self.store = open_store(self.config.gateway.database, self.config.gateway.key_file)
-        self.server = NetworkServer(GATEWAY_EUI, 14, 60)
+        self.server = NetworkServer(GATEWAY_EUI, 14, 60, "boot")
 
     def join(self):
         server = JoinServer(0, DevAddrBlock(0x01000000, 65536), 14, 60)

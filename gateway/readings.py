@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""A plain payload on its way: into the outbox as readings, or raw into quarantine; or it waits until its time is known.
+
+All of it runs inside the store's transaction.
+"""
+
+from typing import NamedTuple
+
+from decoders.lorawan.errors import FieldRange
+from decoders.lorawan.gps_time import gps_from_unix, unix_from_gps
+from decoders.payload import MalformedPayload, Message
+from decoders.profiles import BY_F_PORT
+from decoders.quantities import QUANTITIES
+from decoders.uplink import Batch, Reading, UplinkKey, UplinkMessage, encode_batch
+from gateway.store import Ledger, Payload
+
+
+class Dated(NamedTuple):
+    """What became of the uplinks that waited: how many were taken up, and of these the problems of those not stored."""
+
+    taken: int
+    problems: tuple[str, ...]
+
+
+def keep(ledger: Ledger, gateway_eui: str, payload: Payload, gps_ms: int | None, received_at: float) -> str:
+    """Store a payload received at a known time; returns "" or why it is in quarantine. ``gps_ms`` None: unknown.
+
+    Without a time of reception, samples that carry none of their own cannot be dated.
+    """
+    try:
+        message = _parse(payload)
+        if gps_ms is None:
+            if message.samples[0].time <= 0:
+                raise _Unfit("time_unknown")
+            received_at = unix_from_gps(message.samples[0].time)  # a node sends at once what it has sampled
+            gps_ms = round(gps_from_unix(received_at) * 1000)
+        readings = _readings(message, gps_ms // 1000)
+        _check_fit(gateway_eui, payload, received_at, readings)
+    except _Unfit as unfit:
+        ledger.quarantine(payload.key, payload.f_port, received_at, payload.frm_payload, unfit.problem)
+        return unfit.problem
+    ledger.append(payload.key, received_at, payload.profile, readings)
+    return ""
+
+
+def date_waiting(ledger: Ledger, gateway_eui: str, boot_id: str, unix_less_boot_s: float) -> Dated:
+    """Take up the oldest that waited for a time: those of this boot have one now, those of another never will."""
+    rows = ledger.waiting()
+    problems = []
+    for row in rows:
+        if row.boot_id == boot_id:
+            received_at = row.boot_s + unix_less_boot_s
+            problem = keep(ledger, gateway_eui, row.payload, round(gps_from_unix(received_at) * 1000), received_at)
+        else:
+            problem = keep(ledger, gateway_eui, row.payload, None, 0.0)
+        if problem:
+            problems.append(problem)
+    if rows:
+        ledger.end_waiting(rows[-1].id)
+    return Dated(len(rows), tuple(problems))
+
+
+class _Unfit(Exception):
+    """Not for the cloud; ``problem`` says why in a word."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+def _parse(payload: Payload) -> Message:
+    layout = BY_F_PORT.get(payload.f_port)
+    if layout is None:
+        raise _Unfit("no_layout")
+    if layout.profile != payload.profile:
+        raise _Unfit("other_profile")
+    try:
+        return layout.decode(payload.frm_payload)
+    except MalformedPayload as malformed:
+        raise _Unfit("malformed_payload") from malformed
+
+
+def _readings(message: Message, received_gps_s: int) -> tuple[Reading, ...]:
+    """A sample without a time was taken just before sending."""
+    return tuple(
+        Reading(name, QUANTITIES[name].unit, unix_from_gps(at), value, fault)
+        for name, at, value, fault in message.readings(received_gps_s)
+    )
+
+
+def _check_fit(gateway_eui: str, payload: Payload, received_at: float, readings: tuple[Reading, ...]) -> None:
+    """An uplink that could not go into a batch would block the outbox for ever."""
+    message = UplinkMessage(1, UplinkKey(*payload.key), received_at, payload.profile, readings)
+    try:
+        encode_batch(Batch(gateway_eui, 0, 1, (message,)))
+    except FieldRange as refused:
+        raise _Unfit("unfit_for_the_cloud") from refused
