@@ -74,11 +74,15 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         try:
+            if str(path) != ":memory:":  # it holds DevEUIs: for its owner alone; SQLite's other files do as this one
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = FULL")
             self.db.execute("PRAGMA foreign_keys = ON")
             _migrate(self.db, path)
+        except OSError as error:
+            raise StoreError(str(path), f"cannot be written ({error.strerror})") from error
         except sqlite3.Error as error:
             raise StoreError(str(path), str(error)) from error
         self._path = path

@@ -16,16 +16,20 @@ MIN_GZIP_BYTES = 500
 _GZIP_LEVEL = 5
 
 
-async def answer(request: Request, body: Any) -> Response:
+async def answer(request: Request, body: Any, *, shared: bool = True) -> Response:
     """``body`` as JSON; 304 when the caller has it already. Written in a thread: it may be long."""
-    return await asyncio.to_thread(lambda: tagged(request, _json(body), "application/json"))
+    return await asyncio.to_thread(lambda: tagged(request, _json(body), "application/json", shared=shared))
 
 
-def tagged(request: Request, content: bytes, media_type: str) -> Response:
-    """``content`` with a weak ETag (compression changes its bytes), compressed where the caller takes that."""
-    tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}", "Vary": "Accept-Encoding"}
-    if tag in (known.strip() for known in request.headers.get("if-none-match", "").split(",")):
+def tagged(request: Request, content: bytes, media_type: str, *, shared: bool = True) -> Response:
+    """``content`` with a weak ETag (compression changes its bytes), compressed where the caller takes that.
+
+    Not ``shared``: it depends on what the caller said of itself, and no cache may give it to others."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    kept_by = "public" if shared else "private"
+    headers = {"ETag": f"W/{tag}", "Cache-Control": f"{kept_by}, max-age={MAX_AGE_S}", "Vary": "Accept-Encoding"}
+    known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    if known & {tag, "*"}:
         return Response(status_code=304, headers=headers)
     if len(content) >= MIN_GZIP_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
         content = gzip.compress(content, _GZIP_LEVEL, mtime=0)

@@ -109,7 +109,8 @@ def create_app(
             return Response(status_code=204)
         if isinstance(found, Raw):
             return tagged(request, found.encode(), "text/plain; charset=utf-8")
-        return await answer(request, found)
+        # without public_url its links are as the caller's Host header says, which may be a lie
+        return await answer(request, found, shared=bool(config.http.public_url))
 
     @app.get("/api/areas", summary="Reference areas and their state, GeoJSON")
     async def areas(request: Request) -> Response:

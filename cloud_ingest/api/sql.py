@@ -51,7 +51,7 @@ class Select:
             return f"({joined})", [arg for _, args in parts for arg in args]
         if isinstance(expression, Not):
             sql, args = self.where(expression.term)
-            return f"(NOT {sql})", args
+            return f"(NOT coalesce({sql}, 0))", args  # OData: a comparison with null is false, and its opposite true
         return self._compare(expression)
 
     def order(self, orders: tuple[Order, ...]) -> tuple[str, list[Any]]:

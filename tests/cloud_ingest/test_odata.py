@@ -218,7 +218,7 @@ class TestSql:
         [
             ("Observations", "result gt 15", 4),  # one moisture and three temperatures
             ("Observations", "15 lt result", 4),
-            ("Observations", "not result gt 15", 1),
+            ("Observations", "not result gt 15", 2),
             ("Observations", "result eq null", 1),
             ("Observations", "result gt '3'", 0),  # '20.0' and '13.0' come before '3' as strings
             ("Observations", "result eq '13.0'", 1),

@@ -259,6 +259,23 @@ class TestHttp:
         assert (first.status_code, again.status_code, changed.status_code) == (200, 304, 200)
         assert first.headers["cache-control"] == "public, max-age=5"
 
+    def test_a_caller_that_has_anything_or_a_strong_copy_is_told_it_is_the_same(self, city):
+        tag = city.ask("/api/areas").headers["etag"]
+
+        for known in ("*", tag, tag.removeprefix("W/"), f'"x", {tag}'):
+            assert city.ask("/api/areas", **{"If-None-Match": known}).status_code == 304
+        assert city.ask("/api/areas", **{"If-None-Match": '"x"'}).status_code == 200
+
+    def test_no_cache_may_share_links_that_follow_the_callers_host(self, city, tmp_path):
+        assert city.ask("/v1.1/Things").headers["cache-control"] == "public, max-age=5"
+
+        (tmp_path / "other").mkdir()
+        with served(tmp_path / "other", public_url="") as other:
+            response = other.ask("/v1.1/Things?$top=1", Host="evil.example")
+
+        assert "http://evil.example/" in response.json()["@iot.nextLink"]
+        assert response.headers["cache-control"] == "private, max-age=5"
+
     def test_long_answers_are_compressed(self, city):
         assert city.ask("/api/trees", **{"Accept-Encoding": "gzip"}).headers["content-encoding"] == "gzip"
 

@@ -172,6 +172,14 @@ class TestOptions:
 
         assert page == {"@iot.count": 2, "value": [{"name": "J-0001"}, {"name": "J-0004"}]}
 
+    def test_not_takes_what_the_comparison_does_not_and_so_no_value_too(self, city):
+        counts = [
+            city.get(f"/v1.1/Datastreams(1)/Observations?$count=true&$top=0&$filter={text}")["@iot.count"]
+            for text in ("result gt 19.2", "not (result gt 19.2)", "not not (result gt 19.2)")
+        ]
+
+        assert counts == [2, 2, 2]  # 20, 19.5 | 19, no_answer | 20, 19.5
+
     def test_the_question_of_hamburgs_clients(self, city):
         body = city.get(
             "/v1.1/Things?$filter=Datastreams/properties/quantity eq 'soil_moisture' and "
