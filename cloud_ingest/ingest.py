@@ -81,7 +81,7 @@ class Ingest:
             for message in batch.messages:
                 if self._problem_of(batch, message) is not None or self._problems(message):
                     return False
-                self._store.is_new_uplink(message.key, message.received_at)
+                self._store.note_uplink(message.key, message.received_at)
                 self._store.append(self._observations(message))
             dead_letters.drop(self._store, letter.id)
             self._store.count("dead_letters", "replayed")
@@ -109,10 +109,10 @@ class Ingest:
         if problem is not None:
             self._bury(topic, batch, message, problem)
             return False
-        if not self._store.is_new_uplink(message.key, message.received_at):
-            self._store.count("uplinks", "duplicates")
+        noted = self._store.note_uplink(message.key, message.received_at)
+        self._store.count("uplinks", "applied" if noted == "new" else "duplicates")
+        if noted == "known":
             return False
-        self._store.count("uplinks", "applied")
         self._store.append(self._observations(message))
         for problem in self._problems(message):
             self._bury(topic, batch, message, problem)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cloud_ingest import instruments
 from cloud_ingest.errors import StoreError
@@ -185,14 +185,17 @@ class SqliteStore:
             self.count("readings", name, much)
         return new
 
-    def is_new_uplink(self, key: UplinkKey, received_at: float) -> bool:
-        """Note the uplink; False when it is known and was not received earlier than we knew."""
-        row = self.db.execute(
-            "INSERT INTO uplinks VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET received_at = excluded.received_at "
-            "WHERE excluded.received_at < received_at RETURNING 1",
-            (*key, received_at),
-        ).fetchone()
-        return row is not None
+    def note_uplink(self, key: UplinkKey, received_at: float) -> Literal["new", "earlier", "known"]:
+        """Note the uplink: new, known but received earlier than we knew, or known."""
+        where = "WHERE dev_eui = ? AND session = ? AND f_cnt = ?"
+        row = self.db.execute(f"SELECT received_at FROM uplinks {where}", key).fetchone()
+        if row is None:
+            self.db.execute("INSERT INTO uplinks VALUES (?, ?, ?, ?)", (*key, received_at))
+            return "new"
+        if row[0] <= received_at:
+            return "known"
+        self.db.execute(f"UPDATE uplinks SET received_at = ? {where}", (received_at, *key))
+        return "earlier"
 
     def count(self, name: str, reason: str, much: int = 1) -> None:
         """Add to a counter that survives restarts."""

@@ -71,6 +71,17 @@ class TestOnce:
         assert observations(store) == before
         assert counter(store, "uplinks", "duplicates") == 1
 
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    def test_one_key_is_counted_applied_once_whichever_reception_comes_first(self, world, order):
+        store, ingest = world
+        receptions = [batch(uplink(1, NODES[0], 5, sample(START, 20.0), START + late)) for late in (5, 10)]
+
+        for i in order:
+            ingest.apply(UP, receptions[i])
+
+        assert (counter(store, "uplinks", "applied"), counter(store, "uplinks", "duplicates")) == (1, 1)
+        assert observations(store)[0][5] == START + 5
+
     def test_a_reading_in_three_uplinks_is_one_observation(self, world):
         store, ingest = world
         old, middle, new = (sample(START + i * HOUR, 20.0 - i) for i in range(3))
