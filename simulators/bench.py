@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from simulators.clock import Clock
+from simulators.clock import Clock, Event
 from simulators.micropython import _ops
 from simulators.wires import OneWireDevice, SerialPort, SerialSettings, SpiDevice, Wire
 
@@ -103,6 +103,13 @@ class Board:
         if self._triggers.get(gpio, 0) & (_RISING if level else _FALLING):
             self.edges.append(0x80 | gpio << 1 | level)
             self._edge()
+
+    def foretold(self) -> tuple[Event, int] | None:
+        """The event that will change one pin and nothing else, and all levels after it; None if there is none."""
+        for gpio, wire in self._wiring.pins.items():
+            if wire.foretell is not None and not self._triggers.get(gpio) and (event := wire.change()) is not None:
+                return event, self.levels ^ 1 << gpio
+        return None
 
     def take_edges(self) -> int:
         """The oldest edges, packed as an answer carries them."""

@@ -41,11 +41,23 @@ class Clock:
     def after(self, delay_us: int, action: Action) -> Event:
         return self.at(self.now_us + delay_us, action)
 
-    def next_us(self) -> int | None:
-        """Time of the earliest event, or None if nothing is due ever."""
+    def next_us(self, besides: Event | None = None) -> int | None:
+        """Time of the earliest event other than ``besides``, or None if nothing is due ever."""
         while self._queue and self._queue[0][2].action is None:
             heapq.heappop(self._queue)
+        if besides is not None and self._queue and self._queue[0][2] is besides:
+            return min((time_us for n in (1, 2) if (time_us := self._first_us(n)) is not None), default=None)
         return self._queue[0][0] if self._queue else None
+
+    def _first_us(self, place: int) -> int | None:
+        """Time of the earliest event in the part of the heap below ``place``."""
+        if place >= len(self._queue):
+            return None
+        time_us, _, event = self._queue[place]
+        if event.action is not None:
+            return time_us
+        below = (self._first_us(2 * place + n) for n in (1, 2))
+        return min((time_us for time_us in below if time_us is not None), default=None)
 
     def step(self) -> None:
         """Fire the earliest event; there must be one."""

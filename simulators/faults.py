@@ -20,6 +20,7 @@ class Line:
         self._board = board
         self._stuck = False
         chip.watch(self._follow)
+        board.foretell = lambda: None if self._stuck else chip.change()
         board.drive(chip.level)
 
     def _follow(self, level: int) -> None:

@@ -77,10 +77,9 @@ class Kernel:
         others_us = NEVER_US
         if len(self._running) > 1:
             others_us = min(other.due_us for other in self._running if other is not node)
-        event_us = _or_never(clock.next_us())
         while True:
             self._advance(node.due_us)
-            node.execute(min(event_us, time_us, others_us + self._lookahead_us))
+            node.execute(min(time_us, others_us + self._lookahead_us))
             event_us = _or_never(clock.next_us())
             until_us = min(event_us - 1, others_us - 1, time_us)
             if node.due_us > until_us or not node.waiting:

@@ -23,7 +23,7 @@ from simulators.process import Worker, WorkerDied
 NEVER_US = 1 << 60
 BOOT_US = 300_000  # from reset to the first line of main on an ESP32-S3
 _RECORD = struct.Struct("<qqq")
-_HEAD = struct.Struct("<qqqqqq")
+_HEAD = struct.Struct("<qqqqqqq")
 
 
 class ResetCause(Enum):
@@ -258,7 +258,7 @@ class NodeBench:
             self.due_us = max(self._pending[0].time_us, self._clock.now_us)
 
     def execute(self, horizon_us: int) -> None:
-        """Let the operation at the head happen now. ``horizon_us``: nothing else happens before, for all we know."""
+        """Let the operation at the head happen now. ``horizon_us``: until then only events of the clock happen."""
         number, self.operations = self.operations, self.operations + 1
         if number == self.cut_at_operation:
             self.power_off()
@@ -307,8 +307,13 @@ class NodeBench:
         now_us = self._clock.now_us
         self.due_us = NEVER_US
         edges = 0 if op == _ops.FLASH_PROGRAM else self.board.take_edges()
-        horizon = now_us if self.board.edges else horizon_us
-        self._worker.send(_HEAD.pack(now_us, horizon, self.board.levels, value, edges, 0))
+        levels = levels_then = self.board.levels
+        then_us, change = NEVER_US, self.board.foretold()
+        if change is not None:
+            then_us, levels_then = change[0].time_us, change[1]
+        event_us = self._clock.next_us(besides=None if change is None else change[0])
+        horizon = now_us if self.board.edges else horizon_us if event_us is None else min(horizon_us, event_us)
+        self._worker.send(_HEAD.pack(now_us, horizon, levels, value, edges, then_us, levels_then))
         if data:
             self._worker.send(data)
 

@@ -8,17 +8,26 @@ The chip simulators stand on these and on the clock alone. Two masters drive the
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from simulators.clock import Clock
+from simulators.clock import Clock, Event
 
 
 class Wire:
-    """A logic line. Watchers are told the new level at every edge, and only at edges."""
+    """A logic line. Watchers are told the new level at every edge, and only at edges.
 
-    __slots__ = ("_watchers", "level")
+    Who drives it may set ``foretell``: it says which event of the clock will change the level and do nothing else, or
+    None.
+    """
+
+    __slots__ = ("_watchers", "foretell", "level")
 
     def __init__(self, level: int = 0) -> None:
         self.level = level
+        self.foretell: Callable[[], Event | None] | None = None
         self._watchers: list[Callable[[int], None]] = []
+
+    def change(self) -> Event | None:
+        """The event that will change the level, if it is known and means nothing but that to the one who watches."""
+        return self.foretell() if self.foretell is not None and len(self._watchers) == 1 else None
 
     def drive(self, level: int) -> None:
         if level != self.level:

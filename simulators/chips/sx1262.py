@@ -60,6 +60,7 @@ class Sx1262Sim:
         self._asleep_us = 0
         nss.watch(self._nss_edge)
         reset.watch(self._reset_edge)
+        busy.foretell = self._busy_change
         self._drive_busy(1)
         if reset.level:
             self._busy_us(self.radio.start(c.RESET))
@@ -116,6 +117,12 @@ class Sx1262Sim:
     def _drive_busy(self, level: int) -> None:
         self._busy_level = level
         self._busy.drive(1 if self._fault is Fault.BUSY_STUCK else level)
+
+    def _busy_change(self) -> Event | None:
+        """The event at which BUSY falls, if it is due and nothing holds the line."""
+        if self._fault is Fault.BUSY_STUCK or self._falls is None or self._falls.action is None:
+            return None
+        return self._falls
 
     def _drive_dio1(self, level: int) -> None:
         self._dio1_level = level

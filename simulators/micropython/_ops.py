@@ -8,15 +8,15 @@ A message is one packet of records; a record is three signed 64-bit words, then 
     word 2   argument
 
 The last record of a message is answered, all before it are posted: applied at their own times, no answer. The
-answer is one packet of six words (then one packet of data, if the operation returns data):
+answer is one packet of seven words (then one packet of data, if the operation returns data):
 
-    time_us, horizon_us, levels of all GPIOs (bit mask), value, edges, 0
+    time_us, horizon_us, levels of all GPIOs (bit mask), value, edges, then_us, levels from then_us on
 
-Before ``horizon_us`` nothing can happen that the node could notice, so until then it moves its time by itself.
+Before ``horizon_us`` nothing else can happen that the node could notice, so until then it moves its time by itself.
 ``edges`` holds up to seven bytes 0x80 | GPIO << 1 | level, oldest in the lowest byte.
 """
 
-HEAD_BYTES = 48
+HEAD_BYTES = 56
 WATCHED_EDGES = 7
 
 # answered; SYNC ends early at an edge that has a handler, WAIT does not

@@ -35,7 +35,7 @@ _nothing = bytearray(0)
 
 t: int = int(sys.argv[3])  # this node's virtual time, us; never behind the bench
 horizon = 0  # nothing the node could notice happens before; 0 while posts wait
-levels = 0  # all GPIOs, as of the last answer
+levels = 0  # all GPIOs, as of the last answer or as it foretold
 answers = 0  # counts exchanges; a cached value is as old as its count
 cpu_us = int(sys.argv[4])  # what a call into machine or time costs
 wired = int(sys.argv[5])  # GPIOs that lead somewhere
@@ -182,10 +182,12 @@ def spend(us: int) -> None:
 
 def touch() -> None:
     """One call into machine or time: it takes a moment, and lets in what is due."""
-    global t
+    global t, levels
     t += cpu_us
     if t >= horizon:
         request(SYNC, 0, t)
+    elif t >= _head[5]:
+        levels = _head[6]
 
 
 def sleep_until(end: int) -> None:

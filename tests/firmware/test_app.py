@@ -244,7 +244,7 @@ class TestPowerCuts:
         one = switched_on(street(), 60)
         one.node.power_off()
         before, after = 0, 0
-        for operations in range(AFTER_COLD_BOOT, 700, 17):  # from the boot to well after the downlink
+        for operations in range(AFTER_COLD_BOOT, 640, 13):  # from the boot to well after the downlink
             uplinks, downlinks = len(one.network.transmissions), one.network.downlinks
             power_fails(one, operations)
             before += len(one.network.transmissions) == uplinks
