@@ -191,6 +191,8 @@ class Gateway:
 
     def _accepted(self, reception: Reception, outcome: Outcome) -> None:
         rssi_dbm = round(reception.rssi_dbm)
+        if self._endpoint is not None:
+            self._endpoint.proved(reception.concentrator)
         if isinstance(outcome, Copy):
             self.metrics.refuse("duplicate")
             _log.debug("copy dev_eui=%s f_cnt=%d rssi_dbm=%d", outcome.key.dev_eui, outcome.key.f_cnt, rssi_dbm)

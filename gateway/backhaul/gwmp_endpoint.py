@@ -7,9 +7,12 @@ that answers it. A PUSH_DATA that could not be stored gets none.
 
 import asyncio
 import logging
+import math
 import socket
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 from gateway.backhaul import gwmp
@@ -21,10 +24,20 @@ _log = logging.getLogger(__name__)
 
 _MAX_CONCENTRATORS = 256
 _MAX_WAITING = 1000
+_PROOF_S = 86_400.0
+_LINES_A_MINUTE = 20
 _RECEIVE_BUFFER_BYTES = 4 << 20
 
 Address = tuple[Any, ...]
 Handle = Callable[[gwmp.PushData], Awaitable[list[Downlink] | None]]
+
+
+@dataclass
+class _Way:
+    """Where one concentrator's downlinks go, and when a frame of ours last came from it (monotonic s; -inf: never)."""
+
+    addr: Address
+    proved_at: float = -math.inf
 
 
 class GwmpEndpoint(asyncio.DatagramProtocol):
@@ -34,7 +47,9 @@ class GwmpEndpoint(asyncio.DatagramProtocol):
         self._handle = handle
         self._metrics = metrics
         self._transport: asyncio.DatagramTransport | None = None
-        self._ways_down: OrderedDict[str, Address] = OrderedDict()
+        self._ways_down: OrderedDict[str, _Way] = OrderedDict()
+        self._lines_since = -math.inf
+        self._lines = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._token = 0
         self._closing = False
@@ -43,6 +58,12 @@ class GwmpEndpoint(asyncio.DatagramProtocol):
     def concentrators(self) -> int:
         """How many have opened a way down."""
         return len(self._ways_down)
+
+    def proved(self, concentrator: str) -> None:
+        """A frame with a good MIC came from it: not everyone can do that, so its way down is kept."""
+        way = self._ways_down.get(concentrator)
+        if way is not None:
+            way.proved_at = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
@@ -92,21 +113,43 @@ class GwmpEndpoint(asyncio.DatagramProtocol):
         self._send(gwmp.push_ack(message.token), addr)
 
     def _send_down(self, downlink: Downlink) -> None:
-        addr = self._ways_down.get(downlink.concentrator)
-        if addr is None:
+        way = self._ways_down.get(downlink.concentrator)
+        if way is None:
             self._metrics.count("downlinks_without_way")
             return
         self._token = (self._token + 1) & 0xFFFF
-        self._send(gwmp.pull_resp(self._token, gwmp.Txpk(*downlink[1:])), addr)
+        self._send(gwmp.pull_resp(self._token, gwmp.Txpk(*downlink[1:])), way.addr)
         self._metrics.count("downlinks")
 
     def _open_way_down(self, concentrator: str, addr: Address) -> None:
-        if self._ways_down.get(concentrator) != addr:
-            _log.info("concentrator connected eui=%s from=%s:%d", concentrator, addr[0], addr[1])
-        self._ways_down[concentrator] = addr
+        way = self._ways_down.get(concentrator)
+        if way is None:
+            if len(self._ways_down) >= _MAX_CONCENTRATORS:
+                self._forget_one()
+            way = self._ways_down[concentrator] = _Way(())
+        if way.addr != addr:
+            way.addr = addr
+            self._log_connected(concentrator, addr)
         self._ways_down.move_to_end(concentrator)
-        if len(self._ways_down) > _MAX_CONCENTRATORS:
-            self._ways_down.popitem(last=False)
+
+    def _forget_one(self) -> None:
+        """The one that was silent longest among those without a frame of ours for a day; if there is none, of all."""
+        long_ago = time.monotonic() - _PROOF_S
+        idle = (name for name, way in self._ways_down.items() if way.proved_at < long_ago)
+        del self._ways_down[next(idle, next(iter(self._ways_down)))]
+
+    def _log_connected(self, concentrator: str, addr: Address) -> None:
+        now = time.monotonic()
+        if now - self._lines_since >= 60:
+            self._lines_since, self._lines = now, 0
+        self._lines += 1
+        if self._lines <= _LINES_A_MINUTE:
+            _log.info("concentrator connected eui=%s from=%s:%d", concentrator, addr[0], addr[1])
+        elif self._lines == _LINES_A_MINUTE + 1:
+            _log.warning(
+                "more than %d concentrators connect in a minute; is the port open to strangers? from=%s:%d",
+                _LINES_A_MINUTE, addr[0], addr[1],
+            )  # fmt: skip
 
     def _send(self, datagram: bytes, addr: Address) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -148,6 +148,31 @@ class TestManyConcentrators:
 
         assert service.metrics.counters["downlinks_without_way"] == 1
 
+    def test_invented_concentrators_close_no_way_that_carries_real_frames(self, service, concentrator, node, caplog):
+        caplog.set_level(logging.INFO)
+        join(concentrator, node)
+        with Concentrator(service.gwmp_port) as stranger:
+            for n in range(600):
+                stranger.eui = f"{n:016x}"
+                stranger.pull()
+
+        concentrator.push(node.uplink(confirmed=True))
+
+        assert [concentrator.receive()[0] for _ in range(2)] == [3, 1]
+        assert service.status()["concentrators"] == 256
+        lines = [record for record in caplog.records if record.name == "gateway.backhaul.gwmp_endpoint"]
+        assert [line.levelname for line in lines[-2:]] == ["INFO", "WARNING"]
+        assert len(lines) <= 22
+
+    def test_among_strangers_the_oldest_goes_and_any_new_one_gets_its_way(self, service, node):
+        with Concentrator(service.gwmp_port) as concentrator:
+            for n in range(300):
+                concentrator.eui = f"{n:016x}"
+                concentrator.pull()
+            join(concentrator, node)
+
+        assert service.metrics.counters["downlinks_without_way"] == 0
+
     def test_a_downlink_that_was_not_sent_is_counted(self, service, concentrator):
         head = b"\x02\x00\x01\x05" + bytes.fromhex(concentrator.eui)
         concentrator.send_raw(head + b'{"txpk_ack":{"error":"TOO_LATE"}}')
