@@ -48,7 +48,10 @@ class Downlink(NamedTuple):
 
 
 def in_rx1(reception: Reception, delay_ms: int, power_dbm: int, phy_payload: bytes) -> Downlink:
-    """Answer in RX1: ``delay_ms`` after the uplink, on its frequency. RP002-1.0.4 "EU863-870 Receive Windows"."""
+    """Answer in RX1: ``delay_ms`` after the uplink, on its frequency. RP002-1.0.4 "EU863-870 Receive Windows".
+
+    ``power_dbm`` is cut to what the frequency's sub-band allows; raises FieldRange where there is none.
+    """
     rate = EU868.data_rates[EU868.rx1_dr(reception.data_rate, 0)]
     return Downlink(
         reception.concentrator,
@@ -56,7 +59,7 @@ def in_rx1(reception: Reception, delay_ms: int, power_dbm: int, phy_payload: byt
         reception.frequency_hz,
         rate.sf,
         rate.bandwidth_hz,
-        power_dbm,
+        min(power_dbm, EU868.sub_band(reception.frequency_hz).max_erp_dbm),
         phy_payload,
     )
 

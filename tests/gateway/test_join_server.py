@@ -48,6 +48,13 @@ class TestJoinAccept:
 
         assert joined.downlink[:6] == ("0016c001ff10b001", 4_032_704, 868_500_000, 12, 125_000, 14)
 
+    def test_its_power_stays_within_the_sub_band(self, bench, node):
+        bench.server = JoinServer(0x000000, DevAddrBlock(0x01000000, 65536), 27, 60)
+
+        joined = bench.join(node.join_request(), frequency_hz=868_500_000)
+
+        assert joined.downlink.power_dbm == 14
+
     def test_the_node_can_read_it(self, bench, node):
         joined = bench.join(node.join_request())
 

@@ -392,6 +392,24 @@ class TestAnswers:
 
         assert answers == [True] * 14 + [False] * 16
 
+    @pytest.mark.parametrize(
+        ("frequency_hz", "wanted_dbm", "sent_dbm"),
+        [
+            (868_300_000, 27, 14),
+            (868_300_000, 10, 10),
+            (867_100_000, 20, 14),
+            (869_525_000, 27, 27),
+            (869_525_000, 14, 14),
+            (869_850_000, 27, 14),
+        ],
+    )
+    def test_power_stays_within_the_sub_band_of_the_answer(self, bench, node, frequency_hz, wanted_dbm, sent_dbm):
+        bench.server = NetworkServer(GATEWAY_EUI, wanted_dbm, 60, "boot")
+
+        accepted = bench.handle(node.uplink(confirmed=True), frequency_hz=frequency_hz)
+
+        assert accepted.downlink.power_dbm == sent_dbm
+
     def test_a_frequency_outside_the_plan_is_heard_but_not_answered(self, bench, node):
         accepted = bench.handle(node.uplink(confirmed=True), frequency_hz=868_650_000)
 
