@@ -180,6 +180,7 @@ class Node:
         mac = self._mac
         memory = self._memory
         before = mac.session
+        _unload()
         if mac.join_attempts:
             memory.budget.missed()  # perhaps that was why
         try:
@@ -229,6 +230,7 @@ class Node:
         if asking:
             mac.ask_time()
         f_port, payload = _payload(header, samples, mac.room())
+        _unload()
         self._store.reserve(mac, now_s)
         try:
             transmit = mac.uplink(now_s, f_port, payload, self._confirmed)
@@ -280,21 +282,27 @@ class Node:
 
     def _exchange(self, transmit: "Transmit") -> bool:
         """Whether there was a downlink for us; a radio that fails is counted and costs only this exchange."""
-        _unload()
         board = self._board
         memory = self._memory
         radio = board.radio()
+        mac = self._mac
+        before = None if mac.session is None else mac.session.f_cnt_down
         try:
             radio.start()
             gain_dbi = board.antenna_gain_dbi
             link = Link(radio, self._clock, board.watchdog_feed, gain_dbi, memory.budget, board.light_sleep)
-            ended_s, events = link.exchange(self._mac, transmit)
+            ended_s, events = link.exchange(mac, transmit)
             radio.sleep()
         except RadioFault as fault:
             memory.radio_faults += 1
             print("radio:", fault)
             _silence(board)
             return False
+        except Exception:
+            if mac.session is not None and mac.session.f_cnt_down != before:  # a frame that we fail on fails us once
+                self._store.checkpoint(mac, self._clock.time())
+                self._save()
+            raise
         accepted = False
         for event in events:
             if isinstance(event, NetworkTime):

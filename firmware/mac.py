@@ -280,8 +280,10 @@ class Mac:
         if f_cnt >> 32:
             return [Dropped("f_cnt")]
         frame.verify_data(phy_payload, session.nwk_s_key, f_cnt)
-        payload = data.decrypt(session.nwk_s_key, session.app_s_key, f_cnt)
         session.f_cnt_down = f_cnt
+        _collect()  # what follows needs room, the more the longer it is,
+        gc.enable()  # and nothing is timed any more
+        payload = data.decrypt(session.nwk_s_key, session.app_s_key, f_cnt)
         session.ack = data.m_type == frame.CONFIRMED_DOWN
         session.answers = b""  # the sticky ones too: the network has heard them
         session.adr_ack_cnt = session.adr_steps = 0
@@ -292,7 +294,6 @@ class Mac:
         if data.fhdr.f_ctrl & frame.ACK and self.frame and frame.m_type(self.frame) == frame.CONFIRMED_UP:
             events.append(Acknowledged(session.f_cnt_up - 1))
         if commands:
-            _collect()  # what follows needs room
             from firmware import mac_commands
 
             events.extend(mac_commands.obey(self, session, commands, snr_quarter_db))

@@ -23,30 +23,45 @@ _STICKY = (mac_commands.RX_PARAM_SETUP, mac_commands.RX_TIMING_SETUP, mac_comman
 
 def whole(answers: bytes, limit: int) -> bytes:
     """TS001 "MAC Commands": what does not fit is left off after the last whole answer that does."""
-    while len(answers) > limit:
-        _, payload = mac_commands.parse_uplink(answers).pop()
-        answers = answers[: -1 - len(payload)]
-    return answers
+    end = 0
+    while (answer := mac_commands.uplink_at(answers, end)) is not None and end + 1 + len(answer[1]) <= limit:
+        end += 1 + len(answer[1])
+    return answers[:end]
 
 
 def sticky(answers: bytes) -> bytes:
     """Those of ``answers`` that stay in every uplink until a class A downlink."""
-    return b"".join([bytes((cid,)) + payload for cid, payload in mac_commands.parse_uplink(answers) if cid in _STICKY])
+    kept = bytearray()
+    at = 0
+    while (answer := mac_commands.uplink_at(answers, at)) is not None:
+        length = 1 + len(answer[1])
+        if answer[0] in _STICKY:
+            kept.extend(answers[at : at + length])
+        at += length
+    return bytes(kept)
 
 
 def obey(mac: "Mac", session: "Session", data: bytes, snr_quarter_db: int) -> "list[Event]":
-    """Execute ``data``, queue the answers in the session, return the events. What cannot be read ends the list."""
-    commands = mac_commands.parse_downlink(data)
+    """Execute ``data``, queue the answers in the session, return the events. What cannot be read ends the list.
+
+    One command after the other: a list of 242 needs more than the heap has left.
+    """
     events: "list[Event]" = []
-    answers = b""
+    answers = bytearray()
     full = False
-    while commands:
-        cid, payload = commands.pop(0)
+    at = 0
+    command = mac_commands.downlink_at(data, 0)
+    while command is not None:
+        cid, payload = command
         answer = None
+        at += 1 + len(payload)
+        command = mac_commands.downlink_at(data, at)
         if cid == mac_commands.LINK_ADR:
             block = [payload]
-            while commands and commands[0][0] == cid:
-                block.append(commands.pop(0)[1])
+            while command is not None and command[0] == cid:
+                block.append(command[1])
+                at += 1 + len(command[1])
+                command = mac_commands.downlink_at(data, at)
             answer = bytes((cid, _link_adr(mac, session, block))) * len(block)
         elif cid == mac_commands.DEVICE_TIME:
             if mac.asked(cid):  # TS001 "DeviceTimeReq": only the direct answer counts
@@ -60,8 +75,8 @@ def obey(mac: "Mac", session: "Session", data: bytes, snr_quarter_db: int) -> "l
         elif cid == mac_commands.RX_PARAM_SETUP:
             answer = bytes((cid, _rx_param_setup(mac, session, payload)))
         elif cid == mac_commands.DEV_STATUS:
-            margin_db = max(-32, min(31, snr_quarter_db >> 2)) & 0x3F
-            answer = bytes((cid, mac.battery_level, margin_db))
+            if not full:
+                answer = bytes((cid, mac.battery_level, max(-32, min(31, snr_quarter_db >> 2)) & 0x3F))
         elif cid == mac_commands.NEW_CHANNEL:
             answer = bytes((cid, _new_channel(mac, session, payload)))
         elif cid == mac_commands.RX_TIMING_SETUP:
@@ -73,8 +88,8 @@ def obey(mac: "Mac", session: "Session", data: bytes, snr_quarter_db: int) -> "l
         if answer is not None and not full:
             full = len(answers) + len(answer) > _LONGEST
             if not full:
-                answers += answer
-    session.answers = answers
+                answers.extend(answer)
+    session.answers = bytes(answers)
     return events
 
 

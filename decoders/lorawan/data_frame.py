@@ -125,7 +125,10 @@ class DataFrame(namedtuple("DataFrame", ("m_type", "fhdr", "f_port", "frm_payloa
         if count > 16:
             raise FieldRange("FRMPayload", len(payload))
         stream = encrypt_block(nwk_s_key if self.f_port == 0 else app_s_key, _a_blocks(head, count))
-        return bytes([payload[i] ^ stream[i] for i in range(len(payload))])
+        other = bytearray(payload)  # a list of 242 integers asks much of a node's heap
+        for i in range(len(payload)):
+            other[i] ^= stream[i]
+        return bytes(other)
 
 
 def verify_data(phy_payload: bytes, nwk_s_key: bytes, f_cnt32: int) -> None:

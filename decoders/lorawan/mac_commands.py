@@ -33,16 +33,30 @@ def parse_downlink(data: bytes) -> list[tuple[int, bytes]]:
     return _parse(data, _DOWNLINK)
 
 
+def uplink_at(data: bytes, at: int) -> tuple[int, bytes] | None:
+    """The one command of the node that begins at ``at``; None if none is whole and known there."""
+    return _at(data, at, _UPLINK)
+
+
+def downlink_at(data: bytes, at: int) -> tuple[int, bytes] | None:
+    """The one command of the network that begins at ``at``; None if none is whole and known there."""
+    return _at(data, at, _DOWNLINK)
+
+
+def _at(data: bytes, at: int, lengths: tuple[int | None, ...]) -> tuple[int, bytes] | None:
+    row = data[at] - LINK_CHECK if at < len(data) else -1
+    length = lengths[row] if 0 <= row < len(lengths) else None
+    if length is None or at + 1 + length > len(data):
+        return None
+    return data[at], bytes(data[at + 1 : at + 1 + length])
+
+
 def _parse(data: bytes, lengths: tuple[int | None, ...]) -> list[tuple[int, bytes]]:
     commands = []
     at = 0
-    while at < len(data):
-        row = data[at] - LINK_CHECK
-        length = lengths[row] if 0 <= row < len(lengths) else None
-        if length is None or at + 1 + length > len(data):
-            break
-        commands.append((data[at], bytes(data[at + 1 : at + 1 + length])))
-        at += 1 + length
+    while (command := _at(data, at, lengths)) is not None:
+        commands.append(command)
+        at += 1 + len(command[1])
     return commands
 
 

@@ -114,4 +114,4 @@ class Street:
         """Nothing crashed, nothing was set up to work badly, no chip refused anything."""
         assert self.tree.complaints() == []
         assert self.radio.degradations == []
-        assert self.node.console() == ""
+        assert self.node.console() == "", self.node.console()

@@ -271,14 +271,14 @@ MUTANTS = (
     ),
     MacMutant(
         "every answer sticky",
-        " if cid in _STICKY])",
-        "])",
+        "        if answer[0] in _STICKY:\n",
+        "        if True:\n",
         _C + "TestOrder.test_an_answer_that_is_not_sticky_goes_out_once",
     ),
     MacMutant(
         "answers cut in the middle",
-        "answers = answers[: -1 - len(payload)]",
-        "answers = answers[:limit]",
+        "return answers[:end]",
+        "return answers[:limit]",
         _C + "TestOrder.test_answers_that_do_not_fit_are_left_off_whole_but_every_request_is_executed",
     ),
     MacMutant(
