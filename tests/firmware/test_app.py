@@ -197,6 +197,26 @@ class TestJoining:
         assert len({sent.frequency_hz for sent, _ in requests}) == 3
         one.assert_healthy()
 
+    @pytest.mark.parametrize("drift_ppm", [-50_000, 30_000, 50_000])
+    def test_a_clock_percents_off_joins_at_once_and_hears_the_time(self, street, drift_ppm):
+        one = switched_on(street(rtc_drift_ppm=drift_ppm), 3 * 3600)
+
+        assert len(one.network.join_requests) == 1
+        assert messages(one)[1][1].samples[0].time > 0
+        one.assert_healthy()
+
+    def test_a_clock_percents_off_joins_a_network_that_was_not_there(self, street):
+        one = street(rtc_drift_ppm=50_000)
+        one.network.joins = False
+        switched_on(one, 1800)
+        one.network.joins = True
+        requests = len(one.network.join_requests)
+        one.run(3 * 3600)
+
+        assert len(one.network.join_requests) == requests + 1
+        assert messages(one)[1][1].samples[0].time > 0
+        one.assert_healthy()
+
     def test_once_the_network_is_there_it_joins(self, street):
         one = street()
         one.network.joins = False
