@@ -25,6 +25,14 @@ class Sample(NamedTuple):
     value: float
 
 
+class Episode(NamedTuple):
+    """One dry time: the samples that made the area dry and fine again (None: still dry), and when it began."""
+
+    opened: Sample
+    dry_since: int
+    closed: Sample | None
+
+
 @dataclass(frozen=True)
 class Watch:
     """Where an area stands. ``run_*`` describe the samples in a row that speak for a change; ``changed`` is the sample
@@ -54,6 +62,20 @@ def follow(rule: Rule, watch: Watch, samples: Iterable[Sample]) -> Watch:
     for sample in samples:
         watch = step(rule, watch, sample)
     return watch
+
+
+def episodes(rule: Rule, samples: Iterable[Sample]) -> list[Episode]:
+    """All dry times in ``samples``, oldest first; the area was fine before."""
+    watch = Watch(False)
+    found: list[Episode] = []
+    for sample in samples:
+        was_dry, watch = watch.dry, step(rule, watch, sample)
+        if watch.dry and not was_dry:
+            assert watch.dry_since is not None
+            found.append(Episode(sample, watch.dry_since, None))
+        elif was_dry and not watch.dry:
+            found[-1] = found[-1]._replace(closed=sample)
+    return found
 
 
 def area_samples(probes: Mapping[str, Probe], readings: Mapping[str, Sequence[Reading]]) -> Iterator[Sample]:

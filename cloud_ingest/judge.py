@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from cloud_ingest import alerts
-from cloud_ingest.alerts import Watch
+from cloud_ingest.alerts import Episode, Sample, Watch
 from cloud_ingest.quality import CLOCK_TOLERANCE_S, Probe, Reading, Snapshot, observe, sort_key, state
 from cloud_ingest.registry import Area, City, Node
 from cloud_ingest.store import SqliteStore
@@ -24,11 +24,13 @@ LATE_S = 2 * 86400
 
 
 class _Last(NamedTuple):
-    """The newest alert of an area."""
+    """The open alert of an area, else its newest; ``ended_before``: when the last one before it closed."""
 
     id: int
+    dry_since: int
     opened_at: int
     closed_at: int | None
+    ended_before: int | None
 
 
 def probe_of(node: Node) -> Probe:
@@ -52,21 +54,43 @@ def judge(store: SqliteStore, city: City, area: Area, now: float) -> None:
         for tree_id, node in nodes.items():
             _write_snapshot(store, node, snapshots[tree_id])
         is_known = any(state(snapshots[tree_id], probes[tree_id], now) == "ok" for tree_id in nodes)
-        is_open = last is not None and last.closed_at is None
         samples = [sample for sample in alerts.area_samples(probes, readings) if sample.at > begin]
-        watch = alerts.follow(area.rule, Watch(is_open), samples)
-        if watch.dry and not is_open:
+        if last is not None and last.closed_at is None:
+            dry = _follow_open(store, area, last, samples)
+        else:
+            watch = alerts.follow(area.rule, Watch(False), samples)
+            dry = (
+                Episode(watch.changed, watch.dry_since, None) if watch.changed and watch.dry_since is not None else None
+            )
+        if dry is not None:
             if not is_known:
                 return  # it was dry when we last heard of it; nobody knows about now, so look again from here
-            _open(store, city, area, watch)
-        elif is_open and not watch.dry and last is not None and watch.changed is not None:
-            store.db.execute("UPDATE alerts SET closed_at = ? WHERE id = ?", (watch.changed.at, last.id))
-            _log.info("alert closed area=%s value=%g clear=%g", area.id, watch.changed.value, area.rule.clear)
+            _open(store, city, area, dry)
         if samples:
             store.db.execute(
                 "INSERT INTO judged VALUES (?, ?) ON CONFLICT DO UPDATE SET until = max(min(until, ?), excluded.until)",
                 (area.id, samples[-1].at, end),
             )
+
+
+def _follow_open(store: SqliteStore, area: Area, last: _Last, samples: list[Sample]) -> Episode | None:
+    """Let the open alert say what the readings in order of time say, late ones too; a dry time after it, if any."""
+    found = alerts.episodes(area.rule, samples)
+    current = next((one for one in found if one.closed is None or one.closed.at > last.opened_at), None)
+    if (
+        current is None
+    ):  # what opened it is beyond what we look at again, or looks otherwise by now: it ends as any does
+        watch = alerts.follow(area.rule, Watch(True), [sample for sample in samples if sample.at > last.opened_at])
+        if not watch.dry and watch.changed is not None:
+            _close(store, area, last, watch.changed)
+        return None
+    store.db.execute(
+        "UPDATE alerts SET value = ?, dry_since = ?, opened_at = ? WHERE id = ?",
+        (current.opened.value, current.dry_since, current.opened.at, last.id),
+    )
+    if current.closed is not None:
+        _close(store, area, last, current.closed)
+    return found[-1] if found[-1] is not current and found[-1].closed is None else None
 
 
 def areas_of(store: SqliteStore, city: City, things: Iterable[int]) -> list[Area]:
@@ -77,17 +101,21 @@ def areas_of(store: SqliteStore, city: City, things: Iterable[int]) -> list[Area
 
 
 def _begin(store: SqliteStore, area: Area, last: _Last | None, now: int) -> int:
-    """The phenomenon time after which samples count: nothing before the last change can change anything."""
-    row = store.db.execute("SELECT until FROM judged WHERE area = ?", (area.id,)).fetchone()
-    begin = min(row[0], now) - LATE_S - area.rule.debounce_s if row else 0
-    if last is not None:
-        begin = max(begin, last.opened_at if last.closed_at is None else last.closed_at)
+    """The phenomenon time after which samples count: as far back as readings may come late, and after the last end."""
+    if last is not None and last.closed_at is None:
+        since, ended = last.dry_since, last.ended_before
+    else:
+        row = store.db.execute("SELECT until FROM judged WHERE area = ?", (area.id,)).fetchone()
+        since, ended = row[0] if row else 0, last.closed_at if last is not None else None
+    begin = max(min(since, now) - LATE_S - area.rule.debounce_s, ended or 0, 0)
     return int(min(begin, now))
 
 
 def _last_alert(store: SqliteStore, area_id: str) -> _Last | None:
     row = store.db.execute(
-        "SELECT id, opened_at, closed_at FROM alerts WHERE area = ? ORDER BY opened_at DESC, id DESC LIMIT 1",
+        "SELECT id, dry_since, opened_at, closed_at, "
+        "(SELECT max(closed_at) FROM alerts b WHERE b.area = a.area AND b.id <> a.id) "
+        "FROM alerts a WHERE area = ? ORDER BY closed_at IS NULL DESC, opened_at DESC, id DESC LIMIT 1",
         (area_id,),
     ).fetchone()
     return _Last(*row) if row else None
@@ -117,8 +145,12 @@ def _write_snapshot(store: SqliteStore, node: Node, snapshot: Snapshot) -> None:
         )
 
 
-def _open(store: SqliteStore, city: City, area: Area, watch: Watch) -> None:
-    assert watch.changed is not None
+def _close(store: SqliteStore, area: Area, last: _Last, sample: Sample) -> None:
+    store.db.execute("UPDATE alerts SET closed_at = ? WHERE id = ?", (sample.at, last.id))
+    _log.info("alert closed area=%s value=%g clear=%g", area.id, sample.value, area.rule.clear)
+
+
+def _open(store: SqliteStore, city: City, area: Area, dry: Episode) -> None:
     trees = [tree.id for tree in city.trees_of(area.id)]
     litres = area.litres_per_tree * len(trees)
     store.db.execute(
@@ -127,12 +159,12 @@ def _open(store: SqliteStore, city: City, area: Area, watch: Watch) -> None:
         (
             area.id,
             area.rule.quantity,
-            watch.changed.value,
+            dry.opened.value,
             area.rule.act,
             json.dumps(trees),
             litres,
-            watch.dry_since,
-            watch.changed.at,
+            dry.dry_since,
+            dry.opened.at,
         ),
     )
-    _log.info("alert opened area=%s value=%g act=%g litres=%d", area.id, watch.changed.value, area.rule.act, litres)
+    _log.info("alert opened area=%s value=%g act=%g litres=%d", area.id, dry.opened.value, area.rule.act, litres)

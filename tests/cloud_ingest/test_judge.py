@@ -4,6 +4,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cloud_ingest.judge import judge
 from decoders.uplink import Reading
@@ -141,6 +143,46 @@ class TestAlert:
         ingest.apply(UP, moisture_series(NODES[2], [20.0, *values, "no_answer"]))
 
         assert judged(store) == []
+
+
+class TestOrder:
+    """The open alert is that of the series in order of time, in whatever order it came."""
+
+    VALUES = (25.0,) * 3 + (10.0,) * 5
+
+    @staticmethod
+    def told(store, ingest, order):
+        for hour, value in order:
+            ingest.apply(UP, batch(uplink(hour + 1, NODES[2], hour, sample(START + hour * HOUR, value))))
+            judged(store)
+        return judged(store)
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.permutations(list(enumerate(VALUES))))
+    def test_any_order_of_arrival_ends_in_the_same_open_alert(self, order):
+        store, ingest = opened(":memory:", CITY)
+
+        found = self.told(store, ingest, order)
+
+        open_ones = [alert for alert in found if alert[-1] is None]
+        assert open_ones == [(10.0, 14.0, 100, '["J-0004"]', 3, 5, None)]
+        store.close()
+
+    def test_rain_that_comes_late_ends_the_alert_and_what_dried_since_is_a_new_one(self, world):
+        store, ingest = world
+        dry = [(hour, 10.0) for hour in (*range(3), *range(7, 11))]
+        rain = [(hour, 25.0) for hour in range(3, 7)]
+
+        found = self.told(store, ingest, [*dry, *rain])
+
+        assert [alert[-3:] for alert in found] == [(0, 2, 5), (7, 9, None)]
+
+    def test_a_dry_time_that_ended_before_the_alert_does_not_become_it(self, world):
+        store, ingest = world
+        values = [10.0, 10.0, 10.0, 25.0, 25.0, 25.0, 10.0, 10.0, 10.0]
+        ingest.apply(UP, moisture_series(NODES[2], values))
+
+        assert judged(store) == judged(store) == [(10.0, 14.0, 100, '["J-0004"]', 6, 8, None)]
 
 
 class TestFuture:
