@@ -4,6 +4,7 @@
 ``migrations/`` holds numbered SQL files; each is applied once, in one transaction with its record.
 """
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -13,10 +14,13 @@ from pathlib import Path
 
 from gateway.errors import StoreError
 
+_log = logging.getLogger(__name__)
+
 
 def create_file(path: Path) -> None:
-    """Make the file for its owner only, and its name durable."""
+    """Make the file for its owner only, and its name durable; one that is there is closed to others."""
     if path.exists():
+        _close_to_others(path)
         return
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     folder = os.open(path.parent, os.O_RDONLY)
@@ -24,6 +28,15 @@ def create_file(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _close_to_others(path: Path) -> None:
+    mode = path.stat().st_mode
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists() and file.stat().st_mode & 0o077:
+            file.chmod(0o600)
+    if mode & 0o077:
+        _log.warning("%s could be read by others (mode %04o); its mode is 0600 now", path, mode & 0o777)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -13,6 +13,7 @@ GatewayError                 what an operator must put right; the message is one
         StoreFull            there is no room
 """
 
+import errno
 import os
 
 from decoders.lorawan.errors import RemoteError
@@ -74,11 +75,15 @@ class DevicesError(GatewayError):
 class PortTaken(GatewayError):
     """Another program listens where this one should, or the address is not ours."""
 
-    def __init__(self, what: str, host: str, port: int, cause: OSError) -> None:
-        problem = os.strerror(cause.errno).lower() if cause.errno and cause.errno > 0 else str(cause)
-        super().__init__(
-            f"{what}: cannot listen on {host}:{port} ({problem}); stop the other program or change the configuration"
-        )
+    def __init__(self, what: str, section: str, host: str, port: int, cause: OSError) -> None:
+        problem = os.strerror(cause.errno).lower() if cause.errno and cause.errno > 0 else cause.strerror or str(cause)
+        if cause.errno == errno.EADDRINUSE:
+            advice = "stop the other program or change the configuration"
+        elif cause.errno in (errno.EACCES, errno.EPERM):
+            advice = f"port in [{section}] must be one that this user may open"
+        else:
+            advice = f"host in [{section}] must be an address of this machine"
+        super().__init__(f"{what}: cannot listen on {host}:{port} ({problem}); {advice}")
         self.what = what
         self.host = host
         self.port = port

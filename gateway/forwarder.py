@@ -17,6 +17,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from paho.mqtt import client as mqtt
@@ -331,12 +332,19 @@ def _status(online: bool, epoch: int | None = None) -> str:
 def _tls_context(settings: MqttSection) -> ssl.SSLContext | None:
     if settings.ca_file is None:
         return None
+    ca_file = _readable("ca_file", settings.ca_file)
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        if settings.cert_file is not None:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError("[mqtt]", f"ca_file, cert_file or key_file cannot be used ({error})") from error
+        context = ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise ConfigError("[mqtt]", f"ca_file {ca_file} holds no certificate ({error})") from error
+    if settings.cert_file is not None and settings.key_file is not None:
+        cert_file, key_file = _readable("cert_file", settings.cert_file), _readable("key_file", settings.key_file)
+        try:
+            context.load_cert_chain(cert_file, key_file, password="")  # an encrypted key must not make it ask
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                "[mqtt]", f"cert_file {cert_file} and key_file {key_file} do not fit together ({error})"
+            ) from error  # fmt: skip
     return context
 
 
@@ -344,6 +352,14 @@ def _password(settings: MqttSection) -> str | None:
     if settings.password_file is None:
         return None
     try:
-        return settings.password_file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("[mqtt]", f"password_file cannot be read ({error})") from error
+        return _readable("password_file", settings.password_file).read_text("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise ConfigError("[mqtt]", f"password_file {settings.password_file} is no text in UTF-8") from error
+
+
+def _readable(key: str, path: Path) -> Path:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ConfigError("[mqtt]", f"{key} {path} cannot be read ({error.strerror})") from error
+    return path

@@ -29,7 +29,7 @@ class Page:
         try:
             self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_HEAD_BYTES)
         except OSError as error:
-            raise PortTaken("local page", host, port, error) from error
+            raise PortTaken("local page", "page", host, port, error) from error
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 

@@ -171,7 +171,7 @@ async def listen(host: str, port: int, handle: Handle, metrics: Metrics) -> tupl
             lambda: GwmpEndpoint(handle, metrics), local_addr=(host, port)
         )
     except OSError as error:
-        raise PortTaken("GWMP (UDP)", host, port, error) from error
+        raise PortTaken("GWMP (UDP)", "gwmp", host, port, error) from error
     bound: socket.socket = transport.get_extra_info("socket")
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     return endpoint, bound.getsockname()[1]

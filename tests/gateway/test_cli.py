@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from gateway.cli import gateway
 from gateway.config import load
+from gateway.errors import PortTaken
 from gateway.metrics import COUNTERS, GAUGES, REFUSALS
 from gateway.store import open_store
 from tests.gateway.nodes import free_port, write_config
@@ -239,6 +240,30 @@ class TestRun:
                 assert re.fullmatch(
                     rf"Error: .*: cannot listen on 127\.0\.0\.1:{port} \(address already in use\); .*\n", result.stderr
                 )
+
+    def test_a_host_that_is_not_ours_is_no_other_program_s_fault(self, tmp_path):
+        host = "192.0.2.1"  # RFC 5737: nobody's
+        for section in ("gwmp", "page"):
+            path = write_config(tmp_path, **{section: {"host": host, "port": free_port()}})
+
+            result = subprocess.run(
+                [BIN / "stadtfunk", "gateway", "run", "--config", path], capture_output=True, text=True, timeout=20
+            )
+
+            assert result.returncode == 1
+            assert re.fullmatch(
+                rf"Error: .*: cannot listen on {re.escape(host)}:\d+ \(.*\); "
+                rf"host in \[{section}\] must be an address of this machine\n",
+                result.stderr,
+            )
+
+    def test_a_name_that_nobody_knows_says_so(self):
+        error = PortTaken("GWMP (UDP)", "gwmp", "nowhere", 1700, socket.gaierror(-2, "Name or service not known"))
+
+        assert str(error) == (
+            "GWMP (UDP): cannot listen on nowhere:1700 (Name or service not known); "
+            "host in [gwmp] must be an address of this machine"
+        )
 
     def test_a_mistake_in_the_configuration_is_one_line(self, run, config):
         config.write_text("[gateway]\neui = 1\n")

@@ -330,11 +330,28 @@ class TestAccess:
     @pytest.mark.parametrize(
         ("mqtt", "says"),
         [
-            ({"ca_file": "ca.pem"}, "ca_file, cert_file or key_file cannot be used"),
-            ({"username": "gateway", "password_file": "password"}, "password_file cannot be read"),
+            ({"ca_file": "no.pem"}, r"ca_file /.*/no\.pem cannot be read \(No such file or directory\)$"),
+            (
+                {"ca_file": "ca.pem", "cert_file": "no.pem", "key_file": "client.key"},
+                r"cert_file /.*/no\.pem cannot be read \(No such file or directory\)$",
+            ),
+            (
+                {"ca_file": "ca.pem", "cert_file": "client.pem", "key_file": "no.key"},
+                r"key_file /.*/no\.key cannot be read \(No such file or directory\)$",
+            ),
+            ({"ca_file": "client.key"}, r"ca_file /.*/client\.key holds no certificate \("),
+            (
+                {"ca_file": "ca.pem", "cert_file": "client.pem", "key_file": "broker.key"},
+                r"cert_file /.*/client\.pem and key_file /.*/broker\.key do not fit together \(",
+            ),
+            (
+                {"username": "gateway", "password_file": "no.txt"},
+                r"password_file /.*/no\.txt cannot be read \(No such file or directory\)$",
+            ),
         ],
     )
-    def test_files_that_do_not_exist_are_one_line(self, tmp_path, mqtt, says):
+    def test_a_file_that_cannot_be_used_is_named_in_one_line(self, tmp_path, mqtt, says):
+        issue_certificates(tmp_path)
         bench = Bench(tmp_path, 1883, **mqtt)
 
         async def start():

@@ -168,6 +168,19 @@ class TestFile:
         assert config.gateway.database.stat().st_mode & 0o777 == 0o600
         store.close()
 
+    def test_a_file_that_others_could_read_is_closed_to_them(self, tmp_path, caplog):
+        config, store = new_store(tmp_path, [Node()])
+        for path in tmp_path.glob("gateway.sqlite3*"):  # the log files too
+            path.chmod(0o644)
+        other = open_store(config.gateway.database, config.gateway.key_file)
+
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("gateway.sqlite3*")}
+        other.close()
+        store.close()
+
+        assert modes == dict.fromkeys(("gateway.sqlite3", "gateway.sqlite3-wal", "gateway.sqlite3-shm"), 0o600)
+        assert "gateway.sqlite3 could be read by others (mode 0644); its mode is 0600 now" in caplog.text
+
     def test_every_commit_is_synced(self, store):
         assert store.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert store.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
