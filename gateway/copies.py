@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Who heard an accepted uplink, so that a late copy or a retransmission is told from a replay.
 
-A copy has the same counter and the same bytes, and comes within ``window_s`` of the first. It is a retransmission when
-a concentrator that has heard the frame hears it again at another moment: then the node has sent it again (NbTrans) and
-listens again. TS001-1.0.4 "Data messages". Only statistics live here, in memory: the counter decides what is stored.
+A copy has the same counter and the same bytes, and comes within ``window_s`` of the first. The node has sent the frame
+again (NbTrans), and listens again, when a concentrator that has heard it hears it at another moment, or another one
+hears it when the windows of the first time are over. TS001-1.0.4 "Data messages".
+Only statistics live here, in memory: the counter decides what is stored.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from decoders.lorawan.region import RECEIVE_DELAY2_MS
 from gateway.errors import Refused
 from gateway.radio import Reception
 from gateway.store import Session
 
 _REMEMBERED = 4096
+_WINDOWS_S = RECEIVE_DELAY2_MS / 1000  # a node repeats a frame after its second window at the earliest
 _MAX_NB_TRANS = 15  # TS001-1.0.4 "Link ADR commands": NbTrans
 
 
@@ -23,6 +26,17 @@ class _Heard:
     at: float
     by: dict[str, int] = field(default_factory=dict)  # concentrator: tmst_us of its latest copy
     sent: int = 1
+    sent_at: float = 0.0  # the latest transmission that we know of, and who reported it
+    sent_by: str = ""
+
+    def is_new_transmission(self, reception: Reception) -> bool:
+        """Whether this is not a transmission that somebody has reported already."""
+        tmst_us = self.by.get(reception.concentrator)
+        if tmst_us == reception.tmst_us:
+            return False
+        if tmst_us is not None and self.sent_by == reception.concentrator:
+            return True
+        return reception.received_at - self.sent_at >= _WINDOWS_S
 
 
 class Copies:
@@ -35,6 +49,7 @@ class Copies:
     def begin(self, session_id: int, f_cnt: int, digest: bytes, reception: Reception) -> None:
         """Remember the first copy."""
         first = _Heard(digest, reception.received_at, {reception.concentrator: reception.tmst_us})
+        first.sent_at, first.sent_by = reception.received_at, reception.concentrator
         self._heard[session_id, f_cnt] = first
         if len(self._heard) > _REMEMBERED:
             self._heard.popitem(last=False)
@@ -48,11 +63,14 @@ class Copies:
         """Merge a copy and return whether the node has sent the frame again; raises Refused("replay")."""
         heard = self._heard.get((session.id, f_cnt))
         if heard is None and f_cnt == session.f_cnt_up:  # accepted before a restart
-            heard = self._heard[session.id, f_cnt] = _Heard(session.last_digest, session.last_at)
+            heard = self._heard[session.id, f_cnt] = _Heard(
+                session.last_digest, session.last_at, sent_at=session.last_at
+            )
         if heard is None or heard.digest != digest or abs(reception.received_at - heard.at) > self._window_s:
             raise Refused("replay")
-        sent_again = heard.by.get(reception.concentrator, reception.tmst_us) != reception.tmst_us
+        sent_again = heard.is_new_transmission(reception)
         heard.by[reception.concentrator] = reception.tmst_us
         if sent_again:
             heard.sent += 1
+            heard.sent_at, heard.sent_by = reception.received_at, reception.concentrator
         return sent_again and heard.sent <= _MAX_NB_TRANS

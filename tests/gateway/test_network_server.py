@@ -378,6 +378,36 @@ class TestAnswers:
         assert copy.downlink.tmst_us == 6_000_000
         assert len(bench.messages()) == 1
 
+    def test_a_retransmission_that_only_another_concentrator_hears_is_answered_there(self, bench, node):
+        phy_payload = node.uplink(confirmed=True)
+        bench.handle(phy_payload, tmst_us=1_000_000)
+
+        copy = bench.handle(phy_payload, concentrator=OTHER, tmst_us=70_000_000, gps_ms=1_455_000_004_500)
+
+        assert node.open_downlink(copy.downlink.phy_payload, 1).fhdr.f_ctrl == ACK
+        assert (copy.downlink.concentrator, copy.downlink.tmst_us) == (OTHER, 71_000_000)
+        assert len(bench.messages()) == 1
+
+    def test_one_transmission_is_answered_once_whoever_hears_it_and_in_whatever_order(self, bench, node):
+        phy_payload = node.uplink(confirmed=True)
+        heard = [
+            ("a", 1, 500),
+            ("b", 2, 501),
+            ("b", 4, 4500),
+            ("a", 5, 4499),
+            ("c", 6, 4500),
+            ("c", 9, 8500),
+            ("a", 8, 8501),
+        ]
+
+        answered = [
+            bench.handle(phy_payload, concentrator=name, tmst_us=tmst * 1_000_000, gps_ms=1_455_000_000_000 + ms)
+            .downlink is not None
+            for name, tmst, ms in heard
+        ]  # fmt: skip
+
+        assert answered == [True, False, True, False, False, True, False]
+
     def test_the_same_datagram_twice_is_no_retransmission(self, bench, node):
         phy_payload = node.uplink(confirmed=True)
         bench.handle(phy_payload, tmst_us=1_000_000)
