@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cloud_ingest import dead_letters
 from cloud_ingest.dead_letters import DeadLetter
-from cloud_ingest.quality import CLOCK_TOLERANCE_S
+from cloud_ingest.quality import CLOCK_TOLERANCE_S, SILENT_INTERVALS
 from cloud_ingest.registry import City
 from cloud_ingest.store import Observation, SqliteStore
 from decoders import topics
@@ -20,7 +20,8 @@ from decoders.uplink import Batch, MalformedBatch, Reading, UplinkMessage, Water
 
 # A node's clock follows the network's; a reading sampled later than this after its reception is wrong about its time.
 MAX_AHEAD_S = 3600
-# Without a clock of our own: an uplink received this much later than all before it needs a second that agrees with it.
+# Without a clock of our own: an uplink received this much later than all before it (or three intervals of the slowest
+# node) needs a second that agrees with it.
 MAX_JUMP_S = 86400
 _JUMPS_KEPT_IN_MIND = 100
 _MAX_AT = 1 << 32  # the id of an observation holds 32 bits of time (api/entities.py)
@@ -52,6 +53,8 @@ class Ingest:
         self._gateways = gateways
         self._max_dead_bytes = max_dead_bytes
         self._clock = clock
+        slowest_s = max((node.interval_s for node in city.nodes.values()), default=0)
+        self._max_jump_s = max(MAX_JUMP_S, SILENT_INTERVALS * slowest_s)
 
     def apply(self, topic: str, payload: bytes) -> Applied:
         """Apply one message durably."""
@@ -128,11 +131,11 @@ class Ingest:
         if self._clock is not None:
             return message.received_at > self._clock() + CLOCK_TOLERANCE_S
         newest = self._store.newest_received_at()
-        if not newest or message.received_at <= newest + MAX_JUMP_S:
+        if not newest or message.received_at <= newest + self._max_jump_s:
             return False
         heard = {gateway_eui for gateway_eui, _ in self._store.watermarks()}
         return not any(
-            abs(other.received_at - message.received_at) <= MAX_JUMP_S
+            abs(other.received_at - message.received_at) <= self._max_jump_s
             and other.key != message.key
             and (gateway_eui != batch.gateway_eui or heard <= {gateway_eui})
             for gateway_eui, other in self._jumps()
@@ -146,7 +149,7 @@ class Ingest:
 
     def _replay_confirmed(self, newest_before: float) -> set[int]:
         """After time has jumped for good: what was set aside until that was sure; the things concerned."""
-        if self._clock is not None or self._store.newest_received_at() <= newest_before + MAX_JUMP_S:
+        if self._clock is not None or self._store.newest_received_at() <= newest_before + self._max_jump_s:
             return set()
         letters = dead_letters.newest_of(self._store, "received_ahead", _JUMPS_KEPT_IN_MIND)
         replayed = [letter for letter in letters if self.replay(letter)]

@@ -387,6 +387,15 @@ class TestTimeAhead:
         assert applied.things == {store.thing_of(NODES[0]), store.thing_of(NODES[1])}
         assert [letter.reason for letter in dead_letters.letters(store)] == ["received_ahead"]
 
+    def test_nodes_that_sample_once_in_two_days_make_no_jumps(self, tmp_path):
+        node = {**registry_json()["nodes"][0], "interval_s": 2 * 86400}
+        store, ingest = opened(tmp_path / "store.db", small_city(nodes=[node]))
+
+        for n in range(4):
+            ingest.apply(UP, batch(uplink(n + 1, NODES[0], n, sample(START + n * 2 * 86400, 20.0))))
+
+        assert dead_letters.letters(store) == []
+
     def test_of_several_gateways_one_alone_cannot_move_the_present(self, world):
         store, ingest = world
         ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
