@@ -47,7 +47,7 @@ def fill(concentrator, node):
     for acknowledged in range(200):
         concentrator.push(node.uplink())
         try:
-            concentrator.receive(0.3)
+            concentrator.receive(1.0)
         except TimeoutError:
             return acknowledged
     raise AssertionError("it never filled up")

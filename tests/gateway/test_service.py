@@ -88,7 +88,7 @@ class TestAcknowledgement:
         while not unacknowledged:
             concentrator.push(frames[acknowledged])
             try:
-                concentrator.receive(0.2)
+                concentrator.receive(1.0)
                 acknowledged += 1
             except TimeoutError:
                 unacknowledged += 1
