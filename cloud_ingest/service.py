@@ -16,6 +16,7 @@ from cloud_ingest.api.app import create_app
 from cloud_ingest.config import Config
 from cloud_ingest.errors import CloudError, ConfigError
 from cloud_ingest.ingest import Ingest
+from cloud_ingest.quality import CLOCK_TOLERANCE_S
 from cloud_ingest.store import SqliteStore, locked
 from cloud_ingest.subscriber import Subscriber
 from cloud_ingest.writer import Writer
@@ -51,6 +52,10 @@ def _run(config: Config, announce: Callable[[str], None]) -> BaseException | Non
     store.register(city)
     clock = time.time if config.time.source == "system" else None
     ingest = Ingest(store, city, config.mqtt.gateways, config.dead_letters.max_bytes, clock)
+    if clock is not None and store.newest_received_at() > clock() + CLOCK_TOLERANCE_S:
+        _log.warning(
+            "this machine's clock is behind the newest uplink: until it is right, uplinks wait as dead letters"
+        )
     writer = Writer(store, city, ingest, clock or store.newest_received_at)
     subscriber = Subscriber(config.mqtt, store, writer)
     server = _Server(uvicorn.Config(create_app(config, city, subscriber, writer), log_config=None, access_log=False))

@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -75,7 +75,7 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         try:
             if str(path) != ":memory:":  # it holds DevEUIs: for its owner alone; SQLite's other files do as this one
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+                _close_to_others(path)
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = FULL")
@@ -284,6 +284,15 @@ class SqliteStore:
             [(stream,) for stream in self._touched],
         )
         self._touched.clear()
+
+
+def _close_to_others(path: Path) -> None:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with suppress(PermissionError):  # another user's, who lets us write
+            os.fchmod(file, 0o600)
+    finally:
+        os.close(file)
 
 
 def _thing_row(city: City, tree: Tree) -> tuple[str, str, str, str, str, float, float]:

@@ -417,12 +417,16 @@ class TestStore:
         assert store.db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert store.db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
-    def test_its_files_are_for_their_owner_alone(self, world, tmp_path):
+    def test_its_files_are_for_their_owner_alone(self, tmp_path):
+        (tmp_path / "store.db").touch(0o644)
+        store, _ = opened(tmp_path / "store.db")
+
         assert {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()} == {
             "store.db": "0o600",
             "store.db-wal": "0o600",
             "store.db-shm": "0o600",
         }
+        store.close()
 
     def test_ids_of_things_survive_a_changed_registry(self, tmp_path):
         store, _ = opened(tmp_path / "store.db")
