@@ -59,7 +59,7 @@ class MalformedBatch(RemoteError):
 
 
 class UplinkKey(NamedTuple):
-    """Names one uplink for ever: ``session`` counts the node's joins, ``f_cnt`` is the full 32-bit counter."""
+    """Names one uplink for ever: ``session`` is the number its gateway drew at the join, ``f_cnt`` has all 32 bits."""
 
     dev_eui: str
     session: int
