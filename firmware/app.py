@@ -24,11 +24,16 @@ if False:  # types only
     from firmware.mac import Transmit
 
 _START_SPREAD_S = 30  # after a power cut in the street, nodes do not all speak in the same second
-_TIME_EVERY_S = 86_400
+_ASK_FIRST_S = 3600  # network time is asked for again: soon at first, daily when the clock's drift is known
+_ASK_LAST_S = 86_400
+_GOOD_S = 10  # off by no more than that when the time comes: wait longer the next time
+_DRIFT_FROM_S = 1800  # a shorter span between two network times says nothing about the drift
+_MOST_DRIFT_PPM = 60_000
 _LONGEST_AGE_S = 0xFFFF  # what a message can say about an older sample
-# A network that has answered nothing to so many requests has perhaps forgotten the session: try a join now and then.
-_UNANSWERED_LIMIT = 48
-_REJOIN_EVERY = 24
+# A network that is silent for so long is asked; if it does not answer for longer, it has perhaps forgotten the session
+_SILENT_S = 6 * 3600
+_FORGOTTEN_S = 10 * 3600
+_UNANSWERED_LIMIT = 3
 _FORGET_AFTER_CRASHES = 3
 _LONGEST_BACK_OFF_S = 4 * 3600
 _UNLOADED = ("firmware.sensors", "firmware.profile", "decoders.payload", "decoders.profiles")
@@ -154,11 +159,11 @@ class Node:
             self._repeat()
             return self._sleep_s(memory.next_sample_local_s - self._clock.time())
         header, samples = self._measure()
-        overdue = memory.unanswered - _UNANSWERED_LIMIT
-        if not self._abp and overdue >= 0 and overdue % _REJOIN_EVERY == 0:
-            memory.unanswered += 1
-            if self._join():
-                return 1
+        if self._rejoin_due():
+            try:
+                self._join()
+            except BandBusy:
+                pass  # nothing is sent until the next wake, so then it is free
         else:
             self._report(header, samples)
         return self._sleep_s(self._until_next_sample_s())
@@ -171,24 +176,32 @@ class Node:
         if early_s > 0:
             self._save()
             return early_s
-        if self._join():
+        try:
+            joined = self._join()
+        except BandBusy as busy:
+            self._save()
+            return busy.wait_s
+        if joined:
             return max(1, self._mac.wait_s(self._clock.time()))
         return max(1, self._memory.next_join_local_s - self._clock.time())
 
+    def _rejoin_due(self) -> bool:
+        """Whether the network seems to have forgotten the session, which stays until a join succeeds."""
+        memory = self._memory
+        if self._abp or memory.unanswered < _UNANSWERED_LIMIT:
+            return False
+        now_s = self._clock.time()
+        return now_s - memory.heard_local_s >= _FORGOTTEN_S and now_s >= memory.next_join_local_s
+
     def _join(self) -> bool:
-        """One join request and its windows; True if there is a new session."""
+        """One join request and its windows; True if there is a new session. Raises BandBusy."""
         mac = self._mac
         memory = self._memory
         before = mac.session
         _unload()
         if mac.join_attempts:
             memory.budget.missed()  # perhaps that was why
-        try:
-            transmit = mac.join_request(self._clock.time())
-        except BandBusy as busy:
-            memory.next_join_local_s = self._clock.time() + busy.wait_s
-            self._save()
-            return False
+        transmit = mac.join_request(self._clock.time())
         self._store.checkpoint(mac, self._clock.time())  # the DevNonce is spent, whatever happens now
         self._save()
         self._exchange(transmit)
@@ -198,9 +211,13 @@ class Node:
             self._store.checkpoint(mac, now_s)
             memory.unanswered = 0
             memory.next_join_local_s = 0
-            memory.time_set_local_s = 0  # ask again, whatever the clock says
+            memory.heard_local_s = now_s
+            memory.ask_every_s = 0  # ask again, whatever the clock says
         else:
-            memory.next_join_local_s = now_s + mac.join_back_off_s(now_s)
+            wait_s = mac.join_back_off_s(now_s)
+            if mac.session is not None:  # every other wake at most: reports go on
+                wait_s = max(wait_s, self._interval_s * 3 // 2)
+            memory.next_join_local_s = now_s + wait_s
         self._save()
         return joined
 
@@ -216,7 +233,9 @@ class Node:
         self._board.watchdog_feed()
         if not memory.time_known:
             return header, [(0, sample)]
-        gps_s = self._clock.time() + memory.gps_less_local_s
+        gps_s = self._gps_s(self._clock.time())
+        if memory.history:
+            gps_s = max(gps_s, memory.history[0][0] + 1)  # the clock may just have been put back
         older = [(at, values) for at, values in memory.history if 0 < gps_s - at <= _LONGEST_AGE_S]
         memory.history = [(gps_s, sample)]
         memory.history.extend(older[: KEPT_SAMPLES - 1])
@@ -226,9 +245,12 @@ class Node:
         mac = self._mac
         memory = self._memory
         now_s = self._clock.time()
-        asking = memory.time_set_local_s == 0 or now_s - memory.time_set_local_s >= _TIME_EVERY_S
+        asking = not memory.time_known or now_s - memory.time_set_local_s >= memory.ask_every_s
         if asking:
             mac.ask_time()
+        elif now_s - memory.heard_local_s >= _SILENT_S:
+            asking = True
+            mac.ask_link()
         f_port, payload = _payload(header, samples, mac.room())
         _unload()
         self._store.reserve(mac, now_s)
@@ -257,6 +279,7 @@ class Node:
             self._save()  # the counter is spent, whatever happens now
             if self._exchange(transmit):
                 memory.unanswered = 0
+                memory.heard_local_s = self._clock.time()
                 self._store.checkpoint(
                     mac, self._clock.time()
                 )  # so that a downlink replayed after a power cut is known
@@ -306,12 +329,34 @@ class Node:
         accepted = False
         for event in events:
             if isinstance(event, NetworkTime):
-                memory.gps_less_local_s = event.gps_s - ended_s
-                memory.time_set_local_s = max(1, ended_s)
-                memory.time_known = True
+                self._set_clock(event.gps_s, ended_s)
             if isinstance(event, Accepted):
                 accepted = True
         return accepted
+
+    def _set_clock(self, gps_s: int, local_s: int) -> None:
+        """It was ``gps_s`` when the local clock stood at ``local_s``; two such pairs tell its drift."""
+        memory = self._memory
+        memory.ask_every_s = memory.ask_every_s or _ASK_FIRST_S
+        if not memory.time_known:
+            memory.time_known = True
+            memory.drift_ppm = memory.budget.drift_ppm()
+        else:
+            span_s = local_s - memory.time_set_local_s
+            true_s = gps_s - memory.gps_less_local_s - memory.time_set_local_s
+            off_s = abs(gps_s - self._gps_s(local_s))
+            if true_s >= _DRIFT_FROM_S:
+                drift_ppm = (span_s - true_s) * 1_000_000 // true_s
+                memory.drift_ppm = max(-_MOST_DRIFT_PPM, min(_MOST_DRIFT_PPM, drift_ppm))
+                every_s = memory.ask_every_s * 4 if off_s <= _GOOD_S else memory.ask_every_s // 4
+                memory.ask_every_s = max(_ASK_FIRST_S, min(_ASK_LAST_S, every_s))
+        memory.gps_less_local_s = gps_s - local_s
+        memory.time_set_local_s = local_s
+
+    def _gps_s(self, local_s: int) -> int:
+        memory = self._memory
+        drift_s = (local_s - memory.time_set_local_s) * memory.drift_ppm // (1_000_000 + memory.drift_ppm)
+        return local_s + memory.gps_less_local_s - drift_s
 
     def _save(self) -> None:
         self._store.save(self._mac, self._memory, self._clock.time())
@@ -334,5 +379,7 @@ class Node:
         now_s = self._clock.time()
         if not self._memory.time_known:
             return max(1, self._woken_s + self._interval_s - now_s)
-        wait_s = (self._phase_s - now_s - self._memory.gps_less_local_s) % self._interval_s
-        return wait_s + self._interval_s if wait_s < self._interval_s // 2 else wait_s
+        wait_s = (self._phase_s - self._gps_s(now_s)) % self._interval_s
+        if wait_s < self._interval_s // 2:
+            wait_s += self._interval_s
+        return max(1, wait_s + wait_s * self._memory.drift_ppm // 1_000_000)

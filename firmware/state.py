@@ -25,7 +25,7 @@ if False:  # types only
 RESERVED_F_CNTS = 32
 KEPT_SAMPLES = 4  # the newest and three older ones: three lost frames in a row lose no reading
 
-_VERSION = 2
+_VERSION = 3
 _OLD_CHECKPOINT = "<IiB"  # next_dev_nonce, last_join_nonce, flags
 _CHECKPOINT = "<IiBBI"  # the same, join_attempts, seconds since the first of them
 _OLD_CHECKPOINT_SIZE = struct.calcsize(_OLD_CHECKPOINT)
@@ -37,9 +37,9 @@ _CRASHES = "<HH"
 _CRASHES_SIZE = struct.calcsize(_CRASHES)
 # version, next_dev_nonce, last_join_nonce, join_attempts, join_started_s, saved_s, gps_less_local_s, time_known,
 # time_set_local_s, next_join_local_s, unanswered, radio_faults, total_crashes, band_free_s, all_free_s,
-# next_sample_local_s, asking, budget, repeats, lengths of requests and frame, samples, has a session;
-# then session, requests, frame, samples
-_FIXED = "<BIiIiIqBIIHHH6IIIB{}sBBBBB".format(WindowBudget.SIZE)
+# next_sample_local_s, asking, heard_local_s, drift_ppm, ask_every_s, budget, repeats, lengths of requests and frame,
+# samples, has a session; then session, requests, frame, samples
+_FIXED = "<BIiIiIqBIIHHH6IIIBIiI{}sBBBBB".format(WindowBudget.SIZE)
 _FIXED_SIZE = struct.calcsize(_FIXED)
 _FAULT = 0x7FFFFFF0  # of a sample's value: this and above is a fault's number
 
@@ -48,10 +48,13 @@ class Memory:
     """What the application remembers from cycle to cycle. ``local``: seconds of the clock that runs through sleep."""
 
     __slots__ = (
+        "ask_every_s",
         "asking",
         "budget",
         "cold",
+        "drift_ppm",
         "gps_less_local_s",
+        "heard_local_s",
         "history",
         "next_join_local_s",
         "next_sample_local_s",
@@ -67,8 +70,11 @@ class Memory:
         self.cold = True  # RTC memory was lost
         self.budget = WindowBudget()
         self.time_known = False
-        self.gps_less_local_s = 0
+        self.gps_less_local_s = 0  # at time_set_local_s
         self.time_set_local_s = 0
+        self.drift_ppm = 0  # how much faster than network time the local clock runs
+        self.ask_every_s = 0  # how long that is good for
+        self.heard_local_s = 0  # the last downlink, or the earliest time known
         self.next_join_local_s = 0
         self.next_sample_local_s = 0
         self.asking = False  # the uplink that is being sent wants an answer
@@ -109,6 +115,7 @@ class Store:
                 session = rtc_session  # newer than its checkpoint
         mac.session = session
         if memory.cold or now_s < memory.saved_s:
+            memory.heard_local_s = now_s
             assume_spent(mac, now_s)
             if mac.join_attempts:
                 memory.next_join_local_s = now_s + mac.join_back_off_s(now_s)
@@ -207,6 +214,9 @@ class Store:
             mac.all_free_s,
             memory.next_sample_local_s,
             memory.asking,
+            memory.heard_local_s,
+            memory.drift_ppm,
+            memory.ask_every_s,
             memory.budget.pack(),
             mac.repeats,
             len(mac.requests),
@@ -245,6 +255,7 @@ class Store:
         memory.budget = WindowBudget.unpack(fields[-6])
         memory.saved_s = fields[5]
         memory.asking = bool(fields[21])
+        memory.drift_ppm = fields[23]
         if fields[5] <= now_s:  # otherwise the clock has been set back: it says nothing about these times
             mac.join_attempts, mac.join_started_s = fields[3:5]
             mac.band_free_s = list(fields[13:19])
@@ -252,6 +263,7 @@ class Store:
             memory.gps_less_local_s, time_known = fields[6:8]
             memory.time_known = bool(time_known)
             memory.time_set_local_s, memory.next_join_local_s = fields[8:10]
+            memory.heard_local_s, memory.ask_every_s = fields[22], fields[24]
         return session
 
     def _sample_size(self) -> int:

@@ -78,6 +78,10 @@ class WindowBudget:
         """How much of an exchange may pass in light sleep."""
         return _UNKNOWN_SLEEP_US if self._spread_ppm >= CLAIMED_PPM else 1 << 30
 
+    def drift_ppm(self) -> int:
+        """How much faster than true time the sleep clock runs, as far as is known."""
+        return self._drift_ppm
+
     def correction_us(self, asleep_us: int) -> int:
         """How much later than planned, by the node's clock, a downlink comes after that much sleep."""
         return asleep_us // 1000 * self._drift_ppm // 1000

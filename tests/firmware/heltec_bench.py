@@ -25,7 +25,8 @@ IDENTITY_BIN = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 3600)
 class Network:
     """Listens to everything, answers as told. ``heard``: (start us, fields) of every uplink it could verify.
 
-    ``joins`` says whether join requests are answered, ``tells_time`` whether DeviceTimeReq is; ``window`` is 1 or 2.
+    ``joins`` says whether join requests are answered, ``tells_time`` whether DeviceTimeReq is, ``hears`` whether it
+    answers data at all, ``least_sf`` what it hears join requests from; ``window`` is 1 or 2.
     """
 
     def __init__(self, clock, air):
@@ -34,6 +35,8 @@ class Network:
         air.attach(self)
         self.joins = True
         self.tells_time = True
+        self.hears = True
+        self.least_sf = 7
         self.window = 1
         self.transmissions = []
         self.join_requests = []
@@ -52,7 +55,7 @@ class Network:
             loramsg.verify_jreq(APP_KEY, sent.phy_payload)
             dev_nonce = loramsg.unpack_jreq(sent.phy_payload)["DevNonce"]
             self.join_requests.append((sent, dev_nonce))
-            if self.joins:
+            if self.joins and sent.sf >= self.least_sf:
                 join_nonce = len(self.sessions) + 1
                 self.sessions.append((session_keys(dev_nonce, join_nonce), -1))
                 self.send(sent, join_accept(join_nonce), delay_s=5)
@@ -61,7 +64,9 @@ class Network:
         fields = loramsg.unpack_dataframe(sent.phy_payload, max(last, 0), nwk_s_key, app_s_key)
         self.sessions[-1] = ((nwk_s_key, app_s_key), fields["FCnt"])
         self.heard_uplinks.append((sent, fields))
-        if b"\x0d" in fields["FOpts"] and self.tells_time:
+        if b"\x02" in fields["FOpts"] and self.hears:
+            self.answer(sent, f_opts=b"\x02\x14\x01")
+        if b"\x0d" in fields["FOpts"] and self.tells_time and self.hears:
             fraction, gps_s = sent.end_us % S * 256 // S, GPS_AT_0 + sent.end_us // S
             self.answer(sent, f_opts=b"\x0d" + gps_s.to_bytes(4, "little") + bytes([fraction]))
 

@@ -95,10 +95,10 @@ class TestFirstHours:
                 "surface_temperature": pytest.approx(41.0, abs=0.0625),
             }
 
-    def test_the_first_report_has_no_time_and_asks_for_it_once(self, street):
+    def test_the_first_report_has_no_time_and_asks_for_it(self, street):
         one = switched_on(street(), 3 * 3600)
 
-        assert [fields["FOpts"] for _, fields in one.network.heard_uplinks][:3] == [b"\x0d", b"", b""]
+        assert [fields["FOpts"] for _, fields in one.network.heard_uplinks][:3] == [b"\x0d", b"", b"\x0d"]
         assert [len(message.samples) for _, message in messages(one)][:3] == [1, 1, 2]
         assert [message.samples[0].time == 0 for _, message in messages(one)][:3] == [True, False, False]
 
@@ -126,13 +126,11 @@ class TestFirstHours:
             assert max(of_one_node) - min(of_one_node) <= 2
         assert min(abs(a - b) for a in places[0] for b in places[1]) > 10
 
-    def test_the_time_is_asked_for_again_after_a_day(self, street):
-        one = switched_on(street(), 27 * 3600)
+    def test_the_time_is_asked_for_again_less_and_less_often(self, street):
+        one = switched_on(street(), 50 * 3600)
 
-        asking = [n for n, (_, fields) in enumerate(one.network.heard_uplinks) if fields["FOpts"]]
-        assert len(asking) == 2
-        assert asking[0] == 0
-        assert 24 <= asking[1] <= 26
+        asking = [round(s.start_us / HOUR) for s, fields in one.network.heard_uplinks if fields["FOpts"] == b"\x0d"]
+        assert asking == [0, 2, 6, 23, 48]
         one.assert_healthy()
 
     def test_an_unanswered_request_is_repeated(self, street):
@@ -255,7 +253,7 @@ class TestPowerCuts:
 
         after = one.f_cnts()[len(before) :]
         assert before == [0, 1, 2, 3]
-        assert after[0] == 33  # the checkpoint after the downlink to uplink 0 reserved 1..32
+        assert after[0] == 35  # the checkpoint after the downlink to uplink 2 reserved 3..34
         assert after == list(range(after[0], after[0] + len(after)))
         assert len(one.network.join_requests) == 1
         one.assert_healthy()
@@ -298,7 +296,7 @@ class TestPowerCuts:
         one.node.board.rtc_memory[100] ^= 1
         one.run(2 * 3600)
 
-        assert one.f_cnts()[:5] == [0, 1, 2, 3, 33]
+        assert one.f_cnts()[:5] == [0, 1, 2, 3, 35]
         assert len(one.network.join_requests) == 1
 
 
@@ -375,13 +373,55 @@ class TestFaults:
 
         assert one.node.console() == ""
 
-    def test_a_network_that_has_forgotten_the_session_is_joined_again(self, street):
-        one = street(identity=pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 60))
-        one.network.tells_time = False
-        switched_on(one, 55 * 60)
+
+class TestForgottenSession:
+    @pytest.mark.parametrize("interval_s", [400, 3600])
+    def test_it_is_noticed_within_half_a_day(self, street, interval_s):
+        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, interval_s)
+        one = switched_on(street(identity=identity), 2 * 3600)
+        one.network.hears = False
+        one.run(9 * 3600)
+        assert len(one.network.join_requests) == 1
+        one.run(3 * 3600)
 
         assert len(one.network.join_requests) == 2
-        assert one.f_cnts()[-1] < 10
+        assert one.f_cnts()[-1] < 200
+        one.assert_healthy()
+
+    def test_at_sf12_too_where_every_report_keeps_the_band_busy(self, street):
+        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 60)
+        one = street(identity=identity)
+        one.network.least_sf = 12
+        switched_on(one, 3 * 3600)
+        one.network.hears = False
+        joins = len(one.network.join_requests)
+        one.run(13 * 3600)
+
+        assert len(one.network.join_requests) > joins
+        assert one.f_cnts()[0] == 0
+
+    def test_a_network_that_is_silent_but_there_is_asked_and_stays(self, street):
+        one = switched_on(street(), 60)
+        one.network.tells_time = True
+        one.run(3 * 24 * 3600)
+
+        assert len(one.network.join_requests) == 1
+        assert sum(fields["FOpts"] == b"\x02" for _, fields in one.network.heard_uplinks) >= 5
+        one.assert_healthy()
+
+    def test_reports_go_on_and_joins_keep_their_back_off_while_nobody_answers(self, street):
+        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 600)
+        one = switched_on(street(identity=identity), 3600)
+        one.network.hears = one.network.joins = False
+        one.run(48 * 3600)
+
+        joins = [sent for sent, _ in one.network.join_requests]
+        last_day = [sent for sent in joins if sent.start_us > 25 * HOUR]
+        samples = {sample.time for _, message in messages(one) for sample in message.samples}
+        assert sum(sent.end_us - sent.start_us for sent in last_day) < 8.7 * S
+        assert len(last_day) > 6
+        assert len(samples) > 48 * 6 - 10  # all but the first and perhaps some lost to the duty cycle
+        one.assert_healthy()
 
 
 class TestClock:
@@ -397,3 +437,39 @@ class TestClock:
         for start_us, message in messages(one)[1:]:
             assert abs(GPS_AT_0 + start_us / S - message.samples[0].time) < 24 * HOUR / S * 0.005 + 30
         one.assert_healthy()
+
+    @pytest.mark.parametrize("drift_ppm", [-50_000, -3_000, 50_000])
+    def test_after_the_second_answer_every_stamp_is_true_to_a_minute(self, street, drift_ppm):
+        one = switched_on(street(rtc_drift_ppm=drift_ppm), 3 * 24 * 3600)
+
+        asking = [n for n, (_, fields) in enumerate(one.network.heard_uplinks) if fields["FOpts"] == b"\x0d"]
+        times = [message.samples[0].time for _, message in messages(one)]
+        errors = [
+            abs(GPS_AT_0 + start_us / S - time)
+            for (start_us, _), time in list(zip(messages(one), times, strict=True))[asking[1] + 1 :]
+        ]
+        assert max(errors) <= 60
+        assert len(errors) >= 65
+        assert times[1:] == sorted(set(times[1:]))
+        assert len(asking) <= 7
+        one.assert_healthy()
+
+    def test_a_clock_that_is_put_back_takes_no_sample_before_the_last(self, street):
+        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 60)
+        one = switched_on(street(identity=identity, rtc_drift_ppm=50_000), 600)
+        network, ahead_s = one.network, 300
+        answer = network.answer
+
+        def earlier(sent, f_opts):
+            gps_s = int.from_bytes(f_opts[1:5], "little") - ahead_s
+            answer(sent, f_opts=f_opts[:1] + gps_s.to_bytes(4, "little") + f_opts[5:])
+
+        network.answer = earlier
+        one.run(3 * 3600)
+
+        seen = {}
+        for _, message in messages(one)[1:]:
+            newest, *older = [sample.time for sample in message.samples]
+            assert not seen or newest > max(seen)
+            assert set(older) <= set(seen)
+            seen[newest] = True
