@@ -34,6 +34,8 @@ _LONGEST_AGE_S = 0xFFFF  # what a message can say about an older sample
 _SILENT_S = 6 * 3600
 _FORGOTTEN_S = 10 * 3600
 _UNANSWERED_LIMIT = 3
+_TECHNICIAN_S = 600  # a node without identity stays awake after a reset,
+_NO_IDENTITY_S = 3600  # then looks for one now and then
 _FORGET_AFTER_CRASHES = 3
 _LONGEST_BACK_OFF_S = 4 * 3600
 _UNLOADED = ("firmware.sensors", "firmware.profile", "decoders.payload", "decoders.profiles")
@@ -42,11 +44,16 @@ _AWAKE_MS = 4000  # a repetition due sooner is waited for; for a later one the n
 
 def run(board: "Board") -> None:
     """Run one wake of ``board`` (firmware/README.md says what a board offers) and send it to sleep."""
+    if not board.slept():
+        _silence(board)  # whatever it was doing when the processor was reset
     try:
         identity = _identity(board.folder)
     except IdentityInvalid as fault:
-        _silence(board)
-        print(fault, "- provision this node")  # and stay awake, so that a technician's tool can
+        print(fault, "- provision this node")
+        if not board.slept():
+            for _ in range(_TECHNICIAN_S):  # whose tool interrupts this
+                board.clock.sleep_ms(1000)
+        board.deep_sleep(_NO_IDENTITY_S * 1000)
         return
     from firmware import profile_tree
 
@@ -54,7 +61,6 @@ def run(board: "Board") -> None:
     del profile_tree
     crashes = store.crashes()
     if crashes and not board.slept():  # a reset ended the last wake, and nobody has slept it off yet
-        _silence(board)
         sleep_s = _back_off_s(identity, crashes)
     else:
         store.note_crash(min(crashes + 1, 0xFFFF))  # until this wake has ended well

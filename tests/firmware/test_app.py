@@ -16,7 +16,7 @@ from tests.firmware.heltec_bench import GPS_AT_0, HOUR, S, Street
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
 
 SECOND_EUI = "70b3d57ed0000002"
-AFTER_COLD_BOOT = 23  # operations: what follows a cold boot's first sleep
+AFTER_COLD_BOOT = 101  # operations: what follows a cold boot's first sleep
 
 
 @pytest.fixture
@@ -45,15 +45,21 @@ def messages(street):
 
 
 @contextmanager
-def sabotaged(folder, body):
-    """Let the measuring be ``body`` for a while."""
-    compiled = folder / "firmware/firmware/profile_tree.mpy"
+def replaced(folder, module, text):
+    """Let a module of the firmware be another for a while."""
+    compiled = folder / f"firmware/firmware/{module}.mpy"
     good = compiled.read_bytes()
-    source = folder / "profile_tree.py"
-    source.write_text("from decoders.profiles import TREE_V1 as LAYOUT\ndef measure(board):\n" + body)
-    compile_module(source, compiled, "profile_tree.py")
+    source = folder / f"{module}.py"
+    source.write_text(text)
+    compile_module(source, compiled, f"{module}.py")
     yield
     compiled.write_bytes(good)
+
+
+def sabotaged(folder, body):
+    """Let the measuring be ``body`` for a while."""
+    head = "from decoders.profiles import TREE_V1 as LAYOUT\ndef measure(board):\n"
+    return replaced(folder, "profile_tree", head + body)
 
 
 def power_fails(street, operations):
@@ -229,7 +235,7 @@ class TestJoining:
         one = street()
         one.network.joins = False
         before = []
-        for operations in range(AFTER_COLD_BOOT, 420, 13):  # from the boot to well after the windows
+        for operations in range(AFTER_COLD_BOOT, 500, 13):  # from the boot to well after the windows
             requests = len(one.network.transmissions)
             power_fails(one, operations)
             before.append(len(one.network.transmissions) == requests)
@@ -262,7 +268,7 @@ class TestPowerCuts:
         one = switched_on(street(), 60)
         one.node.power_off()
         before, after = 0, 0
-        for operations in range(AFTER_COLD_BOOT, 640, 13):  # from the boot to well after the downlink
+        for operations in range(AFTER_COLD_BOOT, 720, 13):  # from the boot to well after the downlink
             uplinks, downlinks = len(one.network.transmissions), one.network.downlinks
             power_fails(one, operations)
             before += len(one.network.transmissions) == uplinks
@@ -354,12 +360,46 @@ class TestFaults:
         assert one.f_cnts()[:2] == [0, 1]
         assert len(one.network.join_requests) == 1
 
-    def test_a_node_without_identity_says_so_and_stays_awake_with_its_radio_asleep(self, street):
-        one = switched_on(street(identity=None))
+    def test_a_node_without_identity_says_so_and_waits_for_the_technician_ten_minutes(self, street):
+        one = switched_on(street(identity=None), 590)
 
         assert one.node.console().splitlines() == ["identity.bin: file - provision this node"]
-        assert one.node.state is State.STOPPED
+        assert one.node.state is State.AWAKE
         assert one.radio.mode == "sleep_cold"
+        one.run(20)
+        awake_us = one.node.statistics.state_us[State.AWAKE]
+        one.run(24 * 3600)
+        assert one.node.state is State.ASLEEP
+        assert one.node.statistics.boots[ResetCause.DEEP_SLEEP] == 24
+        assert one.node.statistics.state_us[State.AWAKE] - awake_us < 60 * S
+
+    @pytest.mark.parametrize("cause", [ResetCause.HARD, ResetCause.WATCHDOG])
+    def test_a_reset_puts_the_radio_to_sleep_whether_anything_is_due_or_not(self, street, cause):
+        one = street()
+        one.network.joins = False
+        switched_on(one, 7200)
+        assert one.node.state is State.ASLEEP
+        one.radio.radio.enter("stby_rc")  # brown-out: the chip lost its state, RTC memory did not
+        sent = len(one.network.transmissions)
+
+        one.node._boot(cause)
+        one.run(5)
+
+        assert one.node.state is State.ASLEEP
+        assert one.radio.mode == "sleep_cold"
+        assert len(one.network.transmissions) == sent
+
+    @pytest.mark.parametrize("module", ["app", "state", "profile_tree"])
+    def test_what_keeps_the_program_from_starting_is_slept_off(self, street, tmp_path, module):
+        one = switched_on(street(), 600)
+        with replaced(tmp_path, module, "raise MemoryError('x')\n"):
+            one.run(3 * 3600)
+            assert "MemoryError: x" in one.node.console()
+            assert one.node.state is State.ASLEEP
+        one.run(2 * 3600)
+
+        assert len(one.f_cnts()) >= 2
+        assert len(one.network.join_requests) == 1
 
     def test_a_damaged_identity_is_not_used(self, street):
         identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY)
