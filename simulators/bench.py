@@ -55,7 +55,7 @@ def _at(devices: Mapping[int, _Device], number: int, bus: str) -> _Device:
 class _Pad:
     """One GPIO: its output latch, its direction, its hold."""
 
-    __slots__ = ("held", "idle", "latch", "mode", "wire")
+    __slots__ = ("driving", "held", "idle", "latch", "mode", "wire")
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
@@ -63,11 +63,12 @@ class _Pad:
         self.latch = 0
         self.mode = _IN
         self.held = False
+        self.driving = False
 
     def apply(self) -> None:
         if not self.held:
-            driving = self.mode == _OUT or (self.mode == _OPEN_DRAIN and not self.latch)
-            self.wire.drive(self.latch if driving else self.idle)
+            self.driving = self.mode == _OUT or (self.mode == _OPEN_DRAIN and not self.latch)
+            self.wire.drive(self.latch if self.driving else self.idle)
 
     def release(self, keep_hold: bool) -> None:
         """The chip is reset: the pad becomes an input, unless it is held and the hold outlasts this."""
@@ -97,6 +98,11 @@ class Board:
     @property
     def wired(self) -> int:
         return sum(1 << gpio for gpio in self._pads)
+
+    @property
+    def driving(self) -> set[int]:
+        """The GPIOs that are outputs now."""
+        return {gpio for gpio, pad in self._pads.items() if pad.driving}
 
     def _changed(self, gpio: int, level: int) -> None:
         self.levels = self.levels & ~(1 << gpio) | level << gpio

@@ -85,6 +85,38 @@ class NodeBench:
     fails just before the operation of that number (``operations`` counts from 0).
     """
 
+    __slots__ = (  # a test that misspells one is told so
+        "_bits",
+        "_boot_us",
+        "_clock",
+        "_cpu_us",
+        "_drift_ppm",
+        "_folder",
+        "_gc_pause_us",
+        "_heap",
+        "_main",
+        "_pending",
+        "_rtc_set_us",
+        "_rtc_us",
+        "_since_us",
+        "_ticks_start_us",
+        "_unique_id",
+        "_wake",
+        "_watchdog",
+        "_watchdog_us",
+        "_wiring",
+        "_worker",
+        "board",
+        "cut_at_operation",
+        "due_us",
+        "flash",
+        "index",
+        "operations",
+        "state",
+        "state_changed",
+        "statistics",
+    )
+
     def __init__(
         self,
         clock: Clock,

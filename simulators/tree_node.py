@@ -52,8 +52,10 @@ class TreeNode:
         ticks_start_us: int = 0,
         heap: str = "64wK",
     ) -> None:
-        nss, busy, dio1, reset = Wire(1), Wire(0), Wire(0), Wire(1)
-        vext, de, switch = Wire(1), Wire(0), Wire(0)
+        # Nothing pulls NSS up on this board: a pad that floats may wake the chip.
+        self.nss = nss = Wire(0)
+        busy, dio1, reset = Wire(0), Wire(0), Wire(1)
+        vext, de, switch = Wire(1), Wire(0), Wire(1 - switch_on_level)
         self.board_power = Wire(0)
         self.sensor_power = Wire(0)
         port = Rs485(clock, de)
@@ -122,6 +124,16 @@ class TreeNode:
             rtc_drift_ppm=rtc_drift_ppm,
             heap=heap,
         )
+
+    def leaks(self) -> list[str]:
+        """What draws current now for no reason: outputs into the sensors' rail while that is off, the divider."""
+        driving = self.bench.board.driving
+        found = []
+        if not self.sensor_power.level and pins.RS485_DE in driving:
+            found.append("RS485_DE is driven while the transceiver is off")
+        if pins.BATTERY_SWITCH in driving:
+            found.append("the battery's divider is connected")
+        return found
 
     def complaints(self) -> list[str]:
         """Everything a chip refused and every crash: empty for a firmware that treats its hardware well."""

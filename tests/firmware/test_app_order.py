@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The firmware as it ships: what is written before it is sent, what is off afterwards, and what is no longer sent."""
+
+import pytest
+
+from decoders.profiles import TREE_V1
+from firmware.provisioning import pack_identity
+from firmware.state import Store
+from simulators.chips.sx1262_faults import Fault
+from simulators.firmware_build import compile_module
+from simulators.node import ResetCause, State
+from tests.firmware.heltec_bench import S, Street
+from tests.firmware.lorawan_peer import APP_KEY, IDENTITY, joined
+
+
+@pytest.fixture
+def street(tmp_path):
+    """Makes streets and takes their processes away again."""
+    made = []
+
+    def make(interval_s=3600, **options):
+        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, interval_s)
+        made.append(Street(tmp_path, identity=identity, **options))
+        made[-1].node.power_on()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.kernel.close()
+
+
+def sent_f_cnts(street):
+    """Of every data uplink that began, heard or not."""
+    frames = [sent.phy_payload for sent in street.network.transmissions]
+    return [int.from_bytes(frame[6:8], "little") for frame in frames if frame[0] >> 5 in (2, 4)]
+
+
+class TestCountersAreSpentBeforeTheyAreSent:
+    @pytest.mark.parametrize("after_ms", [10, 500, 1100, 1700])
+    def test_a_reset_in_an_exchange_repeats_no_counter(self, street, after_ms):
+        one = street(300)
+        one.run(60)
+        one.network.tells_time = False
+        for _ in range(3):
+            sent = len(one.network.transmissions)
+            one.kernel.run_until(one.clock.now_us + 3600 * S, lambda sent=sent: len(one.network.transmissions) > sent)
+            one.run(after_ms / 1000)
+            one.node._boot(ResetCause.WATCHDOG)
+        one.run(3600)
+
+        assert len(sent_f_cnts(one)) >= 6
+        assert sent_f_cnts(one) == sorted(set(sent_f_cnts(one)))
+
+    def test_a_power_cut_after_many_uplinks_without_a_downlink_repeats_none_either(self, street):
+        one = street(60)
+        one.run(60)
+        one.network.hears = False
+        one.run(50 * 60)
+        assert sent_f_cnts(one)[-1] > 40
+
+        one.node.power_off()
+        one.node.power_on()
+        one.run(600)
+
+        assert sent_f_cnts(one) == sorted(set(sent_f_cnts(one)))
+
+
+class TestEverythingIsOffAfterwards:
+    def test_nothing_feeds_a_rail_that_is_off_or_drains_the_battery(self, street):
+        for switch_on_level in (0, 1):
+            one = street(600, switch_on_level=switch_on_level)
+            heard, leaks = one.network.heard, []
+
+            def look(transmission, one=one, heard=heard, leaks=leaks):
+                leaks.extend(one.tree.leaks())
+                heard(transmission)
+
+            one.network.heard = look
+            one.run(3600)
+
+            assert len(one.f_cnts()) > 3
+            assert leaks + one.tree.leaks() == []
+            one.assert_healthy()
+
+    def test_noise_on_nss_wakes_no_radio(self, street):
+        one = street(600)
+        one.run(3600)
+        assert one.node.state is State.ASLEEP
+
+        one.tree.nss.drive(one.tree.nss.level)
+        one.run(100)
+
+        assert one.tree.nss.level == 1
+        assert one.radio.mode == "sleep_cold"
+
+    def test_a_radio_that_fails_is_asleep_afterwards(self, street):
+        one = street(600)
+        one.run(100)
+        sent = len(one.network.transmissions)
+        one.kernel.run_until(one.clock.now_us + 1200 * S, lambda: len(one.network.transmissions) > sent)
+        one.radio.fault(Fault.IRQ_LOST)
+        one.run(100)
+
+        assert "radio: uplink not sent" in one.node.console()
+        assert one.node.state is State.ASLEEP
+        assert one.radio.mode == "sleep_cold"
+
+    def test_so_is_one_in_whose_exchange_the_program_failed(self, street, tmp_path):
+        one = street(600)
+        one.run(10)  # before it joins
+        (tmp_path / "firmware/firmware/mac_join.mpy").write_bytes(b"")
+        one.run(60)
+
+        assert "Traceback" in one.node.console()
+        assert one.node.state is State.ASLEEP
+        assert one.radio.mode == "sleep_cold"
+
+
+class TestHistory:
+    def test_a_sample_too_old_for_its_message_is_not_sent_again(self, street):
+        one = street(57_600)
+        one.run(6 * 24 * 3600)
+
+        messages = [TREE_V1.decode(fields["FRMPayload"]) for _, fields in one.network.heard_uplinks]
+        assert [len(message.samples) for message in messages[:5]] == [1, 1, 2, 2, 2]
+        one.assert_healthy()
+
+
+class TestJoin:
+    def test_the_first_report_follows_as_soon_as_the_duty_cycle_allows(self, street):
+        one = street()
+        one.network.least_sf = 12
+        one.kernel.run_until(3600 * S, lambda: one.network.sessions)
+        joined_us = one.clock.now_us
+        boots = one.node.statistics.boots[ResetCause.DEEP_SLEEP]
+        one.run(600)
+
+        assert len(one.f_cnts()) == 1
+        assert 140 * S < one.network.heard_uplinks[0][0].start_us - joined_us < 160 * S
+        assert one.node.statistics.boots[ResetCause.DEEP_SLEEP] == boots + 1
+
+
+class TestCrashes:
+    def test_they_are_counted_for_good(self, street, tmp_path):
+        one = street(600)
+        one.run(600)
+        compiled = tmp_path / "firmware/firmware/profile_tree.mpy"
+        good = compiled.read_bytes()
+        text = "from decoders.profiles import TREE_V1 as LAYOUT\ndef measure(board):\n    raise ValueError('x')\n"
+        (tmp_path / "p.py").write_text(text)
+        compile_module(tmp_path / "p.py", compiled, "p.py")
+        one.kernel.run_until(one.clock.now_us + 3600 * S, lambda: one.node.console().count("ValueError: x") == 2)
+        one.run(1)
+        compiled.write_bytes(good)
+        one.run(3600)
+
+        mac, _ = joined()
+        fields = tuple(field.name for field in TREE_V1.sample)
+        memory = Store(Rtc(bytes(one.node.board.rtc_memory)), Empty(), fields).load(mac, 10**6)
+        assert memory.total_crashes == 2
+
+
+class Rtc:
+    """Memory to read."""
+
+    def __init__(self, data):
+        self._data = data
+
+    def memory(self):
+        return self._data
+
+
+class Empty:
+    """A journal without a record."""
+
+    def load(self):
+        return None
