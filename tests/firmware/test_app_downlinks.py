@@ -82,6 +82,11 @@ class TestDownlinkThatCannotBeProcessed:
             lambda sent: send(sent, recorded[0], 1) if recorded else network.answer(sent, f_opts=b"\x06"),
         )
 
+        failed = lambda: "ValueError: x" in street.node.console()  # noqa: E731
+        street.kernel.run_until(street.clock.now_us + 7200 * S, failed)
+        street.run(1)
+        assert street.node.state is State.ASLEEP
+        assert street.radio.mode == "sleep_cold"
         street.run(6 * 3600)
 
         assert street.node.console().count("ValueError: x") == 1

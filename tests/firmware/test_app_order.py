@@ -105,16 +105,6 @@ class TestEverythingIsOffAfterwards:
         assert one.node.state is State.ASLEEP
         assert one.radio.mode == "sleep_cold"
 
-    def test_so_is_one_in_whose_exchange_the_program_failed(self, street, tmp_path):
-        one = street(600)
-        one.run(10)  # before it joins
-        (tmp_path / "firmware/firmware/mac_join.mpy").write_bytes(b"")
-        one.run(60)
-
-        assert "Traceback" in one.node.console()
-        assert one.node.state is State.ASLEEP
-        assert one.radio.mode == "sleep_cold"
-
 
 class TestHistory:
     def test_a_sample_too_old_for_its_message_is_not_sent_again(self, street):
@@ -138,6 +128,32 @@ class TestJoin:
         assert len(one.f_cnts()) == 1
         assert 140 * S < one.network.heard_uplinks[0][0].start_us - joined_us < 160 * S
         assert one.node.statistics.boots[ResetCause.DEEP_SLEEP] == boots + 1
+
+
+SLOW = """
+from decoders.profiles import TREE_V1 as LAYOUT
+
+def battery_level(header):
+    return 255
+
+def measure(board):
+    board.clock.sleep_ms(29_000)
+    return {"battery_voltage": 3300}, {field.name: "no_answer" for field in LAYOUT.sample}
+"""
+
+
+class TestWatchdog:
+    def test_measuring_and_sending_have_thirty_seconds_each(self, street, tmp_path):
+        one = street(600)
+        one.network.least_sf = 12
+        one.kernel.run_until(3600 * S, lambda: one.network.sessions)
+        (tmp_path / "p.py").write_text(SLOW)
+        compile_module(tmp_path / "p.py", tmp_path / "firmware/firmware/profile_tree.mpy", "p.py")
+        one.run(3600)
+
+        assert len(one.f_cnts()) >= 5
+        assert one.node.statistics.boots[ResetCause.WATCHDOG] == 0
+        one.assert_healthy()
 
 
 class TestCrashes:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The simulated SMT100 against the Modbus specifications and Truebner's application note, never against our driver."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +82,27 @@ class Bench:
     def words(self, register: int, count: int = 1) -> list[int]:
         answer = bytes.fromhex(self.ask(f"0103{register:04x}{count:04x}", add_crc=True))
         return [int.from_bytes(answer[n : n + 2], "big") for n in range(3, 3 + 2 * count, 2)]
+
+
+class TestDriverEnable:
+    """A character counts if DE held over all of it; 8E1 at 9600 Bd are 1146 us."""
+
+    @pytest.mark.parametrize(
+        ("high_us", "low_us", "heard"),
+        [(-100, 1150, True), (400, 1150, False), (-100, 700, False), (-100, 1100, False)],
+    )
+    def test_it_must_hold_over_the_whole_character(self, high_us, low_us, heard):
+        bench = Bench()
+        received = []
+        bench.port.device = SimpleNamespace(byte_received=lambda byte, _settings: received.append(byte))
+        start_us = bench.clock.now_us + 1000
+        bench.clock.at(start_us + high_us, lambda: bench.de.drive(1))
+        bench.clock.at(start_us, lambda: bench.port.transmit(b"\x55"))
+        bench.clock.at(start_us + low_us, lambda: bench.de.drive(0))
+
+        bench.wait_ms(10)
+
+        assert received == ([0x55] if heard else [])
 
 
 class TestCrc:
