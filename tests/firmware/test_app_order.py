@@ -126,7 +126,7 @@ class TestJoin:
         one.run(600)
 
         assert len(one.f_cnts()) == 1
-        assert 140 * S < one.network.heard_uplinks[0][0].start_us - joined_us < 160 * S
+        assert 150 * S < one.network.heard_uplinks[0][0].start_us - joined_us < 175 * S
         assert one.node.statistics.boots[ResetCause.DEEP_SLEEP] == boots + 1
 
 

@@ -283,7 +283,22 @@ class TestUplink:
 class TestDutyCycle:
     """ETSI EN 300 220-2 V3.1.1: 1 % in 868.0..868.6 MHz and in 865..868 MHz, each with its own budget."""
 
-    def test_a_band_rests_99_times_as_long_as_it_was_used(self):
+    @pytest.mark.parametrize("length", [0, 23, 51])
+    def test_no_hour_holds_more_than_36_s_at_sf12(self, length):
+        mac, _ = joined()
+        mac.session.dr = 0
+        free_bands(mac)
+        now_s, sent = 1000, []
+
+        while now_s < 1000 + 6 * 3600:
+            now_s += mac.wait_s(now_s)
+            sent.append((now_s, mac.uplink(now_s, 2, bytes(length)).airtime_us))
+
+        for start_s, _ in sent[:-25]:
+            hour_us = sum(airtime_us for at_s, airtime_us in sent if start_s <= at_s < start_s + 3600)
+            assert 30_000_000 < hour_us <= 36_000_000
+
+    def test_a_band_rests_so_long_that_an_hour_keeps_its_share(self):
         mac, _ = joined()
         mac.session.dr = 0
         free_bands(mac)
@@ -292,11 +307,11 @@ class TestDutyCycle:
 
         assert transmit.airtime_us == 2_793_472
         with pytest.raises(BandBusy) as busy:
-            mac.uplink(1000 + 276, 2, b"")
+            mac.uplink(1000 + 300, 2, b"")
         assert busy.value.wait_s >= 1
-        assert mac.wait_s(1001) == 280
-        assert mac.wait_s(1281) == 0
-        mac.uplink(1281, 2, b"")
+        assert mac.wait_s(1001) == 303  # 3600 s / (36 s - 2.8 s) * 2.793 s = 302.9 s
+        assert mac.wait_s(1304) == 0
+        mac.uplink(1304, 2, b"")
 
     def test_another_band_is_still_free(self):
         mac, _ = joined(cf_list=bytes.fromhex("184f8400000000000000000000000000"))
