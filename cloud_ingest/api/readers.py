@@ -2,6 +2,7 @@
 """Read-only connections to the store: a request sees one moment of it, and not for longer than allowed."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -12,7 +13,10 @@ import aiosqlite
 
 from cloud_ingest.errors import CloudError
 
+_log = logging.getLogger(__name__)
+
 _MAX_WAITING = 32
+_STEPS = 10_000  # of SQLite's virtual machine, about a millisecond: BEGIN and ROLLBACK take a few
 
 
 class Busy(CloudError):
@@ -45,34 +49,42 @@ class Readers:
         self._timeout_s = timeout_s
         self._connections = connections
         self._waiting = 0
-        self._free: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
-        self._all: list[aiosqlite.Connection] = []
+        self._free: asyncio.Queue[_Reader] = asyncio.Queue()
+        self._all: list[_Reader] = []
+        self._clearing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         for _ in range(self._connections):
-            db = await aiosqlite.connect(self._uri, uri=True, isolation_level=None)
-            self._all.append(db)
-            self._free.put_nowait(db)
+            await self._add()
 
     async def close(self) -> None:
-        for db in self._all:
-            await db.close()
+        for reader in self._all:
+            reader.over = True
+        await asyncio.gather(*self._clearing)
+        for reader in self._all:
+            await reader.db.close()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """Everything read inside is of one moment; raises Busy when the time is up."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                db = await self._next()
+                reader = await self._next()
                 try:
-                    await db.execute("BEGIN")
-                    yield Snapshot(db)
+                    await reader.db.execute("BEGIN")
+                    yield Snapshot(reader.db)
                 finally:
-                    await asyncio.shield(self._give_back(db))
+                    self._give_back(reader)
         except TimeoutError as error:
             raise Busy from error
 
-    async def _next(self) -> aiosqlite.Connection:
+    async def _add(self) -> None:
+        reader = _Reader(await aiosqlite.connect(self._uri, uri=True, isolation_level=None))
+        await reader.db.set_progress_handler(lambda: reader.over, _STEPS)
+        self._all.append(reader)
+        self._free.put_nowait(reader)
+
+    async def _next(self) -> "_Reader":
         if self._waiting >= _MAX_WAITING:
             raise Busy("too many queries at once; try again later")
         self._waiting += 1
@@ -81,12 +93,30 @@ class Readers:
         finally:
             self._waiting -= 1
 
-    async def _give_back(self, db: aiosqlite.Connection) -> None:
+    def _give_back(self, reader: "_Reader") -> None:
+        """Whoever asked need not wait until the connection is fit for the next one, and cannot cancel it."""
+        reader.over = True
+        task = asyncio.create_task(self._clear(reader))
+        self._clearing.add(task)
+        task.add_done_callback(self._clearing.discard)
+
+    async def _clear(self, reader: "_Reader") -> None:
+        """End what a given-up request left, begun or still on its way to the thread; its BEGIN may be among it."""
         try:
-            await db.interrupt()  # what a timed-out request left running
-            if db.in_transaction:
-                await db.execute("ROLLBACK")
+            await reader.db.rollback()  # in turn, after all that was asked before; nothing to do outside a transaction
         except sqlite3.Error:
-            pass
-        finally:
-            self._free.put_nowait(db)
+            _log.exception("a connection to the store could not be cleared; another takes its place")
+            self._all.remove(reader)
+            await reader.db.close()
+            await self._add()
+        else:
+            reader.over = False
+            self._free.put_nowait(reader)
+
+
+class _Reader:
+    """A connection. While ``over``, whatever its thread is at or comes to next ends after a few steps."""
+
+    def __init__(self, db: aiosqlite.Connection) -> None:
+        self.db = db
+        self.over = False

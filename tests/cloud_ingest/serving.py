@@ -53,7 +53,7 @@ class Served:
 
 @contextmanager
 def served(
-    folder: Path, city: City | None = None, query_timeout_s: int = 10, public_url: str = PUBLIC
+    folder: Path, city: City | None = None, query_timeout_s: int = 60, public_url: str = PUBLIC
 ) -> Iterator[Served]:
     """A service over the store in ``folder``; its present is its newest reading's."""
     city = city or small_city()
@@ -71,7 +71,7 @@ def served(
     thread.start()
     try:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=address, timeout=20) as client:
+        with httpx.Client(base_url=address, timeout=120) as client:
             yield Served(client, store, ingest, city, part)
     finally:
         server.should_exit = True
