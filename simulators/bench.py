@@ -124,8 +124,16 @@ class Board:
             packed |= self.edges.popleft() << 8 * n
         return packed
 
+    def uart_clock(self, runs: bool) -> None:
+        """Whether the UARTs hear what arrives: not in light sleep."""
+        for port in self._wiring.uart.values():
+            port.deaf = not runs
+
     def reset(self, keep_rtc_memory: bool = True) -> None:
         """The microcontroller stops: every pin floats to its idle level, except those that are held."""
+        self.uart_clock(True)
+        for port in self._wiring.uart.values():
+            port.received.clear()
         self._triggers.clear()
         self.edges.clear()
         for gpio, pad in self._pads.items():
@@ -165,9 +173,11 @@ class Board:
 
     def _uart_setup(self, port: int, packed: int, _data: bytes) -> None:
         parity = packed >> 40 & 0xF
-        _at(self._wiring.uart, port, "UART").settings = SerialSettings(
-            packed & 0xFFFF_FFFF, packed >> 32 & 0xFF, parity - 1 if parity else None, packed >> 44
+        uart = _at(self._wiring.uart, port, "UART")
+        uart.settings = SerialSettings(
+            packed & 0xFFFF_FFFF, packed >> 32 & 0xFF, parity - 1 if parity else None, packed >> 44 & 0xF
         )
+        uart.rxbuf = packed >> 48
 
     def _uart_write(self, port: int, _argument: int, data: bytes) -> None:
         _at(self._wiring.uart, port, "UART").transmit(data)

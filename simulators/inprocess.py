@@ -126,8 +126,18 @@ class Uart:
         self._clock = clock
         self._port = port
 
-    def init(self, baudrate: int = 9600, bits: int = 8, parity: int | None = None, stop: int = 1) -> None:
+    def init(
+        self,
+        baudrate: int = 9600,
+        bits: int = 8,
+        parity: int | None = None,
+        stop: int = 1,
+        *,
+        rxbuf: int | None = None,
+    ) -> None:
         self._port.settings = SerialSettings(baudrate, bits, parity, stop)
+        if rxbuf is not None:
+            self._port.rxbuf = rxbuf
 
     def _call(self) -> None:
         self._clock.run_until(self._clock.now_us + _CALL_US)
@@ -152,6 +162,14 @@ class Uart:
         data = bytes(self._port.received[:count])
         del self._port.received[:count]
         return data or None
+
+    def readinto(self, buffer: bytearray | memoryview) -> int | None:
+        """What has arrived, as much as ``buffer`` holds; return how many bytes, None if nothing has."""
+        data = self.read(len(buffer))
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class OneWire:

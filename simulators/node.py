@@ -318,6 +318,7 @@ class NodeBench:
         if op == _ops.WAIT and self.state is State.AWAKE:
             self._again(pending, pending.argument)
             self._enter(State.LIGHT_SLEEP)
+            self.board.uart_clock(False)
             return
         if op == _ops.ONEWIRE_READ and len(self._bits) < pending.argument:
             self._bits.append(self.board.apply(op, pending.device, 0, b"")[0])
@@ -325,6 +326,7 @@ class NodeBench:
             return
         if op == _ops.WAIT:
             self._enter(State.AWAKE)
+            self.board.uart_clock(True)
             self.board.edges.clear()  # in light sleep nothing sees them
         elif op == _ops.ONEWIRE_READ:
             value = sum(bit << n for n, bit in enumerate(self._bits))

@@ -80,13 +80,20 @@ class SerialDevice(Protocol):
 
 
 class SerialPort:
-    """The microcontroller's UART and the line behind it, full duplex, one character at a time."""
+    """The microcontroller's UART and the line behind it, full duplex, one character at a time.
+
+    ``rxbuf``: characters that are kept until they are read; what arrives when so many wait is ``lost`` (a count), as is
+    everything while the UART has no clock (``deaf``: light sleep).
+    """
 
     def __init__(self, clock: Clock, device: SerialDevice | None = None) -> None:
         self._clock = clock
         self.device = device
         self.settings = SerialSettings(115_200)
         self.received = bytearray()
+        self.rxbuf = 256  # MicroPython, ports/esp32/machine_uart.c
+        self.lost = 0
+        self.deaf = False
         self._sending_until_us = 0
         self._answering_until_us = 0
 
@@ -114,7 +121,10 @@ class SerialPort:
         self._answering_until_us = start + len(data) * settings.byte_us()
 
     def _deliver(self, byte: int, settings: SerialSettings) -> None:
-        self.received.append(byte if settings == self.settings else byte ^ 0x5A)
+        if self.deaf or len(self.received) >= self.rxbuf:
+            self.lost += 1
+        else:
+            self.received.append(byte if settings == self.settings else byte ^ 0x5A)
 
 
 class Rs485(SerialPort):

@@ -218,12 +218,14 @@ class UART:
     ) -> None:
         if invert or flow:
             _refuse("inverted UART lines and flow control")
+        if not 128 < rxbuf < 32_768:  # ESP-IDF, "uart_driver_install": more than the hardware's 128
+            raise ValueError("rxbuf")
         self._timeout_us = timeout * 1000
         self._byte_us = -(-(1 + bits + (parity is not None) + stop) * 1_000_000 // baudrate)
         self._timeout_char_us = max(timeout_char * 1000, self._byte_us * 2)
         _link.spend(_link.cpu_us)
         parity = 0 if parity is None else 1 + (parity & 1)
-        _link.post(_ops.UART_SETUP, self._id, baudrate | bits << 32 | parity << 40 | stop << 44)
+        _link.post(_ops.UART_SETUP, self._id, baudrate | bits << 32 | parity << 40 | stop << 44 | rxbuf << 48)
 
     def deinit(self) -> None:
         pass
