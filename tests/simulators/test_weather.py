@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The synthetic weather: FAO-56's worked examples, and that it is July in Jena and the same in every run."""
+"""The synthetic weather: FAO-56's worked examples, that it is a year in Jena, and the same in every run."""
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.weather import DAY_US, HOUR_US, Sun, Weather, hargreaves_mm
+from simulators.weather import (
+    DAY_US,
+    HOUR_US,
+    Sun,
+    Weather,
+    hargreaves_mm,
+    pressure_at_hpa,
+    vapour_pressure_kpa,
+)
 
 START = 1_783_296_000  # 2026-07-06 00:00 UTC
 TIMES = st.integers(0, 60 * DAY_US)
@@ -20,6 +30,13 @@ class TestFao56Examples:
 
     def test_example_20_hargreaves_for_lyon_in_july(self):
         assert hargreaves_mm(14.8, 26.6, 40.55) == pytest.approx(5.0, abs=0.05)
+
+    def test_example_2_pressure_at_1800_m(self):
+        assert pressure_at_hpa(1800, 1013) == pytest.approx(818, abs=0.5)
+
+    @pytest.mark.parametrize(("celsius", "kpa"), [(24.5, 3.075), (15.0, 1.705)])
+    def test_example_3_saturation_vapour_pressure(self, celsius, kpa):
+        assert vapour_pressure_kpa(celsius) == pytest.approx(kpa, abs=0.001)
 
 
 class TestSun:
@@ -75,6 +92,64 @@ class TestJuly:
         for day in range(10):
             assert weather.air_celsius(day * DAY_US + 14 * HOUR_US) == pytest.approx(weather.day(day).maximum)
             assert weather.air_celsius(day * DAY_US + 4 * HOUR_US) == pytest.approx(weather.day(day).minimum)
+
+
+class TestYear:
+    YEAR = Weather(1, START, dry_days=0)
+
+    def hours(self, first_day: int) -> list[int]:
+        return [first_day * DAY_US + hour * HOUR_US for hour in range(30 * 24)]
+
+    def test_january_is_cold_with_frost_and_july_is_not(self):
+        january = [self.YEAR.day(n) for n in range(179, 210)]
+        july = [self.YEAR.day(n) for n in range(20)]
+
+        assert -3 < sum(day.minimum + day.maximum for day in january) / 62 < 4  # Jena's mean: 1.6 (1991-2020)
+        assert 8 < sum(day.minimum < 0 for day in january) < 31
+        assert min(day.minimum for day in july) > 8
+
+    def test_a_year_of_evaporation_is_that_of_central_germany(self):
+        total = sum(self.YEAR.day(n).et0_mm for n in range(365))
+
+        assert 550 < total < 850
+
+    def test_air_is_damp_before_sunrise_and_dry_in_the_afternoon(self):
+        dry = Weather(1, START)
+        for day in range(5):
+            night = dry.relative_humidity(day * DAY_US + 4 * HOUR_US)
+            afternoon = dry.relative_humidity(day * DAY_US + 14 * HOUR_US)
+            assert night > 75
+            assert afternoon < night - 20
+
+    def test_while_it_rains_the_air_is_nearly_saturated(self):
+        wet = next(self.YEAR.day(n) for n in range(1, 60) if self.YEAR.day(n).rain_mm > 5)
+
+        assert self.YEAR.relative_humidity(wet.rain_start_us + HOUR_US // 4) >= 93
+
+    def test_pressure_is_that_of_the_valley_and_wanders_within_days(self):
+        hourly = [self.YEAR.pressure_hpa(time) for time in self.hours(0)]
+
+        assert 955 < min(hourly) < max(hourly) < 1035
+        assert 980 < sum(hourly) / len(hourly) < 1015
+        assert max(abs(b - a) for a, b in pairwise(hourly)) < 3
+
+    def test_fog_comes_in_winter_nights_more_than_in_summer_and_never_at_a_summer_noon(self):
+        winter = sum(self.YEAR.is_foggy(time) for time in self.hours(150))
+        summer = sum(self.YEAR.is_foggy(time) for time in self.hours(0))
+
+        assert winter > summer
+        assert not any(self.YEAR.is_foggy(day * DAY_US + 11 * HOUR_US) for day in range(60))
+
+    @given(st.integers(0, 400 * DAY_US))
+    def test_everything_is_possible_and_does_not_jump(self, now_us):
+        for value, low, high, in_a_minute in (
+            (self.YEAR.air_celsius, -25, 40, 0.2),
+            (self.YEAR.pressure_hpa, 940, 1040, 0.1),
+            (self.YEAR.wind_m_s, 0, 20, 0.2),
+        ):
+            assert low < value(now_us) < high
+            assert abs(value(now_us + 60_000_000) - value(now_us)) < in_a_minute
+        assert 0 < self.YEAR.relative_humidity(now_us) <= 100
 
 
 class TestStart:
