@@ -14,7 +14,7 @@ from cloud_ingest.quality import CLOCK_TOLERANCE_S, SILENT_INTERVALS
 from cloud_ingest.registry import City
 from cloud_ingest.store import Observation, SqliteStore
 from decoders import topics
-from decoders.payload import FAULTS
+from decoders.faults import FAULTS
 from decoders.quantities import QUANTITIES
 from decoders.uplink import Batch, MalformedBatch, Reading, UplinkMessage, Watermark, decode_batch, encode_batch
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from decoders import profiles
+from decoders.faults import MalformedPayload
 from decoders.lorawan.gps_time import unix_from_gps
-from decoders.payload import MalformedPayload, Message
+from decoders.payload_v1 import Message
 from decoders.profiles import BY_F_PORT, BY_NAME
 
 
@@ -37,16 +39,17 @@ def decode(profile: str, fport: int | None, payload: str) -> None:
     except ValueError:
         raise _BadUsage(f"HEX {payload!r} is not hexadecimal; give whole bytes such as 100e9283") from None
     try:
-        message = layout.decode(data)
+        message = profiles.decode(layout, data)
     except MalformedPayload as malformed:
         raise click.ClickException(f"not a {profile!r} payload of version {layout.version}: {malformed}") from malformed
-    units = {field.name: field.unit for field in layout.header + layout.sample}
+    units = {field.name: field.unit for field in profiles.fields(layout)}
     click.echo(
         json.dumps(
             {
                 "profile": layout.profile,
                 "version": layout.version,
                 "f_port": layout.f_port,
+                "unknown_fields": message.unknown_fields,
                 "readings": _readings(message, units),
             },
             indent=2,

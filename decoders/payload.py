@@ -1,172 +1,213 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Payload layouts: one table decodes at the gateway and encodes on the node.
+"""Payloads: one table a profile encodes on the node and decodes at the gateway (``decoders.payload_reader``).
 
-A message on air, little endian: header fields; ``time`` u32, GPS seconds of the newest sample; the newest sample;
-then older samples, each after its ``age`` u16, seconds before the newest. ``time`` 0 means that the node's clock is
-not set yet and that the newest sample was taken just before sending.
+A message is a series of samples that have the same fields, newest first, packed column by column as bits, most
+significant first; what is left of the last byte is 0:
+
+    samples less 1           8 bits
+    clock                    1: ``time`` is GPS s. 0: the node has no network time, ``time``: s before the uplink
+    time of the newest       32 bits (16 without a clock)
+    fields                   groups of 8 bits: bit i: field 7 g + i of the layout is in it; bit 7: another group
+    times, if n > 1          gap that is meant between two samples, 20 bits, s; n - 1 gaps less that, as differences
+    for each field           faults, 1 bit: if 1, a run for each sample (below); then of those that are values
+                             the newest, ``bits`` wide; the others as differences to the newer one
+
+    differences              k, 4 bits; 15: all are 0. Else each zigzag (0, -1, 1, -2, ...) in Rice code with k:
+                             z >> k ones (at most 15), a zero, k bits; or 16 ones and z in 21 bits
+    run                      0: as the sample before (a value, at first); 1 and 0: a value; 1, 1 and 3 bits: that fault
+
+A field's number on air (``raw``) is what the node measured, in steps: (value - low) / step. Fields are only ever
+appended to a layout, so a reader with an older table knows the first columns, and the rest are the last.
 """
 
-import struct
 from collections import namedtuple
 
-from decoders.lorawan.errors import FieldRange, RemoteError
+from decoders.faults import FAULTS
 
-# Fault i is sent as ``max - i`` of an unsigned field and ``min + i`` of a signed one.
-FAULTS = ("no_answer", "bad_answer", "out_of_range", "not_ready")
+if False:  # types only
+    from collections.abc import Mapping, Sequence
+
+    Raw = tuple[int, Sequence[int]]  # time s, raws of the fields that are there, in their order
+
+FAULT = 0x10000 - len(FAULTS)  # a raw of this and above is FAULTS[raw - FAULT]
+_OUT_OF_RANGE = FAULT + FAULTS.index("out_of_range")
+
+ALL_ZERO = 15  # instead of k
+MOST_K = 14
+MOST_ONES = 15
+ESCAPED_BITS = 21
+GAP_BITS = 20
+LONGEST_GAP_S = (1 << GAP_BITS) - 1
+MOST_SAMPLES = 256
+MOST_AGE_S = 0xFFFF  # of the newest sample of a node without a clock
 
 
-class MalformedPayload(RemoteError):
-    """``field`` must be (or have the length) ``need``, but is ``got``."""
-
-    def __init__(self, field: str, need: int, got: int) -> None:
-        super().__init__(f"{field}: need {need}, got {got}")
-        self.field = field
-        self.need = need
-        self.got = got
-
-
-class Field(namedtuple("Field", ("name", "code", "per_unit", "unit"))):
-    """A quantity on air: ``code`` is a letter of ``struct`` (B H h I); sent is the value times ``per_unit``."""
+class Field(namedtuple("Field", ("name", "unit", "per_unit", "low", "step", "bits"))):
+    """A quantity: the node gives integers, ``per_unit`` to a ``unit``; sent are steps of ``step`` from ``low`` up."""
 
     name: str
-    code: str
-    per_unit: int
     unit: str
+    per_unit: int
+    low: int
+    step: int
+    bits: int
 
-    def limits(self) -> tuple[int, int]:
-        """Lowest and highest integer that is a value and not a fault."""
-        bits = 8 * struct.calcsize("<" + self.code)
-        if self.code.isupper():
-            return 0, (1 << bits) - 1 - len(FAULTS)
-        return len(FAULTS) - (1 << bits - 1), (1 << bits - 1) - 1
+    def most(self) -> int:
+        """The highest raw that is a value."""
+        return min((1 << self.bits) - 1, FAULT - 1)
 
-    def encode(self, value: int | str | None) -> bytes:
-        """The integer or fault name as bytes; raises FieldRange."""
-        low, high = self.limits()
-        if value in FAULTS:
-            fault = FAULTS.index(value)
-            raw = high + len(FAULTS) - fault if self.code.isupper() else low - len(FAULTS) + fault
-        elif isinstance(value, int) and low <= value <= high:
-            raw = value
-        else:
-            raise FieldRange(self.name, value)
-        return struct.pack("<" + self.code, raw)
+    def raw(self, value: int | str) -> int:
+        """Of an integer times per_unit or a fault's name; what the field cannot hold is the fault out_of_range."""
+        if isinstance(value, str):
+            return FAULT + FAULTS.index(value) if value in FAULTS else _OUT_OF_RANGE
+        raw = (value - self.low + self.step // 2) // self.step
+        return raw if 0 <= raw <= self.most() else _OUT_OF_RANGE
 
-    def decode(self, raw: int) -> tuple[float | None, str | None]:
-        """(value in ``unit``, None) or (None, fault name)."""
-        low, high = self.limits()
-        if raw > high:
-            return None, FAULTS[high + len(FAULTS) - raw]
-        if raw < low:
-            return None, FAULTS[raw - low + len(FAULTS)]
-        return raw / self.per_unit, None
+    def value(self, raw: int) -> int:
+        """What was measured, times per_unit, to the nearest step."""
+        return self.low + raw * self.step
 
 
-class Sample(namedtuple("Sample", ("time", "values", "faults"))):
-    """What one moment gave: ``values`` by name, None where ``faults`` names the reason.
-
-    ``time``: GPS seconds; 0 or less while the node's clock is not set: seconds relative to the uplink.
-    """
-
-    time: int
-    values: dict[str, float | None]
-    faults: dict[str, str]
-
-
-class Message(namedtuple("Message", ("header", "samples", "header_faults"))):
-    """``header`` by name, None where ``header_faults`` names the reason; ``samples`` newest first."""
-
-    header: dict[str, float | None]
-    samples: list[Sample]
-    header_faults: dict[str, str]
-
-    def readings(self, received_gps_s: int) -> list[tuple[str, int, float | None, str | None]]:
-        """(name, GPS seconds, value, fault) of all; header fields count as taken with the newest sample."""
-        rows = []
-        samples = [Sample(self.samples[0].time, self.header, self.header_faults)]
-        samples.extend(self.samples)
-        for time, values, faults in samples:
-            at = time if time > 0 else received_gps_s + time
-            for name, value in values.items():
-                rows.append((name, at, value, faults.get(name)))
-        return rows
-
-
-class Layout(namedtuple("Layout", ("profile", "version", "f_port", "header", "sample"))):
-    """A versioned message: which fields, in which order. Another version takes another FPort."""
+class Layout(namedtuple("Layout", ("profile", "version", "f_port", "fields"))):
+    """What a profile sends on its FPort. A new version appends fields; anything else takes another FPort."""
 
     profile: str
     version: int
     f_port: int
-    header: tuple[Field, ...]
-    sample: tuple[Field, ...]
+    fields: tuple[Field, ...]
 
-    def encode(self, header: dict[str, int | str], samples: list[tuple[int, dict[str, int | str]]]) -> bytes:
-        """Bytes of (gps_s, values) ``samples``, newest first, each value an integer times per_unit or a fault name.
+    def raws(self, values: "Mapping[str, int | str]") -> "tuple[int, list[int]]":
+        """(bit mask of the fields that are in ``values``, their raws)."""
+        mask = 0
+        raws = []
+        for n, field in enumerate(self.fields):
+            if field.name in values:
+                mask |= 1 << n
+                raws.append(field.raw(values[field.name]))
+        return mask, raws
 
-        Raises FieldRange. Without a clock gps_s is 0 for the newest sample and negative for older ones.
-        """
-        if not samples:
-            raise FieldRange("samples", 0)
-        newest = samples[0][0]
-        if not 0 <= newest < 1 << 32:
-            raise FieldRange("time", newest)
-        data = _encode(self.header, header) + struct.pack("<I", newest)
-        for i, (gps_s, values) in enumerate(samples):
-            if i:
-                age = newest - gps_s
-                if not 0 <= age < 1 << 16 or 0 < newest <= age:
-                    raise FieldRange("age", age)
-                data += struct.pack("<H", age)
-            data += _encode(self.sample, values)
-        return data
-
-    def samples_that_fit(self, max_bytes: int) -> int:
-        """How many samples a FRMPayload of ``max_bytes`` holds."""
-        one = _length(self.sample)
-        free = max_bytes - _length(self.header) - 4 - one
-        return 1 + free // (2 + one) if free >= 0 else 0
-
-    def decode(self, data: bytes) -> Message:
-        """Read a FRMPayload; raises MalformedPayload."""
-        at = _length(self.header)
-        one = _length(self.sample)
-        count = self.samples_that_fit(len(data))
-        need = at + 4 + one + (max(count, 1) - 1) * (2 + one)
-        if len(data) != need:
-            raise MalformedPayload("length", need, len(data))
-        header, header_faults = _decode(self.header, data, 0)
-        (newest,) = struct.unpack_from("<I", data, at)
-        at += 4
-        samples = []
-        age = 0
-        for i in range(count):
-            if i:
-                (age,) = struct.unpack_from("<H", data, at)
-                at += 2
-                if 0 < newest <= age:
-                    raise MalformedPayload("age", newest - 1, age)
-            values, faults = _decode(self.sample, data, at)
-            samples.append(Sample(newest - age, values, faults))
-            at += one
-        return Message(header, samples, header_faults)
+    def present(self, mask: int) -> "list[Field]":
+        """The fields of a mask, those that this layout knows."""
+        return [field for n, field in enumerate(self.fields) if mask >> n & 1]
 
 
-def _length(fields: tuple[Field, ...]) -> int:
-    return sum([struct.calcsize("<" + field.code) for field in fields])
+class _Bits:
+    """Writes numbers bit by bit."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self._rest = 0
+        self._count = 0
+
+    def put(self, number: int, width: int) -> None:
+        """The lowest ``width`` bits of ``number``, which has no others."""
+        while width > 16:  # small integers on a board have 31 bits
+            width -= 16
+            self.put(number >> width & 0xFFFF, 16)
+            number &= (1 << width) - 1
+        self._rest = self._rest << width | number
+        self._count += width
+        while self._count >= 8:
+            self._count -= 8
+            self.data.append(self._rest >> self._count & 0xFF)
+        self._rest &= (1 << self._count) - 1
+
+    def end(self) -> bytes:
+        """Everything, filled up with zeros."""
+        if self._count:
+            self.put(0, 8 - self._count)
+        return bytes(self.data)
 
 
-def _encode(fields: tuple[Field, ...], values: dict[str, int | str]) -> bytes:
-    return b"".join([field.encode(values.get(field.name)) for field in fields])
+def encode(layout: Layout, mask: int, samples: "Sequence[Raw]", clock: bool = True) -> bytes:
+    """The message of ``samples`` (time s, raws of the fields of ``mask``), newest first, no two at one time.
+
+    With a ``clock`` times are GPS s; without, the newest is 0 or less (s before the uplink) and the others lie before.
+    The caller sees to it that gaps are at most LONGEST_GAP_S and samples at most MOST_SAMPLES.
+    """
+    bits = _Bits()
+    bits.put(len(samples) - 1, 8)
+    newest = samples[0][0]
+    if clock:
+        bits.put(1, 1)
+        bits.put(newest, 32)
+    else:
+        bits.put(0, 1)
+        bits.put(min(-newest, MOST_AGE_S), 16)
+    _put_mask(bits, mask)
+    if len(samples) > 1:
+        gaps = [samples[n][0] - samples[n + 1][0] for n in range(len(samples) - 1)]
+        meant = max(gaps, key=gaps.count)
+        bits.put(meant, GAP_BITS)
+        _put_differences(bits, [gap - meant for gap in gaps])
+    for column, field in enumerate(layout.present(mask)):
+        _put_column(bits, field, [raws[column] for _, raws in samples])
+    return bits.end()
 
 
-def _decode(fields: tuple[Field, ...], data: bytes, at: int) -> tuple[dict[str, float | None], dict[str, str]]:
-    values: dict[str, float | None] = {}
-    faults = {}
-    for field in fields:
-        (raw,) = struct.unpack_from("<" + field.code, data, at)
-        values[field.name], fault = field.decode(raw)
-        if fault is not None:
-            faults[field.name] = fault
-        at += struct.calcsize("<" + field.code)
-    return values, faults
+def fit(layout: Layout, mask: int, samples: "Sequence[Raw]", room: int, clock: bool = True) -> "tuple[bytes, int]":
+    """(message of at most ``room`` bytes, how many of ``samples`` are in it); (b"", 0) if not even one fits."""
+    count = min(len(samples), MOST_SAMPLES)
+    while count:
+        data = encode(layout, mask, samples[:count], clock)
+        if len(data) <= room:
+            return data, count
+        count = min(count - 1, count * room // len(data) + 1)
+    return b"", 0
+
+
+def _put_mask(bits: _Bits, mask: int) -> None:
+    while True:
+        group = mask & 0x7F
+        mask >>= 7
+        bits.put(0x80 | group if mask else group, 8)
+        if not mask:
+            return
+
+
+def _put_column(bits: _Bits, field: Field, raws: "list[int]") -> None:
+    faulty = max(raws) >= FAULT
+    bits.put(int(faulty), 1)
+    if faulty:
+        before = 0
+        for raw in raws:
+            state = raw if raw >= FAULT else 0
+            if state == before:
+                bits.put(0, 1)
+            elif state:
+                bits.put(0x18 | state - FAULT, 5)
+            else:
+                bits.put(2, 2)
+            before = state
+        raws = [raw for raw in raws if raw < FAULT]
+    if raws:
+        bits.put(raws[0], field.bits)
+    if len(raws) > 1:
+        _put_differences(bits, [raws[n + 1] - raws[n] for n in range(len(raws) - 1)])
+
+
+def _put_differences(bits: _Bits, differences: "list[int]") -> None:
+    zigzags = [2 * d if d >= 0 else -2 * d - 1 for d in differences]
+    most = max(zigzags)
+    if most == 0:
+        bits.put(ALL_ZERO, 4)
+        return
+    best = least = 1 << 30
+    for k in range(MOST_K + 1):
+        cost = 0
+        for zigzag in zigzags:
+            ones = zigzag >> k
+            cost += ones + 1 + k if ones <= MOST_ONES else MOST_ONES + 1 + ESCAPED_BITS
+        if cost < least:
+            least, best = cost, k
+        if most >> k == 0:
+            break
+    bits.put(best, 4)
+    for zigzag in zigzags:
+        ones = zigzag >> best
+        if ones <= MOST_ONES:
+            bits.put((1 << ones) - 1 << 1, ones + 1)
+            bits.put(zigzag & (1 << best) - 1, best)
+        else:
+            bits.put((1 << MOST_ONES + 1) - 1, MOST_ONES + 1)
+            bits.put(zigzag, ESCAPED_BITS)

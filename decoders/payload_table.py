@@ -3,12 +3,12 @@
 
 from struct import calcsize
 
-from decoders.payload import FAULTS, Field, Layout
+from decoders.payload_v1 import FAULTS, FixedField, FixedLayout
 
 _TYPES = {"B": "u8", "H": "u16", "h": "i16", "I": "u32"}
 
 
-def markdown(layout: Layout) -> str:
+def markdown(layout: FixedLayout) -> str:
     """The message byte by byte, fault codes included; ends with a newline."""
     rows = [
         f"**{layout.profile}**, version {layout.version}, FPort {layout.f_port}",
@@ -33,7 +33,7 @@ def markdown(layout: Layout) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _row(rows: list[str], at: int, field: Field) -> int:
+def _row(rows: list[str], at: int, field: FixedField) -> int:
     low, high = field.limits()
     codes = " | ".join(f"0x{field.encode(fault)[::-1].hex().upper()}" for fault in FAULTS)
     rows.append(

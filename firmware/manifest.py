@@ -6,6 +6,7 @@ Paths from the repository's root, as they lie on the board, but for ``firmware/m
 
 MODULES = (
     "decoders/__init__.py",
+    "decoders/faults.py",
     "decoders/lorawan/__init__.py",
     "decoders/lorawan/aes.py",
     "decoders/lorawan/airtime.py",
@@ -14,8 +15,7 @@ MODULES = (
     "decoders/lorawan/frame.py",
     "decoders/lorawan/mac_commands.py",
     "decoders/lorawan/region.py",
-    "decoders/payload.py",
-    "decoders/profiles.py",
+    "decoders/payload_v1.py",
     "firmware/__init__.py",
     "firmware/app.py",
     "firmware/boards/__init__.py",

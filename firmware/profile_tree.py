@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """A node at a tree: what it measures, with which sensors, and in which layout it says so."""
 
-from decoders.profiles import TREE_V1
+from decoders.payload_v1 import TREE_V1
 
 if False:  # types only
     from firmware.hal import Board, Values

@@ -12,7 +12,7 @@ the last transmission that flash knows of, and for data the longest possible, ha
 import binascii
 import struct
 
-from decoders.payload import FAULTS
+from decoders.faults import FAULTS
 from firmware.mac_channels import assume_spent
 from firmware.session import Session
 from firmware.timing import WindowBudget

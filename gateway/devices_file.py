@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from decoders.profiles import BY_NAME
+from decoders.profiles import PROFILES
 from gateway.errors import DevicesError, shown
 from gateway.store import Device
 
@@ -40,8 +40,8 @@ def device_from(row: list[str]) -> Device:
         problems.append(f"join_eui {shown(join_eui)} is not 16 lower-case hex digits")
     if not _KEY.fullmatch(app_key):
         problems.append("app_key is not 32 lower-case hex digits")
-    if profile not in BY_NAME:
-        problems.append(f"profile {shown(profile)} is unknown; known are {', '.join(sorted(BY_NAME))}")
+    if profile not in PROFILES:
+        problems.append(f"profile {shown(profile)} is unknown; known are {', '.join(PROFILES)}")
     if len(name) > _MAX_NAME or not name.isprintable():
         problems.append(f"name is longer than {_MAX_NAME} characters or not printable")
     if problems:

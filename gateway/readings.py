@@ -6,10 +6,11 @@ All of it runs inside the store's transaction.
 
 from typing import NamedTuple
 
+from decoders.faults import MalformedPayload
 from decoders.lorawan.errors import FieldRange
 from decoders.lorawan.gps_time import gps_from_unix, unix_from_gps
-from decoders.payload import MalformedPayload, Message
-from decoders.profiles import BY_F_PORT
+from decoders.payload_v1 import Message
+from decoders.profiles import BY_F_PORT, decode
 from decoders.quantities import QUANTITIES
 from decoders.uplink import Batch, Reading, UplinkKey, UplinkMessage, encode_batch
 from gateway.store import Ledger, Payload
@@ -72,10 +73,10 @@ def _parse(payload: Payload) -> Message:
     layout = BY_F_PORT.get(payload.f_port)
     if layout is None:
         raise _Unfit("no_layout")
-    if layout.profile != payload.profile:
+    if layout.profile not in (payload.profile, "diagnostics"):
         raise _Unfit("other_profile")
     try:
-        return layout.decode(payload.frm_payload)
+        return decode(layout, payload.frm_payload)
     except MalformedPayload as malformed:
         raise _Unfit("malformed_payload") from malformed
 

@@ -81,7 +81,7 @@ async def series(
     if tree is None:
         raise NoSuchEntity(f"tree {tree_id!r}")
     if quantity not in QUANTITIES:
-        raise QueryError(f"quantity must be one of {', '.join(QUANTITIES)}")
+        raise QueryError(f"no quantity is called {quantity!r:.40}; /v1.1/ObservedProperties lists those that are")
     end_s = instant(end) if end else now
     begin_s = instant(begin) if begin else max(end_s - _DEFAULT_SPAN_S, 0)
     if not 0 <= begin_s <= _MAX_S or not 0 <= end_s <= _MAX_S:

@@ -32,6 +32,7 @@ class TestDecode:
             "profile": "tree",
             "version": 1,
             "f_port": 2,
+            "unknown_fields": 0,
             "readings": [
                 {"quantity": "battery_voltage", "at": "2025-09-09T05:54:08Z", "value": 3.6, "unit": "V"},
                 {"quantity": "soil_moisture", "at": "2025-09-09T05:54:08Z", "value": 12.34, "unit": "%"},
@@ -41,7 +42,7 @@ class TestDecode:
         }
 
     def test_names_faults_and_counts_from_the_uplink_without_a_clock(self):
-        result = run("--profile", "tree", "ffff00000000feff00800cfe3c00d20470030cfe")
+        result = run("--profile", "tree", "--fport", "2", "ffff00000000feff00800cfe3c00d20470030cfe")
 
         readings = json.loads(result.stdout)["readings"]
         assert readings[0] == {
@@ -53,7 +54,7 @@ class TestDecode:
         assert readings[1]["fault"] == "bad_answer"
         assert readings[4] == {"quantity": "soil_moisture", "seconds_before_uplink": 60, "value": 12.34, "unit": "%"}
 
-    @pytest.mark.parametrize("arguments", [("--fport", "3", "00"), ("xy",), ("100e9",), ("00",)])
+    @pytest.mark.parametrize("arguments", [("--fport", "4", "00"), ("xy",), ("100e9",), ("00",)])
     def test_bad_payloads_and_ports_are_one_line_in_all(self, arguments):
         result = run("--profile", "tree", *arguments)
 
@@ -72,9 +73,10 @@ class TestDecode:
     @pytest.mark.parametrize(
         ("arguments", "status", "says"),
         [
-            (("--profile", "tree", "00"), 1, "length: need 12, got 1"),
+            (("--profile", "tree", "00"), 1, "length: need 2, got 1"),
+            (("--profile", "tree", "--fport", "2", "00"), 1, "length: need 12, got 1"),
             (("--profile", "tree", "xy"), 2, "not hexadecimal"),
-            (("--profile", "tree", "--fport", "3", "00"), 2, "'tree' has no layout on FPort 3"),
+            (("--profile", "tree", "--fport", "4", "00"), 2, "'tree' has no layout on FPort 4"),
             (("--profile", "bush", "00"), 2, "tree"),
             (("--profile", "tree", "--fport", "two", "00"), 2, "two"),
             (("00",), 2, "--profile"),

@@ -89,7 +89,7 @@ class TestDevicesImport:
         assert result.output.splitlines() == [
             f"Error: {path} line 3: dev_eui '70B3D57ED1000002' is not 16 lower-case hex digits",
             f"{path} line 4: app_key is not 32 lower-case hex digits",
-            f"{path} line 5: profile 'bush' is unknown; known are tree",
+            f"{path} line 5: profile 'bush' is unknown; known are tree, air, traffic",
             f"{path} line 6: has 1 columns instead of 5 (dev_eui,join_eui,app_key,profile,name)",
             f"{path} line 7: dev_eui 70b3d57ed1000001 is there twice",
         ]
