@@ -18,7 +18,8 @@ import math
 import random
 from typing import Any, NamedTuple
 
-from simulators.soil import SOILS, SoilClass, TreePit
+from simulators.retention import SOILS, SoilClass
+from simulators.soil import PROBE_M, TreePit
 from simulators.weather import DAY_US, HOUR_US, Weather
 
 START_UNIX_S = 1_783_296_000  # 2026-07-06 00:00:00 UTC
@@ -81,7 +82,7 @@ class Device(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """What really is at a tree: %, Cel, Cel, kPa."""
+    """What the probes at a tree see: %, Cel, Cel, kPa. Of frozen soil's water, what is liquid."""
 
     soil_moisture: float
     soil_temperature: float
@@ -190,14 +191,14 @@ class City:
         tree = self.trees[tree_index]
         return _metres(self.gateway, (tree.lon, tree.lat))
 
-    def truth(self, tree_index: int, now_us: int) -> Truth:
-        """What is at this tree, ``now_us`` after the start of the simulation."""
+    def truth(self, tree_index: int, now_us: int, depth_m: float = PROBE_M) -> Truth:
+        """What is at this tree and depth, ``now_us`` after the start of the simulation."""
         pit = self._pit(tree_index)
         return Truth(
-            pit.moisture_percent(now_us),
-            pit.temperature_celsius(now_us),
+            pit.seen_percent(now_us, depth_m),
+            pit.temperature_celsius(now_us, depth_m),
             pit.surface_celsius(now_us),
-            pit.tension_kpa(now_us),
+            pit.tension_kpa(now_us, depth_m),
         )
 
     def water(self, tree_index: int, litres: float, now_us: int) -> None:
@@ -243,7 +244,7 @@ def _start_share(area: Area, weather: Weather) -> float:
     low, high = ACT_SHARE, 1.0
     for _ in range(20):
         middle = (low + high) / 2
-        dry = _tree_pit(area, weather, middle, area.demand).share(area.dry_after_us) < ACT_SHARE
+        dry = _tree_pit(area, weather, middle, area.demand).share(area.dry_after_us, PROBE_M) < ACT_SHARE
         low, high = (middle, high) if dry else (low, middle)
     return (low + high) / 2
 
