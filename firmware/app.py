@@ -21,7 +21,7 @@ from firmware.state import KEPT_SAMPLES, Store
 if False:  # types only
     from firmware.hal import Board, Sample, Values
     from firmware.identity import Identity
-    from firmware.mac import Transmit
+    from firmware.mac import Event, Transmit
 
 _START_SPREAD_S = 30  # after a power cut in the street, nodes do not all speak in the same second
 _ASK_FIRST_S = 3600  # network time is asked for again: soon at first, daily when the clock's drift is known
@@ -310,28 +310,33 @@ class Node:
     # --- shared ---
 
     def _exchange(self, transmit: "Transmit") -> bool:
-        """Whether there was a downlink for us; a radio that fails is counted and costs only this exchange."""
+        """Whether there was a downlink for us; a radio that errs is counted, and costs this exchange at most."""
         board = self._board
         memory = self._memory
         radio = board.radio()
         mac = self._mac
         before = None if mac.session is None else mac.session.f_cnt_down
+        events: "list[Event]" = []
+        ended_s = 0
+        fault = "" if radio.asleep() else "not asleep"  # since the last exchange
         try:
             radio.start()
             gain_dbi = board.antenna_gain_dbi
             link = Link(radio, self._clock, board.watchdog_feed, gain_dbi, memory.budget, board.light_sleep)
             ended_s, events = link.exchange(mac, transmit)
             radio.sleep()
-        except RadioFault as fault:
-            memory.radio_faults += 1
-            print("radio:", fault)
+            fault = fault or radio.oddity
+        except RadioFault as raised:
+            fault = raised.reason
             _silence(board)
-            return False
         except Exception:
             if mac.session is not None and mac.session.f_cnt_down != before:  # a frame that we fail on fails us once
                 self._store.checkpoint(mac, self._clock.time())
                 self._save()
             raise
+        if fault:
+            memory.radio_faults += 1
+            print("radio:", fault)
         accepted = False
         for event in events:
             if isinstance(event, NetworkTime):

@@ -155,7 +155,7 @@ class Link:
     def _learn(self, window: "OpenWindow", ended: "TicksUs", length: int) -> None:
         """Tell the budget how late a downlink of ``length`` bytes came that was for us."""
         done = self._radio.done
-        if done is not None:
+        if done is not None and not self._radio.oddity:
             rate = self._plan.data_rates[window.dr]
             due_us = window.after_us + time_on_air_us(length, rate.sf, rate.bandwidth_hz, crc=False)
             due_us += self._budget.correction_us(self._asleep_us)

@@ -66,9 +66,12 @@ class _Pad:
         self.driving = False
 
     def apply(self) -> None:
+        """An input leaves its wire alone: a chip may drive it."""
         if not self.held:
+            drove = self.driving
             self.driving = self.mode == _OUT or (self.mode == _OPEN_DRAIN and not self.latch)
-            self.wire.drive(self.latch if self.driving else self.idle)
+            if self.driving or drove:
+                self.wire.drive(self.latch if self.driving else self.idle)
 
     def release(self, keep_hold: bool) -> None:
         """The chip is reset: the pad becomes an input, unless it is held and the hold outlasts this."""

@@ -164,6 +164,10 @@ class Device:
         """Let the node live until ``time_us``; the callbacks hear of what it does."""
         self._kernel.run_until(time_us)
 
+    def at(self, time_us: int, action: Callable[[], None]) -> None:
+        """Call ``action`` at that virtual time."""
+        self._clock.at(time_us, action)
+
     def events(self, until_us: int) -> Iterator[Event]:
         """What the node does until then, one by one, each at its own time: ``now_us`` stands at the event."""
         seen: deque[Event] = deque()

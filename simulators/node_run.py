@@ -18,6 +18,7 @@ from simulators.device import Device, Uplink
 from simulators.energy import Battery, EnergyLedger
 from simulators.firmware_build import build_rom
 from simulators.micropython import _ops
+from simulators.node_memory import memory_of
 from simulators.small_network import SmallNetwork
 
 DEV_EUI = "70b3d57ed0000001"
@@ -68,6 +69,7 @@ class Facts(NamedTuple):
     boots: dict[str, int]
     bus_transfers_per_uplink: dict[str, float]
     messages_per_wake: float
+    radio_faults: int
     complaints: list[str]
     degradations: list[str]
     wall_s: float
@@ -224,6 +226,7 @@ def _facts(
             for bus, operations in _BUS_OPERATIONS.items()
         },
         messages_per_wake=statistics.requests / max(wakes, 1),
+        radio_faults=memory_of(bench).radio_faults,
         complaints=device.node.complaints(),
         degradations=list(device.node.radio.degradations),
         wall_s=wall_s,
@@ -263,5 +266,6 @@ def table(facts: Facts) -> list[tuple[str, str]]:
         ),
         ("speed", f"{facts.node_days_per_s:.1f} node-days a second, {facts.wall_ms_per_wake:.2f} ms a wake"),
         ("processor time", f"{facts.cpu_s:.1f} s, {1000 * facts.cpu_s / max(facts.wakes, 1):.2f} ms a wake"),
+        ("radio faults", f"{facts.radio_faults} counted by the node"),
         ("refused by chips", f"{len(facts.complaints)}, set up badly: {len(facts.degradations)}"),
     ]

@@ -49,6 +49,7 @@ class SmallNetwork:
         self.downlinks_sent = 0
         self.downlinks_received = 0
         self.refused = 0
+        self.answering = True  # otherwise it hears everything and says nothing
         self.on_send: Callable[[int, int, int, bytes], None] | None = None
 
     @property
@@ -95,7 +96,8 @@ class SmallNetwork:
             elif cid == mac_commands.LINK_CHECK:
                 answers += mac_commands.link_check_ans(_LINK_MARGIN_DB, 1)
         confirmed = data.m_type == frame.CONFIRMED_UP
-        if not (answers or confirmed or data.fhdr.f_ctrl & _ADR_ACK_REQ or self._chance(f_cnt)):
+        wanted = answers or confirmed or data.fhdr.f_ctrl & _ADR_ACK_REQ or self._chance(f_cnt)
+        if not wanted or not self.answering:
             return
         fhdr = frame.Fhdr(DEV_ADDR, frame.ACK if confirmed else 0, self._f_cnt_down & 0xFFFF, answers)
         down = frame.DataFrame(frame.CONFIRMED_DOWN, fhdr, None, b"").serialize(*keys, self._f_cnt_down)

@@ -9,6 +9,10 @@ bytes, allocates nothing and says when it took effect. All commands go out with 
 Errata: DS 15.1, 15.2 and 15.4 stand where they apply; 15.3 "Implicit Header Mode Timeout Behavior" needs a header that
 is implicit and a timer that runs while receiving, and this driver uses neither.
 
+What the chip or its lines do wrong ends in a RadioFault, or stands in ``oddity`` if the driver could go on. Checked:
+a status byte with every answer (DS 13.5.1 "GetStatus": modes 2 to 6 exist), an interrupt line that says the same as the
+interrupt status and rises once, the configuration before each sleep and after it, and BUSY, high while the chip sleeps.
+
 RadioFault      the chip did not do what the datasheet promises, or was asked for what it cannot do; ``reason``
 """
 
@@ -56,6 +60,10 @@ _OCP = 0x08E7
 _BUSY_LIMIT_US = 100_000  # the slowest, Calibrate(all) after a cold start, takes single milliseconds
 _TX_GRACE_US = 40_000  # past the predicted end of an uplink: light sleep may have ended early, 1 % of 2.8 s
 
+_LOST = "configuration lost"
+_AWAKE = "not asleep"
+_SPURIOUS = "interrupt for nothing"
+
 
 class RadioFault(Exception):
     """``reason``: what the chip did not do, or could not."""
@@ -92,7 +100,8 @@ class Sx1262:
 
     ``tcxo_mv``: supply that DIO3 gives the TCXO, 0 for a crystal. ``dio2_rf_switch``: DIO2 drives the antenna switch.
     Of the last packet read: ``rssi_dbm``, ``snr_quarter_db``. ``done``: ticks_us, as soon as the interpreter could read
-    them, of the end of the last window's reception or of its symbols; None before.
+    them, of the end of the last window's reception or of its symbols; None before, or if the line told it twice.
+    ``oddity``: the first thing since ``start`` that was wrong and did not stop the driver, or "".
     """
 
     def __init__(
@@ -116,20 +125,25 @@ class Sx1262:
         self._tcxo_mv = tcxo_mv
         self._dio2_rf_switch = dio2_rf_switch
         self._io = bytearray(3 + 255)  # a packet behind opcode, offset and status
-        self._noted = self._note_done  # bound once: the window allocates nothing for it
+        self._edges = 0  # of DIO1 since the last stage
         self.rssi_dbm = 0
         self.snr_quarter_db = 0
         self.done: "TicksUs | None" = None
+        self.oddity = ""
 
     # --- life ---
 
     def start(self) -> None:
         """Cold start: reset and configure everything that does not change from packet to packet."""
+        self.oddity = ""
+        self._dio1.irq(handler=self._note_edge, trigger=_RISING)
         self._nss(1)
         self._reset(0)
         self._clock.sleep_us(200)  # DS 8.1 "Reset": 100 us
         self._reset(1)
         self._clock.sleep_us(500)  # until BUSY tells the truth
+        # DS 13.4.2 SetPacketType: LoRa. First, so that at the end it tells whether the chip was reset on the way.
+        self._command(b"\x8a\x01")
         self._command(b"\x80\x00")  # DS 13.1.2 SetStandby: STDBY_RC
         if self._tcxo_mv:
             delay = TCXO_START_US * 8 // 125  # DS 13.3.6: steps of 15.625 us
@@ -140,7 +154,6 @@ class Sx1262:
         self._command(b"\x98\xd7\xdb")  # DS 9.2.1 "Image Calibration for Specific Frequency Bands": 863..870 MHz
         if self._dio2_rf_switch:
             self._command(b"\x9d\x01")  # DS 13.3.5 SetDIO2AsRfSwitchCtrl
-        self._command(b"\x8a\x01")  # DS 13.4.2 SetPacketType: LoRa
         self._command(b"\x8f\x00\x00")  # DS 13.4.8 SetBufferBaseAddress
         self._command(bytes((0x0D, _SYNC_WORD >> 8, _SYNC_WORD & 0xFF, 0x34, 0x44)))  # public network
         # DS 15.2 "Better Resistance of the SX1262 Tx to Antenna Mismatch": bits 4..1
@@ -150,20 +163,44 @@ class Sx1262:
         if errors[0] | errors[1]:
             raise RadioFault("device errors 0x%02x%02x" % (errors[0], errors[1]))
         self._command(b"\x80\x00")
+        if self._read(b"\x11", 1)[0] != 1:  # DS 13.4.3 GetPacketType
+            raise RadioFault(_LOST)
+
+    def asleep(self) -> bool:
+        """Whether the chip is where ``sleep`` put it: it may have been reset, or woken by noise on NSS."""
+        return self._busy() == 1  # DS 8.3.1 "BUSY Control Line": high in sleep
 
     def wake(self) -> None:
         """Leave warm sleep; raises RadioFault if the chip has lost its configuration (then ``start``)."""
+        if not self.asleep():
+            self._odd(_AWAKE)
         self._nss(0)  # DS 9.3 "Sleep Mode": the falling edge wakes it
         self._clock.sleep_us(150)  # DS 8.2.2 "SPI Timing When the Transceiver Leaves Sleep Mode"
         self._nss(1)
+        self._check_configuration()
+
+    def _check_configuration(self) -> None:
+        """Raises RadioFault if the chip was reset since ``start``: by a dip of its supply, say."""
         if bytes(self._read_register(_SYNC_WORD, 2)) != b"\x34\x44":
-            raise RadioFault("configuration lost")
+            raise RadioFault(_LOST)
 
     def sleep(self, warm: bool = False) -> None:
-        """Sleep until ``start`` (0.6 uA) or, warm, until ``wake`` with its configuration kept (1.2 uA)."""
+        """Sleep until ``start`` (0.6 uA) or, warm, until ``wake`` with its configuration kept (1.2 uA).
+
+        Raises RadioFault if the chip has lost its configuration or does not fall asleep.
+        """
         self._command(b"\x80\x00")  # DS 13.1.1 SetSleep: from standby only
+        self._command(b"\x02\x03\xff")  # ClearIrqStatus
+        if self._dio1():
+            self._odd(_SPURIOUS)
+        if not warm:  # otherwise ``wake`` does it
+            self._check_configuration()
         self._command(b"\x84\x04" if warm else b"\x84\x00")  # no wake-up by timer
-        self._clock.sleep_us(500)  # the chip saves its registers and does not listen meanwhile
+        # The chip saves its registers and does not listen for 500 us. One that has been reset instead shows BUSY high
+        # as well, for the 3.5 ms in which it starts up.
+        self._clock.sleep_us(500 if warm else 4_500)
+        if not self.asleep():
+            raise RadioFault(_AWAKE)
 
     # --- uplink ---
 
@@ -225,17 +262,15 @@ class Sx1262:
         argument, register = symbol_timeout(symbols)
         self._command(bytes((0xA0, argument)))
         self._write_register(_SYMBOL_TIMEOUT, register)
-        self.done = None
-        self._dio1.irq(handler=self._noted, trigger=_RISING)
         self._wait()
 
     def launch_rx(self) -> "TicksUs":
         """Listen as staged; return the ticks_us of the command. It listens RX_START_US later."""
         return self._launch(b"\x82\x00\x00\x00")  # DS 13.1.5 SetRx: single, no timeout but the symbols'
 
-    def _note_done(self, _: "Pin") -> None:
-        if self.done is None:
-            self.done = self._clock.ticks_us()
+    def _note_edge(self, _: "Pin") -> None:
+        self._edges += 1
+        self.done = self._clock.ticks_us() if self._edges == 1 else None
 
     def rx_state(self, ask: bool = False) -> int:
         """One of RX_WAITING, RX_DONE, RX_TIMEOUT, RX_ERROR; stays the same until the next stage.
@@ -291,12 +326,17 @@ class Sx1262:
             raise RadioFault("SF%d at %d Hz" % (sf, bandwidth_hz))
         self._command(b"\x80\x01")  # DS 13.1.2: STDBY_XOSC, so that the launch need not wait for the TCXO
         self._command(b"\x02\x03\xff")  # ClearIrqStatus
+        self.done = None
+        self._edges = 0
         # DS 13.3.1: TxDone, RxDone, HeaderErr, CrcErr, Timeout; all of them on DIO1
         self._command(b"\x08\x02\x63\x02\x63\x00\x00\x00\x00")
         self._command(b"\x86" + frequency_word(frequency_hz).to_bytes(4, "big"))
         # DS 6.1.1.4 "Low Data Rate Optimization": for symbols of 16.38 ms and more
         slow = 1 if (1 << sf) * 1000 >= 16 * bandwidth_hz else 0
         self._command(bytes((0x8B, sf, _BANDWIDTHS_HZ[bandwidth_hz], 0x01, slow)))  # coding rate 4/5
+
+    def _odd(self, what: str) -> None:
+        self.oddity = self.oddity or what
 
     def _packet(self, length: int, crc: int, inverted: int) -> None:
         # DS 13.4.6.2 SetPacketParams, LoRa: preamble 8, explicit header
@@ -314,10 +354,16 @@ class Sx1262:
         return self._clock.ticks_us()
 
     def _irq(self) -> int:
+        """The interrupt status; DIO1 should say the same."""
+        line = self._dio1()
         answer = self._read(b"\x12", 2)  # DS 13.3.3 GetIrqStatus
         irq = answer[0] << 8 | answer[1]
         if irq & ~_USED:
             raise RadioFault("status 0x%04x" % irq)
+        if irq and not self._dio1():
+            self._odd("interrupt line silent")
+        elif self._edges > 1 or (line and not irq):
+            self._odd(_SPURIOUS)
         return irq
 
     def _change_register(self, address: int, mask: int, bits: int) -> None:
@@ -344,6 +390,8 @@ class Sx1262:
         self._nss(0)
         self._spi.write_readinto(data, data)
         self._nss(1)
+        if not 2 <= data[len(command)] >> 4 & 7 <= 6:
+            raise RadioFault("status 0x%02x" % data[len(command)])
 
     def _command(self, command: bytes) -> None:
         self._wait()

@@ -259,6 +259,7 @@ def the_arrival_is_measured_to_a_fraction_of_a_millisecond(link: ModuleType) -> 
 
             rig.exchange(ScriptedMac(sf if window == 1 else 7, rx2_sf=sf))
 
+            assert len(told) == 1
             ((late_us, asleep_us),) = told
             assert late_us == pytest.approx(off_us, abs=60)
             assert asleep_us == 0
@@ -391,6 +392,17 @@ def a_broken_interrupt_line_costs_time_but_no_downlink(link: ModuleType) -> None
     assert rig.exchange(ScriptedMac()) == [OURS]
 
 
+def an_odd_reception_teaches_nothing(link: ModuleType) -> None:
+    rig = Rig(link)
+    told: list[tuple[int, int]] = []
+    rig.link._budget = Listener(rig.budget, told)
+    rig.answer(OURS, 1_000_000)
+    rig.bench.clock.after(1_080_000, lambda: rig.bench.sim.fault(Fault.DIO1_SPURIOUS))  # between opening and frame
+
+    assert rig.exchange(ScriptedMac()) == [OURS]
+    assert told == []
+
+
 def a_reception_without_an_end_is_given_up(link: ModuleType) -> None:
     rig = Rig(link)
     rig.after_uplink(
@@ -434,5 +446,6 @@ BEHAVIOURS: list[Behaviour] = [
     the_radio_dozes_while_nothing_is_expected,
     a_radio_that_hangs_is_a_fault_and_the_collector_runs_again,
     a_broken_interrupt_line_costs_time_but_no_downlink,
+    an_odd_reception_teaches_nothing,
     a_reception_without_an_end_is_given_up,
 ]

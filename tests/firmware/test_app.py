@@ -136,7 +136,8 @@ class TestFirstHours:
         one = switched_on(street(), 50 * 3600)
 
         asking = [round(s.start_us / HOUR) for s, fields in one.network.heard_uplinks if fields["FOpts"] == b"\x0d"]
-        assert asking == [0, 2, 6, 23, 48]
+        assert asking[:4] == [0, 2, 6, 23]
+        assert asking[4:] in ([47], [48])  # a day later, give or take a second: that slot or the next
         one.assert_healthy()
 
     def test_an_unanswered_request_is_repeated(self, street):

@@ -67,6 +67,12 @@ class TestRun:
         assert facts.hit_rate == 1.0
         assert facts.refused == 0
 
+    def test_no_radio_fault_is_counted(self, two_days):
+        facts, _ = two_days[0]
+
+        assert facts.radio_faults == 0
+        assert ("radio faults", "0 counted by the node") in table(facts)
+
     def test_no_chip_refuses_anything_or_is_set_up_badly(self, two_days):
         facts, _ = two_days[0]
 

@@ -123,6 +123,7 @@ MUTANTS = (
     ),
     Mutant("arrival of a frame with CRC", "time_on_air_us(length, rate", "time_on_air_us(length + 2, rate"),
     # faults
+    Mutant("learns from an odd reception", "if done is not None and not self._radio.oddity:", "if done is not None:"),
     Mutant("waits for ever", "if late and state == RX_WAITING:", "if False:"),
     Mutant("gives up without asking", "state = radio.rx_state(late)", "state = radio.rx_state()"),
     Mutant("longest frame not waited for", "opening.us + longest + _LATEST_END_US", "opening.us + _LATEST_END_US"),

@@ -53,14 +53,28 @@ MUTANTS = (
     ),
     # sleep and wake
     Mutant("woken by a command", "        self._nss(0)  # DS 9.3", "        # DS 9.3"),
-    Mutant("loss of configuration not noticed", 'raise RadioFault("configuration lost")', "pass"),
+    Mutant("loss of configuration not noticed", '!= b"\\x34\\x44":', '== b"":'),
+    Mutant("reset during the start not noticed", 'if self._read(b"\\x11", 1)[0] != 1:', "if False:"),
+    Mutant("configuration not checked before sleep", "if not warm:", "if False:"),
+    Mutant(
+        "sleep taken for granted",
+        "        if not self.asleep():\n            raise",
+        "        if False:\n            raise",
+    ),
+    Mutant("start-up taken for sleep", "500 if warm else 4_500", "500"),
+    Mutant(
+        "waking by itself not noticed",
+        "        if not self.asleep():\n            self._odd",
+        "        if False:\n            self._odd",
+    ),
+    Mutant("asleep when BUSY is low", "self._busy() == 1", "self._busy() == 0"),
     Mutant("sleep from reception", '        self._command(b"\\x80\\x00")  # DS 13.1.1', "        # DS 13.1.1"),
     Mutant("cold sleep", r'b"\x84\x04"', r'b"\x84\x00"'),
     Mutant("sleep with the timer running", r'b"\x84\x04"', r'b"\x84\x05"'),
     Mutant(
         "woken while the chip is deaf",
-        "        self._clock.sleep_us(500)  # the chip saves",
-        "        # the chip saves",
+        "sleep_us(500 if warm else",
+        "sleep_us(50 if warm else",
     ),
     # uplink
     Mutant("power limit of the low-power chip", "power_dbm <= 22:", "power_dbm <= 14:"),
@@ -144,8 +158,8 @@ MUTANTS = (
     Mutant("symbol time-out mantissa shifted by two", "exponent | mantissa << 3", "(exponent | mantissa << 2)"),
     Mutant(
         "window before the chip is ready",
-        "trigger=_RISING)\n        self._wait()",
-        "trigger=_RISING)",
+        "_SYMBOL_TIMEOUT, register)\n        self._wait()",
+        "_SYMBOL_TIMEOUT, register)",
     ),
     Mutant("receives for ever", r'b"\x82\x00\x00\x00"', r'b"\x82\xff\xff\xff"'),
     Mutant("receives for 64 ms at most", r'b"\x82\x00\x00\x00"', r'b"\x82\x00\x10\x00"'),
@@ -186,8 +200,8 @@ MUTANTS = (
     ),
     Mutant(
         "old interrupts not cleared",
-        '        self._command(b"\\x02\\x03\\xff")  # ClearIrqStatus',
-        "        # ClearIrqStatus",
+        '        self._command(b"\\x02\\x03\\xff")  # ClearIrqStatus\n        self.done',
+        "        self.done",
     ),
     Mutant("time-out not on DIO1", r"\x02\x63\x02\x63", r"\x02\x63\x00\x63"),
     Mutant("TxDone not on DIO1", r"\x02\x63\x02\x63", r"\x02\x63\x02\x62"),
@@ -256,8 +270,24 @@ MUTANTS = (
     ),
     Mutant(
         "instant of an earlier window kept",
-        "        self.done = None\n        self._dio1.irq",
-        "        self._dio1.irq",
+        "        self.done = None\n        self._edges = 0",
+        "        self._edges = 0",
+    ),
+    # what is noticed
+    Mutant("status byte not looked at", "if not 2 <= data[len(command)] >> 4 & 7 <= 6:", "if False:"),
+    Mutant("status of a chip that is not there believed", "if not 2 <=", "if not 0 <="),
+    Mutant("status of a bus without a chip believed", ">> 4 & 7 <= 6:", ">> 4 & 7 <= 7:"),
+    Mutant("silent line not noticed", "if irq and not self._dio1():", "if False:"),
+    Mutant("second edge not noticed", "self._edges > 1 or (line and not irq)", "line and not irq"),
+    Mutant(
+        "line that stays high not noticed",
+        "        if self._dio1():\n            self._odd",
+        "        if False:\n            self._odd",
+    ),
+    Mutant("instant told though there were two", "if self._edges == 1 else None", ""),
+    Mutant("edges of an earlier window counted", "        self._edges = 0\n        # DS 13.3.1", "        # DS 13.3.1"),
+    Mutant(
+        "oddity of the last time kept", '        self.oddity = ""\n        self._dio1.irq', "        self._dio1.irq"
     ),
     Mutant("interrupt at the falling edge", "_RISING = 1", "_RISING = 2"),
     # the technician's bench
