@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from simulators.clock import Clock, Event
 from simulators.micropython import _ops
-from simulators.wires import OneWireDevice, SerialPort, SerialSettings, SpiDevice, Wire
+from simulators.wires import I2cBus, I2cOutcome, OneWireDevice, SerialPort, SerialSettings, SpiDevice, Wire
 
 _IN, _OUT, _OPEN_DRAIN = 1, 3, 7  # machine.Pin
 _RISING, _FALLING = 1, 2
@@ -40,6 +40,7 @@ class Wiring:
 
     pins: Mapping[int, Wire] = field(default_factory=dict)
     spi: Mapping[int, SpiDevice] = field(default_factory=dict)
+    i2c: Mapping[int, I2cBus] = field(default_factory=dict)
     uart: Mapping[int, SerialPort] = field(default_factory=dict)
     onewire: Mapping[int, OneWireDevice | None] = field(default_factory=dict)
     adc: Mapping[int, Callable[[], int]] = field(default_factory=dict)
@@ -174,6 +175,21 @@ class Board:
     def _spi(self, bus: int, _argument: int, data: bytes) -> tuple[int, bytes]:
         return 0, _at(self._wiring.spi, bus, "SPI").transfer(data)
 
+    @staticmethod
+    def _outcome(outcome: I2cOutcome) -> int:
+        return outcome.acknowledged | outcome.stuck << 16 | outcome.stretched_us << 17
+
+    def _i2c_write(self, bus: int, argument: int, data: bytes) -> tuple[int, bytes]:
+        address, stop, timeout_us = argument & 0x7F, not argument >> 7 & 1, argument >> 8 & 0xFFFF_FFFF
+        outcome = _at(self._wiring.i2c, bus, "I2C").write(address, data, stop=stop, timeout_us=timeout_us)
+        return self._outcome(outcome), b""
+
+    def _i2c_read(self, bus: int, argument: int, _data: bytes) -> tuple[int, bytes]:
+        address, stop, timeout_us = argument & 0x7F, not argument >> 7 & 1, argument >> 8 & 0xFFFF_FFFF
+        count = argument >> 40
+        outcome = _at(self._wiring.i2c, bus, "I2C").read(address, count, stop=stop, timeout_us=timeout_us)
+        return self._outcome(outcome), outcome.data.ljust(count, b"\0")
+
     def _uart_setup(self, port: int, packed: int, _data: bytes) -> None:
         parity = packed >> 40 & 0xF
         uart = _at(self._wiring.uart, port, "UART")
@@ -237,6 +253,8 @@ _OPERATIONS: dict[int, _Operation] = {
     _ops.HOLD_IN_SLEEP: Board._hold_all,
     _ops.SPI_WRITE: Board._spi,
     _ops.SPI_TRANSFER: Board._spi,
+    _ops.I2C_WRITE: Board._i2c_write,
+    _ops.I2C_READ: Board._i2c_read,
     _ops.UART_SETUP: Board._uart_setup,
     _ops.UART_WRITE: Board._uart_write,
     _ops.UART_STATE: Board._uart_state,

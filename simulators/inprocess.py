@@ -4,12 +4,14 @@
 For fast unit tests of drivers. Every bus operation takes the time it takes on the wire, so that a missing wait shows.
 """
 
+import errno
 from collections.abc import Callable
 
 from simulators.clock import Clock
-from simulators.wires import OneWireDevice, SerialPort, SerialSettings, SpiDevice, Wire
+from simulators.wires import I2cBus, I2cOutcome, OneWireDevice, SerialPort, SerialSettings, SpiDevice, Wire
 
 TICKS_PERIOD = 1 << 30  # as on ESP32: MicroPython, py/mpconfig.h, MICROPY_PY_TIME_TICKS_PERIOD
+_ETIMEDOUT = 116
 _CALL_US = 2  # least time that a call into the machine module takes; ends busy loops
 
 
@@ -117,6 +119,83 @@ class Spi:
         buffer = bytearray(count)
         self.readinto(buffer, write)
         return bytes(buffer)
+
+
+class I2c:
+    """``machine.I2C`` on one bus.
+
+    Errors as ports/esp32/machine_i2c.c of MicroPython raises them: ENODEV for a byte that nobody acknowledges,
+    ETIMEDOUT (newlib's number) for a line that stays low, after ``timeout`` us. ``nack``: EIO on an RP2
+    (ports/rp2/machine_i2c.c).
+    """
+
+    def __init__(
+        self, clock: Clock, bus: I2cBus, freq: int = 400_000, timeout: int = 50_000, *, nack: int = errno.ENODEV
+    ) -> None:
+        self._clock = clock
+        self._bus = bus
+        self._freq = freq
+        self._timeout = timeout
+        self._nack = nack
+
+    def _pass(self, count: int) -> None:
+        """The time of so many bytes and their acknowledgements, and of START and STOP."""
+        self._clock.run_until(self._clock.now_us + _CALL_US + (2 + 9 * count) * 1_000_000 // self._freq)
+
+    def _check(self, outcome: I2cOutcome, needed: int) -> None:
+        waited_us = self._timeout if outcome.stuck else outcome.stretched_us
+        self._clock.run_until(self._clock.now_us + waited_us)
+        if outcome.stuck:
+            raise OSError(_ETIMEDOUT, "ETIMEDOUT")
+        if outcome.acknowledged < needed:
+            raise OSError(self._nack, errno.errorcode[self._nack])
+
+    def writeto(self, address: int, data: bytes | bytearray | memoryview, stop: bool = True) -> int:
+        """Return how many bytes were acknowledged: all."""
+        self._pass(1 + len(data))
+        self._check(self._bus.write(address, bytes(data), stop=stop, timeout_us=self._timeout), 1 + len(data))
+        return len(data)
+
+    def readfrom_into(self, address: int, buffer: bytearray | memoryview, stop: bool = True) -> None:
+        self._pass(1)
+        outcome = self._bus.read(address, len(buffer), stop=stop, timeout_us=self._timeout)
+        self._check(outcome, 1)
+        self._pass(len(buffer))
+        buffer[:] = outcome.data
+
+    def readfrom(self, address: int, count: int, stop: bool = True) -> bytes:
+        buffer = bytearray(count)
+        self.readfrom_into(address, buffer, stop)
+        return bytes(buffer)
+
+    def writevto(self, address: int, vector: "list[bytes] | tuple[bytes, ...]", stop: bool = True) -> int:
+        return self.writeto(address, b"".join(vector), stop)
+
+    def readfrom_mem_into(self, address: int, register: int, buffer: bytearray | memoryview) -> None:
+        self.writeto(address, bytes([register]), False)
+        self.readfrom_into(address, buffer)
+
+    def readfrom_mem(self, address: int, register: int, count: int) -> bytes:
+        buffer = bytearray(count)
+        self.readfrom_mem_into(address, register, buffer)
+        return bytes(buffer)
+
+    def writeto_mem(self, address: int, register: int, data: bytes | bytearray) -> None:
+        self.writeto(address, bytes([register, *data]))
+
+    def scan(self) -> list[int]:
+        """The addresses that acknowledge."""
+        found = []
+        for address in range(0x08, 0x78):
+            try:
+                self.writeto(address, b"")
+            except OSError:
+                continue
+            found.append(address)
+        return found
+
+
+SoftI2c = I2c  # the same but for its pins
 
 
 class Uart:

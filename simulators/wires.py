@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""What connects a microcontroller to its chips: logic lines, SPI, serial lines, RS485, 1-Wire.
+"""What connects a microcontroller to its chips: logic lines, SPI, I2C, serial lines, RS485, 1-Wire.
 
 The chip simulators stand on these and on the clock alone. Two masters drive them: the real MicroPython through
 ``simulators.bench`` and plain Python through ``simulators.inprocess``; a chip cannot tell which.
 """
 
 from collections.abc import Callable
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 from simulators.clock import Clock, Event
@@ -44,6 +45,119 @@ class SpiDevice(Protocol):
 
     def transfer(self, mosi: bytes) -> bytes:
         """Clock ``mosi`` in and return as many bytes clocked out."""
+
+
+class I2cDevice(Protocol):
+    """A chip on I2C, called for what concerns its own address. UM10204: NXP "I2C-bus specification and user manual"."""
+
+    @property
+    def address(self) -> int:
+        """7 bits."""
+
+    def selected(self, read: bool) -> bool:
+        """Its address after a (repeated) START; True if it acknowledges."""
+
+    def write(self, byte: int) -> bool:
+        """One byte from the master; True if it acknowledges."""
+
+    def read(self) -> int:
+        """The next byte to the master, which may stop after any."""
+
+    def stop(self) -> None:
+        """A STOP, or a repeated START: what was written is complete."""
+
+    def stretch_us(self) -> int:
+        """For how long it has held SCL low since this was asked last (UM10204 "Clock stretching")."""
+
+
+class I2cFault(Enum):
+    """What a bus does instead."""
+
+    NACK = "nobody acknowledges: SDA is broken behind the pull-up"
+    SDA_LOW = "SDA lies at ground: no START is possible"
+    SCL_LOW = "SCL lies at ground: no clock is possible"
+
+
+class I2cOutcome(NamedTuple):
+    """What the master saw of one transfer. ``acknowledged``: bytes, the address among them, until somebody did not.
+
+    ``stuck``: a line was low that should have been high, or the clock was stretched beyond what the master waits.
+    """
+
+    acknowledged: int
+    data: bytes = b""
+    stuck: bool = False
+    stretched_us: int = 0
+
+
+class I2cBus:
+    """Two open-drain lines: whoever pulls low wins, so chips of one address answer at once and what they say is ANDed.
+
+    ``pull_up``: what supplies the pull-ups; while it is 0 the lines are low. None: always on.
+    """
+
+    def __init__(self, *devices: I2cDevice, pull_up: Wire | None = None) -> None:
+        self.devices = list(devices)
+        self.fault: I2cFault | None = None
+        self._pull_up = pull_up
+        self._open: list[I2cDevice] = []  # selected, no STOP yet
+
+    def _dead(self) -> bool:
+        return self.fault in (I2cFault.SDA_LOW, I2cFault.SCL_LOW) or (
+            self._pull_up is not None and not self._pull_up.level
+        )
+
+    def _start(self, address: int, read: bool) -> bool:
+        """A (repeated) START and the address; True if anybody acknowledges."""
+        self._stop()
+        if self.fault is I2cFault.NACK:
+            return False
+        matching = [device for device in self.devices if device.address == address]
+        self._open = [device for device in matching if device.selected(read)]
+        return bool(self._open)
+
+    def _stop(self) -> None:
+        for device in self._open:
+            device.stop()
+        self._open = []
+
+    def _stretched_us(self) -> int:
+        return max((device.stretch_us() for device in self.devices), default=0)
+
+    def write(self, address: int, data: bytes, *, stop: bool = True, timeout_us: int = 50_000) -> I2cOutcome:
+        """START, address, ``data``; the master ends it with STOP at the first byte that nobody acknowledges."""
+        if self._dead():
+            return I2cOutcome(0, stuck=True)
+        acknowledged = 0
+        if self._start(address, read=False):
+            acknowledged = 1
+            for byte in data:
+                answers = [device.write(byte) for device in self._open]  # all of them hear it
+                if True not in answers:
+                    break
+                acknowledged += 1
+        return self._end(acknowledged, b"", stop or acknowledged <= len(data), timeout_us)
+
+    def read(self, address: int, count: int, *, stop: bool = True, timeout_us: int = 50_000) -> I2cOutcome:
+        """START, address, ``count`` bytes, of which the master does not acknowledge the last."""
+        if self._dead():
+            return I2cOutcome(0, stuck=True)
+        if not self._start(address, read=True):
+            return self._end(0, b"", True, timeout_us)
+        data = bytearray(b"\xff" * count)
+        for n in range(count):
+            for device in self._open:
+                data[n] &= device.read()
+        return self._end(1 + count, bytes(data), stop, timeout_us)
+
+    def _end(self, acknowledged: int, data: bytes, stop: bool, timeout_us: int) -> I2cOutcome:
+        stretched_us = self._stretched_us()
+        if stretched_us > timeout_us:
+            self._stop()
+            return I2cOutcome(acknowledged, stuck=True, stretched_us=timeout_us)
+        if stop:
+            self._stop()
+        return I2cOutcome(acknowledged, data, stretched_us=stretched_us)
 
 
 class OneWireDevice(Protocol):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Sensirion SEN55 particulate matter, humidity, VOC and NOx sensor on I2C. DS = SEN5x datasheet Version 2, January 2022."""
+"""Sensirion SEN55 particulate matter, humidity, VOC and NOx sensor on I2C. DS = SEN5x datasheet Version 2 (2022)."""
 
 if False:  # types only
     from firmware.hal import Clock, I2c, Values

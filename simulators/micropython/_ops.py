@@ -33,6 +33,9 @@ RTC_READ = 10  # argument: how many bytes
 RANDOM = 11  # argument: how many bytes
 FLASH_ERASE = 12  # argument: block
 FLASH_PROGRAM = 13  # argument: address; the data follow in a packet of their own
+I2C_WRITE = 14  # argument: address | no STOP << 7 | timeout_us << 8; value: see below
+I2C_READ = 15  # argument: the same | count << 40; data: the count
+# value of both: bytes acknowledged, the address among them | stuck << 16 | us of stretched clock << 17
 
 # posted
 PIN_MODE = 32  # argument: machine.Pin.IN, OUT or OPEN_DRAIN

@@ -148,8 +148,8 @@ def request(op: int, device: int, argument: int, into: bytearray = _nothing) -> 
     return _exchange(into)
 
 
-def transfer(op: int, device: int, data: "bytes | bytearray", into: bytearray) -> int:
-    post_data(op, device, 0, data)
+def transfer(op: int, device: int, data: "bytes | bytearray", into: bytearray, argument: int = 0) -> int:
+    post_data(op, device, argument, data)
     return _exchange(into)
 
 
