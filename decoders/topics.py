@@ -7,8 +7,9 @@ UP_FILTER = "stadtfunk/1/+/up"
 COMMITTED_FILTER = "stadtfunk/1/+/committed"
 STATUS_FILTER = "stadtfunk/1/+/status"
 DOWN_FILTER = "stadtfunk/1/+/down"
+EVENTS_FILTER = "stadtfunk/1/+/events"
 
-_TOPIC = re.compile("stadtfunk/1/([0-9a-f]{16})/(?:up|committed|status|down)")
+_TOPIC = re.compile("stadtfunk/1/([0-9a-f]{16})/(?:up|committed|status|down|events)")
 
 
 def up(gateway_eui: str) -> str:
@@ -29,6 +30,11 @@ def status(gateway_eui: str) -> str:
 def down(gateway_eui: str) -> str:
     """Commands, cloud to gateway."""
     return DOWN_FILTER.replace("+", gateway_eui)
+
+
+def events(gateway_eui: str) -> str:
+    """What happened at the gateway that no reading tells, gateway to cloud; not retained."""
+    return EVENTS_FILTER.replace("+", gateway_eui)
 
 
 def gateway_eui_of(topic: str) -> str | None:

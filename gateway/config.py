@@ -45,6 +45,7 @@ class GwmpSection:
 
     host: str = _key("127.0.0.1")
     port: int = _key(1700, limits=_PORT)
+    pin_s: float = _key(120.0, limits=(0.0, 86_400.0))
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,15 @@ class NetworkSection:
     tx_power_dbm: int = _key(14, limits=(0, 27))
     duplicate_window_s: int = _key(60, limits=(1, 3600))
     time_tolerance_s: int = _key(3600, limits=(0, 31_536_000))
+
+
+@dataclass(frozen=True)
+class DownlinksSection:
+    """When and how often downlinks go to concentrators."""
+
+    lead_ms: int = _key(400, limits=(50, 900))
+    confirmed_tries: int = _key(3, limits=(1, 15))
+    virtual_time: bool = _key(False)
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,7 @@ class Config:
     gateway: GatewaySection
     gwmp: GwmpSection
     network: NetworkSection
+    downlinks: DownlinksSection
     store: StoreSection
     mqtt: MqttSection
     page: PageSection
@@ -167,7 +178,7 @@ def _value(path: Path, where: str, kind: Any, rule: Any, value: Any) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
-        words = {str: "a text in quotes", int: "a whole number", float: "a number"}
+        words = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
         raise ConfigError(path, f"{where} must be {words[kind]}, not {value!r}")
     if rule["limits"] and not rule["limits"][0] <= value <= rule["limits"][1]:
         raise ConfigError(path, f"{where} must be {rule['limits'][0]} to {rule['limits'][1]}, not {value!r}")

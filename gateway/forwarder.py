@@ -16,6 +16,7 @@ import secrets
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,8 +37,10 @@ from gateway.store import Held, Ledger, OutboxReader
 _log = logging.getLogger(__name__)
 
 _FIRST_RECONNECT_S = 0.25
-_GOODBYE_S = 1.0
+_GOODBYE_S = 5.0
 _CONNECT_S = 20.0
+_MAX_EVENTS = 1000
+_STATUS_S = 60.0  # between repetitions of the status
 _STEADY_S = 10.0  # a connection that stood this long was a good one
 
 
@@ -74,16 +77,27 @@ class Forwarder:
         self._watermark: int | None = None  # the latest seq of our epoch, not yet applied
         self._seen = 0  # the last watermark applied
         self._sent = 0  # the newest row published in this epoch
+        self._events: deque[str] = deque(maxlen=_MAX_EVENTS)
+        self.on_command: Callable[[bytes], None] = lambda _payload: None
         self.numbering = self._begin_epoch(reader.held())
         self._client: mqtt.Client | None = None
-        self.connected = False
+        self._stands = False  # nothing has ended the present client's connection
+        self._unacknowledged_status: int | None = None
+        self._status_due_at = 0.0
+        self.connected = False  # and the broker has our status for whoever asks
 
     def _begin_epoch(self, held: Held) -> Numbering:
         self._watermark = None
         self._seen = 0
         self._sent = held.oldest - 1
+        self._status_due_at = time.monotonic()
         self.numbering = Numbering(secrets.randbits(32), held.oldest - 1)
         return self.numbering
+
+    def publish_event(self, event: str) -> None:
+        """Publish it on ``topics.events``, or when there is a connection again; the oldest of too many are lost."""
+        self._events.append(event)
+        self._something.set()
 
     def wake(self) -> None:
         """There is something new in the outbox."""
@@ -105,7 +119,7 @@ class Forwarder:
                 self._metrics.count("broker_failures")
                 _log.exception("forwarding stopped and begins again")
             finally:
-                self.connected = False
+                self._stands = self.connected = False
                 self._drop_client()
             if time.monotonic() - began_s > _STEADY_S:
                 failures = 0
@@ -116,11 +130,11 @@ class Forwarder:
     async def say_goodbye(self) -> None:
         """Publish the offline status while the connection still stands; call before cancelling ``run``."""
         client = self._client
-        if client is None or not self.connected:
+        if client is None or not self._stands:
             return
         info = client.publish(topics.status(self._eui), _status(False), qos=1, retain=True)
         ends = self._loop.time() + _GOODBYE_S
-        while not info.is_published() and self._loop.time() < ends:
+        while info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS and not info.is_published() and self._loop.time() < ends:
             await asyncio.sleep(0.01)
 
     async def _connect(self) -> None:
@@ -138,7 +152,7 @@ class Forwarder:
         if self._tls is not None:
             client.tls_set_context(self._tls)
         ready: asyncio.Future[None] = self._loop.create_future()
-        self._client = client
+        self._client, self._stands, self._unacknowledged_status = client, True, None
         self._set_callbacks(client, ready)
         threading.Thread(target=self._open, args=(client, ready), name="broker-connect", daemon=True).start()
         try:
@@ -165,11 +179,14 @@ class Forwarder:
             if reason.is_failure:
                 self._post(_settle, ready, _ConnectionLost(f"refused: {reason}"))
             else:
-                client.subscribe(topics.committed(self._eui), qos=1)
+                client.subscribe([(topics.committed(self._eui), 1), (topics.down(self._eui), 1)])
 
         def on_subscribe(_client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
-            failed = any(reason.is_failure for reason in reasons)
-            self._post(_settle, ready, _ConnectionLost("may not subscribe to the watermark") if failed else None)
+            refused = [
+                name for name, reason in zip(("watermark", "commands"), reasons, strict=False) if reason.is_failure
+            ]
+            problem = _ConnectionLost(f"may not subscribe to the {' and the '.join(refused)}") if refused else None
+            self._post(_settle, ready, problem)
 
         def on_disconnect(_client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
             self._post(_settle, ready, _ConnectionLost(str(reason)))
@@ -179,7 +196,7 @@ class Forwarder:
             self._post(self._acknowledged, client, mid)
 
         def on_message(_client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-            self._post(self._heard, client, message.payload)
+            self._post(self._heard, client, message.topic, message.payload)
 
         client.on_connect = on_connect
         client.on_subscribe = on_subscribe
@@ -195,16 +212,21 @@ class Forwarder:
 
     def _lost(self, client: mqtt.Client) -> None:
         if client is self._client:
-            self.connected = False
+            self._stands = self.connected = False
             self._something.set()
 
     def _acknowledged(self, client: mqtt.Client, message_id: int) -> None:
         if client is self._client:
+            if message_id == self._unacknowledged_status:
+                self._unacknowledged_status = None
             self._delivery.acknowledged(message_id, time.monotonic())
             self._something.set()
 
-    def _heard(self, client: mqtt.Client, payload: bytes) -> None:
+    def _heard(self, client: mqtt.Client, topic: str, payload: bytes) -> None:
         if client is not self._client:
+            return
+        if topic == topics.down(self._eui):
+            self.on_command(payload)
             return
         try:
             epoch, seq = decode_watermark(payload)
@@ -220,17 +242,20 @@ class Forwarder:
     async def _forward(self) -> None:
         client = self._client
         assert client is not None
-        self.connected = True
+        await self._announce(client)
         self._metrics.count("broker_connections")
         _log.info("broker connected host=%s port=%d", self._settings.host, self._settings.port)
         held = await asyncio.to_thread(self._reader.held)
-        client.publish(topics.status(self._eui), _status(True, self.numbering.epoch), qos=1, retain=True)
         self._delivery.restart(held.oldest - 1, time.monotonic())
         if held.oldest <= held.last:
             self._metrics.count("resends")
-        while self.connected:
+        while self._stands:
             self._something.clear()
+            while self._events:
+                client.publish(topics.events(self._eui), self._events.popleft(), qos=1)
             await self._apply_watermark()
+            if time.monotonic() >= self._status_due_at:
+                self._say_online(client)
             if await self._publish(client):
                 continue
             if self._delivery.stalled(time.monotonic()):
@@ -238,15 +263,37 @@ class Forwarder:
             await self._wait()
         raise _ConnectionLost("disconnected")
 
+    async def _announce(self, client: mqtt.Client) -> None:
+        """Say that we are here, and be connected once the broker has taken it: who asks from then on learns it."""
+        self._say_online(client)
+        ends_at = time.monotonic() + _CONNECT_S
+        while self._stands and self._unacknowledged_status is not None:
+            if time.monotonic() >= ends_at:
+                raise _ConnectionLost("it does not acknowledge the status")
+            self._something.clear()
+            await self._woken(ends_at)
+        if not self._stands:
+            raise _ConnectionLost("disconnected")
+        self.connected = True
+
+    def _say_online(self, client: mqtt.Client) -> None:
+        """Again and again: a broker that stores it beside a new subscription may show it to that one in neither way."""
+        self._status_due_at = time.monotonic() + _STATUS_S
+        if self._unacknowledged_status is None:
+            payload = _status(True, self.numbering.epoch)
+            self._unacknowledged_status = client.publish(topics.status(self._eui), payload, qos=1, retain=True).mid
+
+    async def _woken(self, at: float) -> bool:
+        """Wait for something to do, at most until ``at``; returns whether there is."""
+        try:
+            async with asyncio.timeout(max(0.0, at - time.monotonic())):
+                return await self._something.wait()
+        except TimeoutError:
+            return False
+
     async def _wait(self) -> None:
         wake_at = self._delivery.wake_at()
-        if wake_at is None:
-            await self._something.wait()
-            return
-        try:
-            async with asyncio.timeout(max(0.0, wake_at - time.monotonic())):
-                await self._something.wait()
-        except TimeoutError:
+        if not await self._woken(self._status_due_at if wake_at is None else min(wake_at, self._status_due_at)):
             now, due_at = time.monotonic(), self._delivery.resend_due_at()
             if due_at is not None and due_at <= now:
                 self._delivery.resend(now)
@@ -262,7 +309,7 @@ class Forwarder:
         payload = await asyncio.to_thread(
             encode_batch, Batch(self._eui, epoch, held.oldest - base, numbered)
         )  # fmt: skip
-        if not self.connected:
+        if not self._stands:
             return False
         info = client.publish(topics.up(self._eui), payload, qos=1)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:

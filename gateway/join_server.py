@@ -11,7 +11,7 @@ from decoders.lorawan.frame import JoinAccept, JoinRequest, derive_session_keys,
 from decoders.lorawan.region import EU868, JOIN_ACCEPT_DELAY1_MS
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused
-from gateway.radio import Downlink, Reception, in_rx1, may_transmit_on
+from gateway.radio import Answer, Priority, Reception, Variant, may_transmit_on, windows_after
 from gateway.store import Device, Ledger
 
 RX_DELAY_S = 1
@@ -23,22 +23,21 @@ _MAX_JOIN_NONCE = (1 << 24) - 1
 
 
 class Joined(NamedTuple):
-    """A new session; ``downlink`` is the Join-Accept, for RX1."""
+    """A new session; ``answer`` is the Join-Accept."""
 
     dev_eui: str
     dev_addr: int
     data_rate: int
     rssi_dbm: float
-    downlink: Downlink
+    answer: Answer
 
 
 class JoinServer:
     """Hands out sessions with addresses of one block."""
 
-    def __init__(self, net_id: int, dev_addr_block: DevAddrBlock, tx_power_dbm: int, duplicate_window_s: float) -> None:
+    def __init__(self, net_id: int, dev_addr_block: DevAddrBlock, duplicate_window_s: float) -> None:
         self._net_id = net_id
         self._block = dev_addr_block
-        self._tx_power_dbm = tx_power_dbm
         self._window_s = duplicate_window_s
         self._answered: OrderedDict[bytes, float] = OrderedDict()  # PHYPayload: received at
 
@@ -68,10 +67,9 @@ class JoinServer:
         keys = derive_session_keys(device.app_key, accept.join_nonce, self._net_id, request.dev_nonce)
         ledger.record_join(device.dev_eui, request.dev_nonce, accept.join_nonce, accept.dev_addr, *keys)
         self._remember(reception)
-        downlink = in_rx1(
-            reception, JOIN_ACCEPT_DELAY1_MS, self._tx_power_dbm, accept.serialize(device.app_key)
-        )  # fmt: skip
-        return Joined(device.dev_eui, accept.dev_addr, data_rate, reception.rssi_dbm, downlink)
+        variant = Variant(Priority.JOIN_ACCEPT, accept.serialize(device.app_key))
+        answer = Answer(device.dev_eui, windows_after(reception, JOIN_ACCEPT_DELAY1_MS), (variant,))
+        return Joined(device.dev_eui, accept.dev_addr, data_rate, reception.rssi_dbm, answer)
 
     def _is_copy(self, reception: Reception) -> bool:
         """The same frame through another concentrator. (Remembered in memory: after a restart it counts as reuse.)"""

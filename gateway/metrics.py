@@ -10,6 +10,8 @@ REFUSALS = {
     "crc_failed": "frames that the concentrator reports without a good CRC",
     "unsupported_modulation": "frames that are not LoRa",
     "overload": "PUSH_DATA not handled, and not acknowledged, because too many were waiting",
+    "unknown_concentrator": "datagrams of concentrators that may not speak here",
+    "spoofed_source": "datagrams in the name of a concentrator that speaks from another address",
     "unexpected_m_type": "frames of a kind that no node sends up",
     "malformed_frame": "frames that break LoRaWAN 1.0.4",
     "unknown_data_rate": "frames at a data rate that the channel plan does not have",
@@ -35,9 +37,12 @@ COUNTERS = {
     "frames": "frames reported by concentrators in usable form",
     "uplinks": "data uplinks accepted: counter, and readings if any, on the disk",
     "joins": "Join-Requests answered",
-    "downlinks": "downlinks given to a concentrator",
+    "downlinks": "downlinks given to a concentrator, further attempts included",
+    "downlinks_sent": "answers and downlinks of applications that a concentrator has taken or sent",
     "downlinks_failed": "downlinks that a concentrator reports as not sent",
     "downlinks_without_way": "downlinks dropped because their concentrator has sent no PULL_DATA",
+    "commands": "downlinks asked for over MQTT and queued",
+    "commands_refused": "messages on the topic for commands that are no command, or cannot be queued",
     "concentrator_time_wrong": "times of concentrators not believed: further than time_tolerance_s from our clock",
     "commits": "transactions, and so fsyncs, of the writer",
     "batches": "batches published to the broker, repeats included",
@@ -51,6 +56,26 @@ COUNTERS = {
     "broker_failures": "connections lost or refused",
 }
 
+# Why a downlink was not sent, or not by the first attempt
+FAILURES = {
+    "too_late": "the windows were, or would have been, over",
+    "too_early": "the concentrator says that the moment is too far ahead",
+    "collision_packet": "the concentrator has another frame at that moment",
+    "collision_beacon": "the concentrator has a beacon at that moment",
+    "tx_freq": "the concentrator cannot send on that frequency",
+    "tx_power": "the concentrator cannot send with that power",
+    "gps_unlocked": "the concentrator does not know the time",
+    "other": "the concentrator gives a reason that the protocol does not have",
+    "no_way": "the concentrator has opened no way down",
+    "not_confirmed": "the concentrator has not said in time that it has sent it",
+    "connection_lost": "the concentrator's connection ended before it had sent it",
+    "overlap": "the concentrator would send something else at that moment",
+    "duty_cycle": "the sub-band's hour is used up for that priority",
+    "blocked": "the Basics Station would drop it: it blocks a band after each frame",
+    "too_long": "the frame is too long for the window's data rate",
+    "superseded": "the node has sent its uplink again meanwhile, and is answered anew",
+}
+
 GAUGES = {
     "outbox_held": "uplinks in the outbox",
     "outbox_last_seq": "the newest uplink's number in this epoch",
@@ -61,6 +86,7 @@ GAUGES = {
     "devices": "devices registered",
     "sessions": "sessions, those not yet used included",
     "quarantine": "payloads in quarantine",
+    "downlinks_waiting": "downlinks of applications that wait for their node",
     "uptime_seconds": "time since the start",
 }
 
@@ -73,6 +99,8 @@ class Metrics:
     def __init__(self) -> None:
         self.refused = dict.fromkeys(REFUSALS, 0)
         self.counters = dict.fromkeys(COUNTERS, 0)
+        self.failed_attempts = dict.fromkeys(FAILURES, 0)
+        self.downlinks_dropped = dict.fromkeys(FAILURES, 0)
 
     def refuse(self, reason: str, times: int = 1) -> None:
         self.refused[reason] += times
@@ -88,6 +116,16 @@ def exposition(metrics: Metrics, gauges: Mapping[str, float]) -> str:
         f"# TYPE {_PREFIX}_refused_total counter",
     ]
     lines += [f'{_PREFIX}_refused_total{{reason="{reason}"}} {count}' for reason, count in metrics.refused.items()]
+    for name, help_text, counts in (
+        (
+            "downlink_attempts_failed_total",
+            "Downlinks given to a concentrator that were not sent",
+            metrics.failed_attempts,
+        ),
+        ("downlinks_dropped_total", "Downlinks that nobody could send, by the last reason", metrics.downlinks_dropped),
+    ):
+        lines += [f"# HELP {_PREFIX}_{name} {help_text}", f"# TYPE {_PREFIX}_{name} counter"]
+        lines += [f'{_PREFIX}_{name}{{reason="{reason}"}} {count}' for reason, count in counts.items()]
     for name, count in metrics.counters.items():
         full = f"{_PREFIX}_{name}_total"
         lines += [f"# HELP {full} {COUNTERS[name]}", f"# TYPE {full} counter", f"{full} {count}"]

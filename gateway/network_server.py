@@ -2,37 +2,41 @@
 """The network server: one data uplink through a list of named steps, values in and values out.
 
     parse -> find_session (address, counter, MIC, decrypt) -> tell_copy_from_replay -> advance_up
-          -> decode -> append | quarantine -> answer_commands -> downlink in RX1
+          -> decode -> append | quarantine -> settle the last downlink -> answer_commands -> an answer
 
 The first copy of a frame is handled at once, also when it comes late, after that of a newer frame (replay_window.py);
-later copies only add who heard it. Runs inside the store's transaction:
-the frame counter and the reading are stored together or not at all. TS001-1.0.4 "MAC frame formats".
+later copies only add who heard it. When and through whom an answer goes is the scheduler's (downlinks.py). Runs inside
+the store's transaction: the frame counter and the reading are stored together or not at all. TS001-1.0.4 "MAC frame
+formats".
 """
 
 import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from decoders.downlink import DownlinkEvent
 from decoders.lorawan import mac_commands
 from decoders.lorawan.errors import MicMismatch
-from decoders.lorawan.frame import ACK, ADR_ACK_REQ, CONFIRMED_UP, UNCONFIRMED_DOWN, DataFrame, Fhdr, verify_data
+from decoders.lorawan.frame import ACK, ADR_ACK_REQ, CONFIRMED_UP, DataFrame, verify_data
 from decoders.lorawan.region import RECEIVE_DELAY1_MS
 from decoders.uplink import UplinkKey
 from gateway.copies import Copies
+from gateway.downlink_frames import variants
 from gateway.errors import Refused
-from gateway.radio import Downlink, Reception, in_rx1, may_transmit_on
+from gateway.radio import FLOOR_DB, Answer, Reception, windows_after
 from gateway.readings import keep
 from gateway.replay_window import is_late_first
 from gateway.store import Ledger, Payload, Session
 
-# Lowest SNR at which a frame is demodulated, in dB by spreading factor. SX1261/2 data sheet "LoRa Modulation"
-_FLOOR_DB = {7: -7.5, 8: -10.0, 9: -12.5, 10: -15.0, 11: -17.5, 12: -20.0}
 _MAX_F_CNT = 0xFFFF_FFFF
 _MAX_F_OPTS = 15
 
 
 class Accepted(NamedTuple):
-    """An uplink whose counter and content are stored. ``problem``: why its payload is in quarantine, or ""."""
+    """An uplink whose counter and content are stored. ``problem``: why its payload is in quarantine, or "".
+
+    ``event``: what this uplink says about the last downlink of an application.
+    """
 
     key: UplinkKey
     f_port: int | None
@@ -40,14 +44,15 @@ class Accepted(NamedTuple):
     rssi_dbm: float
     stored: bool
     problem: str
-    downlink: Downlink | None
+    answer: Answer | None
+    event: DownlinkEvent | None = None
 
 
 class Copy(NamedTuple):
-    """An accepted uplink again; ``downlink`` repeats the answer where the node itself has sent the frame again."""
+    """An accepted uplink again; ``answer`` repeats the answer where the node itself has sent the frame again."""
 
     key: UplinkKey
-    downlink: Downlink | None
+    answer: Answer | None
 
 
 class Opened(NamedTuple):
@@ -66,10 +71,10 @@ class Opened(NamedTuple):
 class NetworkServer:
     """Handles the data uplinks of all devices of a ledger."""
 
-    def __init__(self, gateway_eui: str, tx_power_dbm: int, duplicate_window_s: float, boot_id: str) -> None:
+    def __init__(self, gateway_eui: str, duplicate_window_s: float, boot_id: str, confirmed_tries: int = 3) -> None:
         self._gateway_eui = gateway_eui
         self._boot_id = boot_id
-        self._tx_power_dbm = tx_power_dbm
+        self._confirmed_tries = confirmed_tries
         self._copies = Copies(duplicate_window_s)
 
     def handle(self, reception: Reception, ledger: Ledger) -> Accepted | Copy:
@@ -89,9 +94,11 @@ class NetworkServer:
             return Copy(opened.key, self._answer(opened, reception, f_cnt, ledger) if sent_again else None)
         ledger.advance_up(session, f_cnt, digest, reception.received_at)
         stored, problem = self._keep(opened, reception, ledger)
-        downlink = self._answer(opened, reception, session.f_cnt_up, ledger)
+        acked = bool(frame.fhdr.f_ctrl & ACK)
+        event = ledger.downlinks.heard(session.dev_eui, session.session, acked, self._confirmed_tries)
+        answer = self._answer(opened, reception, session.f_cnt_up, ledger)
         self._copies.begin(session.id, f_cnt, digest, reception)
-        return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, downlink)
+        return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, answer, event)
 
     def _keep(self, opened: Opened, reception: Reception, ledger: Ledger) -> tuple[bool, str]:
         """Put the readings into the outbox, or the payload into quarantine or the waiting room; (stored, problem)."""
@@ -104,23 +111,21 @@ class NetworkServer:
         problem = keep(ledger, self._gateway_eui, payload, reception.gps_ms, reception.received_at)
         return not problem, problem
 
-    def _answer(self, opened: Opened, reception: Reception, heard_f_cnt: int, ledger: Ledger) -> Downlink | None:
-        """A downlink for RX1 if the node waits for one; uses up a downlink counter value.
+    def _answer(self, opened: Opened, reception: Reception, heard_f_cnt: int, ledger: Ledger) -> Answer | None:
+        """What the node is owed, or what waits for it; uses up downlink counter values.
 
         ``heard_f_cnt`` is the uplink by which concentrators are counted: with no wait for copies, that of this one
         is not yet known.
         """
         heard = max(1, self._copies.concentrators(opened.session.id, heard_f_cnt))
         f_opts = answer_commands(opened, reception, heard)
-        flags = ACK if opened.frame.m_type == CONFIRMED_UP else 0
-        wanted = f_opts or flags or opened.frame.fhdr.f_ctrl & ADR_ACK_REQ
-        if not wanted or not may_transmit_on(reception.frequency_hz):
+        ack = opened.frame.m_type == CONFIRMED_UP
+        owed = bool(f_opts or ack or opened.frame.fhdr.f_ctrl & ADR_ACK_REQ)
+        now = None if reception.gps_ms is None else reception.received_at
+        frames = variants(ledger, opened.session, owed=owed, ack=ack, f_opts=f_opts, now=now)
+        if not frames:
             return None
-        session = opened.session
-        f_cnt = ledger.next_f_cnt_down(session)
-        frame = DataFrame(UNCONFIRMED_DOWN, Fhdr(session.dev_addr, flags, f_cnt & 0xFFFF, f_opts), None, b"")
-        phy_payload = frame.serialize(session.nwk_s_key, session.app_s_key, f_cnt)
-        return in_rx1(reception, RECEIVE_DELAY1_MS, self._tx_power_dbm, phy_payload)
+        return Answer(opened.session.dev_eui, windows_after(reception, RECEIVE_DELAY1_MS), frames)
 
 
 def find_session(phy_payload: bytes, frame: DataFrame, sessions: Sequence[Session]) -> Opened:
@@ -162,7 +167,7 @@ def answer_commands(opened: Opened, reception: Reception, concentrators: int) ->
             gps_s, rest_ms = divmod(reception.gps_ms, 1000)
             answer = mac_commands.device_time_ans(gps_s, rest_ms * 256 // 1000)
         elif command == mac_commands.LINK_CHECK:
-            margin_db = int(max(0.0, reception.snr_db - _FLOOR_DB[reception.sf]))
+            margin_db = int(max(0.0, reception.snr_db - FLOOR_DB[reception.sf]))
             answer = mac_commands.link_check_ans(min(margin_db, 254), min(concentrators, 255))
         else:  # answers to requests that this server never sends
             continue

@@ -57,6 +57,11 @@ class TimeKeeper:
             return None, boot_s
         return round(gps_from_unix(boot_s + offset) * 1000), boot_s + offset
 
+    def now(self) -> float | None:
+        """Unix s; None while nobody knows."""
+        offset = self.unix_less_boot_s()
+        return None if offset is None else self._boot.seconds() + offset
+
     def unix_less_boot_s(self) -> float | None:
         """What makes a Unix time of seconds since this boot; None while nobody knows."""
         now = self._unix_clock()

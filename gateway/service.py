@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The running gateway: wires endpoint, servers, store, forwarder and page, and handles each PUSH_DATA.
+"""The running gateway: wires backhauls, servers, store, forwarder and page, and handles what concentrators report.
 
-Start here: ``Gateway._handle`` is the way of an uplink.
+Start here: ``Gateway.received`` is the way of an uplink.
 """
 
 import asyncio
@@ -9,15 +9,17 @@ import logging
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from decoders.lorawan import frame
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
-from gateway.backhaul import gwmp
+from gateway.applications import Applications
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
+from gateway.backhaul.interface import Backhaul, Heard
 from gateway.config import Config
+from gateway.downlinks import Protocol
 from gateway.errors import Refused, StoreError, StoreFull
 from gateway.forwarder import Forwarder
 from gateway.group_commit import GroupCommit
@@ -25,11 +27,12 @@ from gateway.join_server import Joined, JoinServer
 from gateway.metrics import Metrics, exposition
 from gateway.network_server import Accepted, Copy, NetworkServer
 from gateway.page import Page, as_json
-from gateway.radio import Downlink, Reception
+from gateway.radio import Reception
 from gateway.readings import date_waiting
 from gateway.reception_time import Boot, TimeKeeper, this_boot
 from gateway.room import Room
 from gateway.store import Store
+from gateway.transmitter import Transmitter
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +58,9 @@ class Gateway:
         self._boot = boot or this_boot()
         self._time_keeper = TimeKeeper(clock, self._boot, network.time_tolerance_s, self.metrics)
         self._network_server = NetworkServer(
-            config.gateway.eui, network.tx_power_dbm, network.duplicate_window_s, self._boot.id
+            config.gateway.eui, network.duplicate_window_s, self._boot.id, config.downlinks.confirmed_tries
         )
-        self._join_server = JoinServer(
-            config.net_id, config.dev_addr_block, network.tx_power_dbm, network.duplicate_window_s
-        )
+        self._join_server = JoinServer(config.net_id, config.dev_addr_block, network.duplicate_window_s)
         self._room = Room(store.connection, store.path, config.store.reserve_mb << 20)
         self._writer = GroupCommit(
             store.connection,
@@ -70,12 +71,25 @@ class Gateway:
         self._forwarder = Forwarder(
             config.mqtt, config.gateway.eui, self._outbox_reader, self._writer, store.ledger, self.metrics
         )
+        self._applications = Applications(
+            store.ledger, self._writer, self._time_keeper, self.metrics, self._forwarder.publish_event
+        )
+        self._forwarder.on_command = self._applications.command
+        self._transmitter = Transmitter(
+            power_dbm=network.tx_power_dbm,
+            lead_ms=config.downlinks.lead_ms,
+            held=config.downlinks.virtual_time,
+            metrics=self.metrics,
+            ended=self._applications.ended,
+        )
+        self._applications.push = self._transmitter.push
         self._page = Page(
             {
                 "/status": lambda: ("application/json", as_json(self.status())),
                 "/metrics": lambda: ("text/plain; version=0.0.4", exposition(self.metrics, self.gauges())),
             }
         )
+        self._backhauls: dict[str, Backhaul] = {}
         self._endpoint: GwmpEndpoint | None = None
         self._forwarding: asyncio.Task[None] | None = None
         self._dating: asyncio.Task[None] | None = None
@@ -86,7 +100,10 @@ class Gateway:
         """Open the ports and begin to forward; raises PortTaken."""
         config = self._config
         self.page_port = await self._page.listen(config.page.host, config.page.port)
-        self._endpoint, self.gwmp_port = await listen(config.gwmp.host, config.gwmp.port, self._handle, self.metrics)
+        await self._applications.start()
+        self._endpoint, self.gwmp_port = await listen(
+            config.gwmp.host, config.gwmp.port, self, self.metrics, pin_s=config.gwmp.pin_s
+        )
         self._forwarding = asyncio.create_task(self._forwarder.run())
         self._dating = asyncio.create_task(self._date())
         held = self._reader.held()
@@ -100,6 +117,7 @@ class Gateway:
         """Finish what was accepted, say goodbye to the cloud, close everything."""
         if self._endpoint is not None:
             await self._endpoint.close()
+        self._transmitter.close()
         await self._page.close()
         if self._dating is not None:
             self._dating.cancel()
@@ -108,6 +126,7 @@ class Gateway:
             await self._forwarder.say_goodbye()
             self._forwarding.cancel()
             await asyncio.wait([self._forwarding])
+        await self._applications.finish()
         await self._writer.close()
         self._reader.close()
         self._outbox_reader.close()
@@ -124,19 +143,35 @@ class Gateway:
         finally:
             await self.stop()
 
-    async def _handle(self, message: gwmp.PushData) -> list[Downlink] | None:
-        """Have every frame stored or refused, then return the downlinks; None when one could not be stored."""
+    # --- what the backhauls call
+
+    def attached(self, concentrator: str, speech: Protocol, backhaul: Backhaul) -> None:
+        self._backhauls[concentrator] = backhaul
+        self._transmitter.attached(concentrator, speech, backhaul)
+
+    def detached(self, concentrator: str, *, forget: bool = False) -> None:
+        self._backhauls.pop(concentrator, None)
+        self._transmitter.detached(concentrator, forget=forget)
+
+    def confirmed(self, concentrator: str, order_id: int, frequency_hz: int | None = None) -> None:
+        self._transmitter.confirmed(concentrator, order_id, frequency_hz)
+
+    def refused(self, concentrator: str, order_id: int, reason: str) -> None:
+        self._transmitter.refused(concentrator, order_id, reason)
+
+    async def received(self, concentrator: str, speech: Protocol, frames: Sequence[Heard]) -> bool:
+        """Have every frame stored or refused, and answers under way; False when one could not be stored."""
         jobs = []
-        for rxpk in message.frames:
-            reception = self._reception(message.concentrator, rxpk)
-            jobs.append((reception, self._writer.run(partial(self._serve, reception))))
-        downlinks = []
+        for heard in frames:
+            reception = self._reception(concentrator, heard)
+            ended_us = self._transmitter.heard(reception, heard.concentrator_gps_ms, speech)
+            jobs.append((reception, ended_us, self._writer.run(partial(self._serve, reception))))
         complete = True
-        for reception, job in jobs:
+        for reception, ended_us, job in jobs:
             try:
                 outcome = await job
             except (Refused, MalformedFrame, MicMismatch) as refusal:
-                self._refused(reception, refusal)
+                self._refused(reception, ended_us, refusal)
             except StoreError as error:
                 complete = False
                 self._store_failed(error)
@@ -146,9 +181,13 @@ class Gateway:
                 _log.exception("an uplink could not be handled; this is a bug")
             else:
                 self._accepted(reception, outcome)
-                if outcome.downlink is not None:
-                    downlinks.append(outcome.downlink)
-        return downlinks if complete else None
+                if outcome.answer is not None:
+                    self._transmitter.owe(reception, ended_us, outcome.answer)
+                else:
+                    self._transmitter.copy(reception, ended_us)
+        if self._config.downlinks.virtual_time:
+            await self._transmitter.taken()
+        return complete
 
     def _serve(self, reception: Reception) -> Outcome:
         """In the writer thread, within its transaction."""
@@ -159,11 +198,11 @@ class Gateway:
             return self._network_server.handle(reception, self._ledger)
         raise Refused("unexpected_m_type")
 
-    def _reception(self, concentrator: str, rxpk: gwmp.Rxpk) -> Reception:
-        gps_ms, received_at = self._time_keeper.received(rxpk.gps_ms, rxpk.unix_s)
+    def _reception(self, concentrator: str, heard: Heard) -> Reception:
+        gps_ms, received_at = self._time_keeper.received(heard.gps_ms, heard.unix_s)
         return Reception(
-            concentrator, rxpk.tmst_us, rxpk.frequency_hz, rxpk.sf, rxpk.bandwidth_hz, rxpk.rssi_dbm, rxpk.snr_db,
-            gps_ms, received_at, rxpk.phy_payload,
+            concentrator, heard.tmst_us, heard.frequency_hz, heard.sf, heard.bandwidth_hz, heard.rssi_dbm, heard.snr_db,
+            gps_ms, received_at, heard.phy_payload, heard.antenna,
         )  # fmt: skip
 
     async def _date(self) -> None:
@@ -171,6 +210,8 @@ class Gateway:
         while True:
             try:
                 taken = await self._date_some()
+                if self._reader.expired(self._time_keeper.now()):
+                    await self._applications.expire()
             except (StoreError, sqlite3.Error) as error:  # they go on waiting
                 taken = 0
                 _log.warning("uplinks go on waiting for a time: %s", error)
@@ -191,8 +232,11 @@ class Gateway:
 
     def _accepted(self, reception: Reception, outcome: Outcome) -> None:
         rssi_dbm = round(reception.rssi_dbm)
-        if self._endpoint is not None:
-            self._endpoint.proved(reception.concentrator)
+        backhaul = self._backhauls.get(reception.concentrator)
+        if backhaul is not None:
+            backhaul.proved(reception.concentrator)
+        if not isinstance(outcome, Joined):
+            self._applications.located(outcome.key.dev_eui, reception)
         if isinstance(outcome, Copy):
             self.metrics.refuse("duplicate")
             _log.debug("copy dev_eui=%s f_cnt=%d rssi_dbm=%d", outcome.key.dev_eui, outcome.key.f_cnt, rssi_dbm)
@@ -205,6 +249,7 @@ class Gateway:
             )  # fmt: skip
             return
         self.metrics.count("uplinks")
+        self._applications.report(outcome.event)
         if outcome.problem:
             self.metrics.refuse("decode_failed")
         if outcome.stored:
@@ -214,9 +259,13 @@ class Gateway:
             outcome.key.dev_eui, outcome.key.f_cnt, outcome.f_port or 0, reception.data_rate, rssi_dbm,
         )  # fmt: skip
 
-    def _refused(self, reception: Reception, refusal: Refused | MalformedFrame | MicMismatch) -> None:
+    def _refused(
+        self, reception: Reception, ended_us: int, refusal: Refused | MalformedFrame | MicMismatch
+    ) -> None:  # fmt: skip
         if isinstance(refusal, Refused):
             self.metrics.refuse(refusal.reason)
+            if refusal.reason == "duplicate":  # a Join-Request through another concentrator
+                self._transmitter.copy(reception, ended_us)
         else:
             self.metrics.refuse("mic_mismatch" if isinstance(refusal, MicMismatch) else "malformed_frame")
         _log.debug("< %s %s: %s", reception.concentrator, reception.phy_payload.hex(), refusal)
@@ -236,7 +285,7 @@ class Gateway:
             "outbox_last_seq": held.last - self._forwarder.numbering.base,
             "disk_short": int(self._room.short),
             "broker_connected": int(self._forwarder.connected),
-            "concentrators": self._endpoint.concentrators if self._endpoint else 0,
+            "concentrators": len(self._backhauls),
             "waiting_for_time": self._reader.waiting(),
             **self._reader.counts(),
             "uptime_seconds": round(time.monotonic() - self._began_s, 1),

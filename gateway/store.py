@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Devices, sessions and the outbox in one SQLite file: WAL, synchronous=FULL. All SQL of the gateway is here.
+"""Devices, sessions and the outbox in one SQLite file: WAL, synchronous=FULL.
+
+All SQL of the gateway is here and in downlink_queue.py.
 
 ``open_store`` migrates the file and returns a Store. Its ``ledger`` is the writing side: call it in a transaction only,
 either ``with store.transaction()`` (a command) or in a GroupCommit of ``store.connection`` (the service).
@@ -17,6 +19,7 @@ from typing import NamedTuple
 from decoders.uplink import Reading, UplinkKey, UplinkMessage
 from gateway.config import DevAddrBlock
 from gateway.database import connect, create_file, migrate
+from gateway.downlink_queue import DownlinkQueue
 from gateway.errors import DevicesError, Refused, StoreError, shown
 from gateway.keys import Keyring, load_key_file
 from gateway.replay_window import is_late_first, seen_after
@@ -85,6 +88,7 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, keyring: Keyring) -> None:
         self._db = connection
         self._keyring = keyring
+        self.downlinks = DownlinkQueue(connection)
 
     def device(self, dev_eui: str) -> Device | None:
         """The device, its key opened."""
@@ -99,6 +103,17 @@ class Ledger:
     def devices(self) -> list[tuple[str, str, str, int]]:
         """(dev_eui, profile, name, last dev_nonce) of all, by DevEUI; no keys."""
         return self._db.execute("SELECT dev_eui, profile, name, dev_nonce FROM devices ORDER BY dev_eui").fetchall()
+
+    def class_c(self) -> frozenset[str]:
+        """The devices that listen all the time."""
+        return frozenset(row[0] for row in self._db.execute("SELECT dev_eui FROM devices WHERE class_c"))
+
+    def session_of(self, dev_eui: str) -> Session | None:
+        """The session in use: the newest that the device has used."""
+        row = self._db.execute(
+            "SELECT dev_addr, id FROM sessions WHERE dev_eui = ? AND f_cnt_up >= 0 ORDER BY id DESC", (dev_eui,)
+        ).fetchone()
+        return next((session for session in self.sessions(row[0]) if session.id == row[1]), None) if row else None
 
     def put_device(self, device: Device) -> str:
         """Store a device; returns added, changed or unchanged.
@@ -300,10 +315,20 @@ class OutboxReader:
         """Uplinks that wait for a time."""
         return int(self._db.execute("SELECT count(*) FROM waiting").fetchone()[0])
 
+    def expired(self, now: float | None) -> bool:
+        """Whether a downlink has waited too long."""
+        row = self._db.execute("SELECT 1 FROM downlinks WHERE expires_at <= ? LIMIT 1", (now or 0.0,)).fetchone()
+        return row is not None
+
     def counts(self) -> dict[str, int]:
         """Rows of the small tables."""
-        tables = ("devices", "sessions", "quarantine")
-        return {table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+        tables = {
+            "devices": "devices",
+            "sessions": "sessions",
+            "quarantine": "quarantine",
+            "downlinks_waiting": "downlinks",
+        }
+        return {name: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for name, table in tables.items()}
 
     def close(self) -> None:
         self._db.close()

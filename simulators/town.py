@@ -125,6 +125,7 @@ class Town:
             f'[gateway]\neui = "{GATEWAY_EUI}"\n'
             f"[gwmp]\nport = {self.gwmp_port}\n"
             "[network]\ntime_tolerance_s = 0  # the concentrator's virtual present, not this machine's\n"
+            "[downlinks]\nvirtual_time = true  # which stands still until an uplink is answered\n"
             f"[page]\nport = {self.page_port}\n"
             f'[mqtt]\nport = {self.mqtt_port}\nusername = "gateway"\npassword_file = "gateway.password"\n'
             "reconnect_max_s = 2\nresend_s = 2\n",

@@ -14,6 +14,7 @@ import re
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from gateway.backhaul.interface import Heard
 from gateway.errors import MalformedDatagram
 
 _VERSION = 2
@@ -28,18 +29,15 @@ _EARLIEST_GPS_MS = 1_167_264_018_000
 _LATEST_UNIX_S = 1 << 32
 
 
-class Rxpk(NamedTuple):
-    """One received frame. ``unix_s`` and ``gps_ms`` are None where the concentrator does not know the time."""
+class Stat(NamedTuple):
+    """A concentrator's own counts since its last statistics. PROTOCOL.md, "JSON stat object"; 0 where it gives none."""
 
-    tmst_us: int
-    frequency_hz: int
-    sf: int
-    bandwidth_hz: int
-    rssi_dbm: float
-    snr_db: float
-    gps_ms: int | None
-    unix_s: float | None
-    phy_payload: bytes
+    rxnb: int  # radio packets received
+    rxok: int  # with a good CRC
+    rxfw: int  # forwarded
+    ackr: float  # percentage of upstream datagrams acknowledged
+    dwnb: int  # downlink datagrams received
+    txnb: int  # packets emitted
 
 
 class PushData(NamedTuple):
@@ -47,9 +45,9 @@ class PushData(NamedTuple):
 
     token: int
     concentrator: str
-    frames: tuple[Rxpk, ...]
+    frames: tuple[Heard, ...]
     dropped: tuple[str, ...]
-    has_stat: bool
+    stat: Stat | None
 
 
 class PullData(NamedTuple):
@@ -68,9 +66,12 @@ class TxAck(NamedTuple):
 
 
 class Txpk(NamedTuple):
-    """One frame to send when the concentrator's counter reaches ``tmst_us``; IQ inverted, no CRC, as all downlinks."""
+    """One frame to send when the concentrator's counter reaches ``tmst_us`` (None: at once).
 
-    tmst_us: int
+    IQ inverted and without CRC, as all downlinks.
+    """
+
+    tmst_us: int | None
     frequency_hz: int
     sf: int
     bandwidth_hz: int
@@ -108,9 +109,9 @@ def pull_ack(token: int) -> bytes:
 
 def pull_resp(token: int, txpk: Txpk) -> bytes:
     """PULL_RESP with one downlink. No field is null or left to a default: some forwarders refuse such a txpk."""
+    moment = {"imme": True} if txpk.tmst_us is None else {"imme": False, "tmst": txpk.tmst_us}
     message = {
-        "imme": False,
-        "tmst": txpk.tmst_us,
+        **moment,
         "freq": txpk.frequency_hz / 1_000_000,
         "rfch": 0,
         "powe": txpk.power_dbm,
@@ -140,14 +141,25 @@ def _push_data(token: int, concentrator: str, body: dict[str, Any]) -> PushData:
     received = body.get("rxpk", [])
     if not isinstance(received, list):
         raise MalformedDatagram("rxpk is no list")
-    frames: list[Rxpk] = []
+    frames: list[Heard] = []
     dropped: list[str] = []
     for item in received:
         try:
             frames.append(_rxpk(item))
         except _Unusable as unusable:
             dropped.append(unusable.args[0])
-    return PushData(token, concentrator, tuple(frames), tuple(dropped), "stat" in body)
+    return PushData(token, concentrator, tuple(frames), tuple(dropped), _stat(body.get("stat")))
+
+
+def _stat(stat: object) -> Stat | None:
+    """None where there is none; a count that makes no sense is 0."""
+    if not isinstance(stat, dict):
+        return None
+    counts: dict[str, Any] = {name: stat.get(name) for name in Stat._fields}
+    sane = {
+        name: value if type(value) in (int, float) and 0 <= value < 1 << 53 else 0 for name, value in counts.items()
+    }
+    return Stat(**sane)
 
 
 def _tx_error(body: bytes) -> str:
@@ -164,7 +176,7 @@ class _Unusable(Exception):
     """One rxpk that cannot be used; the argument is a reason of metrics.REFUSALS."""
 
 
-def _rxpk(item: object) -> Rxpk:
+def _rxpk(item: object) -> Heard:
     if not isinstance(item, dict):
         raise _Unusable("malformed_rxpk")
     if item.get("stat", 1) != 1:  # 1 CRC ok, -1 CRC failed, 0 no CRC: every LoRaWAN uplink carries one
@@ -174,7 +186,7 @@ def _rxpk(item: object) -> Rxpk:
     data_rate = _DATA_RATE.fullmatch(item["datr"]) if isinstance(item.get("datr"), str) else None
     if data_rate is None:
         raise _Unusable("malformed_rxpk")
-    return Rxpk(
+    return Heard(
         tmst_us=_integer(item.get("tmst"), 0xFFFF_FFFF),
         frequency_hz=round(_number(item.get("freq"), 0, 10_000) * 10_000) * 100,
         sf=int(data_rate[1]),

@@ -109,6 +109,7 @@ def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
         "gateway": {"eui": GATEWAY_EUI},
         "gwmp": {"port": 0},
         "network": {"time_tolerance_s": 0},  # frames come at 2026-02-13, whatever the machine's clock says
+        "downlinks": {"virtual_time": True},  # an answer comes before the PUSH_ACK
         "page": {"port": 0},
     }
     lines = []
@@ -145,6 +146,7 @@ class Concentrator:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.connect(("127.0.0.1", port))
         self._token = 0
+        self._pushes = -1
 
     def __enter__(self) -> "Concentrator":
         return self
@@ -155,9 +157,16 @@ class Concentrator:
     def send_raw(self, datagram: bytes) -> None:
         self._socket.send(datagram)
 
-    def push(self, *phy_payloads: bytes, tmst_us: int = 5_000_000, **fields: Any) -> int:
-        """Send PUSH_DATA; returns its token. Extra fields go into each rxpk."""
+    def push(self, *phy_payloads: bytes, tmst_us: int | None = None, **fields: Any) -> int:
+        """Send PUSH_DATA, 20 s after the last one if ``tmst_us`` does not say otherwise; returns its token.
+
+        Extra fields go into each rxpk.
+        """
         self._token = (self._token + 1) & 0xFFFF
+        if tmst_us is None:
+            self._pushes += 1
+            tmst_us = (5_000_000 + 20_000_000 * self._pushes) & 0xFFFF_FFFF
+            fields = {"tmms": 1_455_000_000_500 + 20_000 * self._pushes} | fields
         rxpk = [rxpk_of(phy_payload, tmst=tmst_us, **fields) for phy_payload in phy_payloads]
         body = json.dumps({"rxpk": rxpk}).encode()
         self.send_raw(b"\x02" + self._token.to_bytes(2, "big") + b"\x00" + bytes.fromhex(self.eui) + body)

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from gateway.cli import gateway
 from gateway.config import load
 from gateway.errors import PortTaken
-from gateway.metrics import COUNTERS, GAUGES, REFUSALS
+from gateway.metrics import COUNTERS, FAILURES, GAUGES, REFUSALS
 from gateway.store import open_store
 from tests.gateway.nodes import free_port, write_config
 from tests.gateway.running import BIN, GatewayProcess
@@ -311,4 +311,4 @@ class TestReadme:
 
         rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE)
 
-        assert dict(rows) == REFUSALS | COUNTERS | GAUGES
+        assert dict(rows) == REFUSALS | COUNTERS | FAILURES | GAUGES

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decoders.lorawan.errors import RemoteError
-from gateway.backhaul.gwmp import PullData, PushData, Rxpk, TxAck, Txpk, parse, pull_ack, pull_resp, push_ack
+from gateway.backhaul.gwmp import PullData, PushData, Stat, TxAck, Txpk, parse, pull_ack, pull_resp, push_ack
+from gateway.backhaul.interface import Heard
 from gateway.metrics import REFUSALS
 
 HEAD = bytes.fromhex("02a1b2 00 0016c001ff10b001".replace(" ", ""))
@@ -43,7 +44,7 @@ class TestPushData:
 
         message = parse(datagram)
 
-        frame = Rxpk(
+        frame = Heard(
             tmst_us=3316387610,
             frequency_hz=863_009_800,
             sf=10,
@@ -54,7 +55,7 @@ class TestPushData:
             unix_s=1_770_964_782.5,
             phy_payload=bytes.fromhex("cac811978e76c4d2dea7d4b5353220da5a26283c54827dc327b0c4f9bd3402cb"),
         )
-        assert message == PushData(0xA1B2, "0016c001ff10b001", (frame,), (), False)
+        assert message == PushData(0xA1B2, "0016c001ff10b001", (frame,), (), None)
 
     def test_float32_megahertz_are_rounded_to_the_channel(self):
         message = parse(push(EXAMPLE | {"freq": 868.0999755859375}))
@@ -105,7 +106,7 @@ class TestPushData:
     def test_a_statistics_message_has_no_frames(self):
         message = parse(HEAD + b'{"stat":{"time":"2014-01-12 08:59:28 GMT","rxnb":2}}')
 
-        assert message == PushData(0xA1B2, "0016c001ff10b001", (), (), True)
+        assert message == PushData(0xA1B2, "0016c001ff10b001", (), (), Stat(2, 0, 0, 0, 0, 0))
 
 
 class TestDownstream:

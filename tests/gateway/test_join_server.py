@@ -7,6 +7,7 @@ from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused
 from gateway.join_server import JoinServer
+from gateway.radio import Priority
 from gateway.store import open_store
 from tests.gateway.nodes import Node, new_store, reception
 
@@ -16,7 +17,7 @@ class Bench:
 
     def __init__(self, folder, nodes):
         self.config, self.store = new_store(folder, nodes)
-        self.server = JoinServer(0x000000, DevAddrBlock(0x01000000, 65536), 14, 60)
+        self.server = JoinServer(0x000000, DevAddrBlock(0x01000000, 65536), 60)
 
     def join(self, phy_payload, **fields):
         with self.store.transaction() as ledger:
@@ -43,22 +44,16 @@ def bench(tmp_path, node):
 class TestJoinAccept:
     """TS001-1.0.4 "Join-Accept frame"; RP002-1.0.4 "EU863-870 Receive Windows"."""
 
-    def test_it_goes_out_in_rx1_five_seconds_after_the_request(self, bench, node):
-        joined = bench.join(node.join_request(), tmst_us=4_294_000_000, frequency_hz=868_500_000, sf=12)
+    def test_it_is_for_the_windows_five_and_six_seconds_after_the_request(self, bench, node):
+        joined = bench.join(node.join_request(), frequency_hz=868_500_000, sf=12)
 
-        assert joined.downlink[:6] == ("0016c001ff10b001", 4_032_704, 868_500_000, 12, 125_000, 14)
-
-    def test_its_power_stays_within_the_sub_band(self, bench, node):
-        bench.server = JoinServer(0x000000, DevAddrBlock(0x01000000, 65536), 27, 60)
-
-        joined = bench.join(node.join_request(), frequency_hz=868_500_000)
-
-        assert joined.downlink.power_dbm == 14
+        assert joined.answer.windows == ((5000, 868_500_000, 0), (6000, 869_525_000, 0))
+        assert joined.answer.priority == Priority.JOIN_ACCEPT
 
     def test_the_node_can_read_it(self, bench, node):
         joined = bench.join(node.join_request())
 
-        accept = node.joined(joined.downlink.phy_payload)
+        accept = node.joined(joined.answer.variants[0].phy_payload)
 
         assert accept.net_id == 0
         assert accept.dev_addr == joined.dev_addr == 0x01000000
@@ -68,7 +63,7 @@ class TestJoinAccept:
 
     def test_both_sides_have_the_same_session_keys(self, bench, node):
         joined = bench.join(node.join_request())
-        node.joined(joined.downlink.phy_payload)
+        node.joined(joined.answer.variants[0].phy_payload)
 
         (session,) = bench.store.ledger.sessions(joined.dev_addr)
 
@@ -93,7 +88,7 @@ class TestJoinAccept:
         assert len(set(addresses)) == 3
 
     def test_join_nonce_rises_and_is_stored_before_the_answer_leaves(self, bench, node):
-        accepts = [node.joined(bench.join(node.join_request()).downlink.phy_payload) for _ in range(3)]
+        accepts = [node.joined(bench.join(node.join_request()).answer.variants[0].phy_payload) for _ in range(3)]
 
         assert [accept.join_nonce for accept in accepts] == [1, 2, 3]
         assert bench.store.ledger.device(node.dev_eui).join_nonce == 3
@@ -127,7 +122,7 @@ class TestRefusal:
         bench.join(node.join_request())
         bench.store.close()
         bench.store = open_store(bench.config.gateway.database, bench.config.gateway.key_file)
-        bench.server = JoinServer(0, DevAddrBlock(0x01000000, 65536), 14, 60)
+        bench.server = JoinServer(0, DevAddrBlock(0x01000000, 65536), 60)
 
         assert bench.refusal(first) == "dev_nonce_reused"
 

@@ -200,7 +200,7 @@ class TestTime:
         ):
             concentrator.pull()
             join(concentrator, node)
-            send(concentrator, node.uplink(), **clocks)
+            send(concentrator, node.uplink(), **{"tmms": 1_455_000_000_500} | clocks)
 
         assert outbox(store)[0].received_at == pytest.approx(received_at, abs=0.001)
 
@@ -211,7 +211,7 @@ class TestTime:
         ):
             concentrator.pull()
             join(concentrator, node)
-            send(concentrator, node.uplink())
+            send(concentrator, node.uplink(), tmms=1_455_000_000_500)
             send(concentrator, node.uplink(tree_payload(gps_s=0)), tmms=None, time=None)
 
         first, second = outbox(store)

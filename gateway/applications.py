@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Applications' side of downlinks: commands from MQTT into the queue, and events about what became of them.
+
+Event loop only; what touches the queue runs in the writer.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from decoders.downlink import DownlinkCommand, DownlinkEvent, MalformedCommand, decode_command, encode_event
+from decoders.lorawan.region import EU868
+from gateway.downlink_frames import variants
+from gateway.downlinks import Outcome
+from gateway.errors import Refused, StoreError
+from gateway.group_commit import GroupCommit
+from gateway.metrics import Metrics
+from gateway.radio import Answer, Reception, Slot
+from gateway.reception_time import TimeKeeper
+from gateway.store import Ledger
+
+_log = logging.getLogger(__name__)
+
+_HEARD_BY = 4  # concentrators remembered for a class C node
+
+
+class Applications:
+    """``publish`` takes an event as JSON; ``push`` is to be set: it sends to a class C node at once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        writer: GroupCommit,
+        time_keeper: TimeKeeper,
+        metrics: Metrics,
+        publish: Callable[[str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._writer = writer
+        self._time_keeper = time_keeper
+        self._metrics = metrics
+        self._publish = publish
+        self._class_c: frozenset[str] = frozenset()
+        self._heard_by: dict[str, list[Reception]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.push: Callable[[Answer, Iterable[Reception]], None] = lambda _answer, _receptions: None
+
+    async def start(self) -> None:
+        """Take up the queue where the last run left it."""
+        await self._writer.run(self._ledger.downlinks.recover)
+        self._class_c = await self._writer.run(self._ledger.class_c)
+
+    async def finish(self) -> None:
+        """Finish what has begun."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def command(self, payload: bytes) -> None:
+        """A message on the topic for commands."""
+        try:
+            command = decode_command(payload)
+        except MalformedCommand as malformed:
+            self._metrics.count("commands_refused")
+            _log.debug("< down: %s", malformed)
+            if malformed.command_id:
+                self.report(DownlinkEvent(malformed.command_id, "", "refused", malformed.problem))
+            return
+        self._begin(self._put(command))
+
+    async def _put(self, command: DownlinkCommand) -> None:
+        try:
+            new = await self._writer.run(lambda: self._ledger.downlinks.put(command, self._time_keeper.now()))
+        except Refused as refused:
+            self._metrics.count("commands_refused")
+            self.report(DownlinkEvent(command.id, command.dev_eui, "refused", refused.reason))
+            return
+        if new:
+            self._metrics.count("commands")
+        self.report(DownlinkEvent(command.id, command.dev_eui, "queued"))
+        self._class_c = await self._writer.run(self._ledger.class_c)
+        if new and command.dev_eui in self._class_c:
+            await self._send_now(command.dev_eui)
+
+    async def _send_now(self, dev_eui: str) -> None:
+        """To a class C node, in RX2, if it is known who hears it. TS001-1.0.4 "Class C"."""
+        receptions = self._heard_by.get(dev_eui)
+        if not receptions:
+            return
+        answer = await self._writer.run(lambda: self._compose(dev_eui))
+        if answer is not None:
+            self.push(answer, receptions)
+
+    def _compose(self, dev_eui: str) -> Answer | None:
+        session = self._ledger.session_of(dev_eui)
+        if session is None:
+            return None
+        frames = variants(self._ledger, session, owed=False, ack=False, f_opts=b"", now=self._time_keeper.now())
+        return Answer(dev_eui, (Slot(0, *EU868.rx2),), frames, asap=True) if frames else None
+
+    def located(self, dev_eui: str, reception: Reception) -> None:
+        """Who hears a node that listens all the time, the latest first."""
+        if dev_eui in self._class_c:
+            others = [old for old in self._heard_by.get(dev_eui, ()) if old.concentrator != reception.concentrator]
+            self._heard_by[dev_eui] = [reception, *others][:_HEARD_BY]
+
+    def ended(self, outcome: Outcome) -> None:
+        """An answer was sent or dropped: so were the downlinks that it carried."""
+        for variant in outcome.answer.variants:
+            if variant.item is not None:
+                self._begin(self._settle(variant.item, variant is outcome.sent))
+
+    async def _settle(self, item: int, sent: bool) -> None:
+        self.report(await self._writer.run(lambda: self._ledger.downlinks.settle(item, sent)))
+
+    async def expire(self) -> None:
+        """Drop what is too old; raises StoreError."""
+        now = self._time_keeper.now()
+        if now is not None:
+            for event in await self._writer.run(lambda: self._ledger.downlinks.expire(now)):
+                self.report(event)
+
+    def report(self, event: DownlinkEvent | None) -> None:
+        """Tell the cloud."""
+        if event is not None:
+            self._publish(encode_event(event, self._time_keeper.now()))
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Any) -> None:
+        try:
+            await work
+        except StoreError as error:  # a command that is not queued gets no event: its sender sends it again
+            _log.warning("a downlink could not be recorded: %s", error)

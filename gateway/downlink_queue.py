@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Downlinks of applications that wait for their node, in the gateway's database. All calls within a transaction.
+
+A row is *queued*; *given* while a frame that carries it is on its way to a concentrator; gone when that was sent, or,
+if it must be confirmed, *sent* until the next uplink says whether it arrived. A crash between sending and recording it
+sends it once more.
+"""
+
+import sqlite3
+from typing import NamedTuple
+
+from decoders.downlink import DownlinkCommand, DownlinkEvent
+from gateway.errors import Refused
+
+MOST_PER_DEVICE = 50
+
+
+class QueuedDownlink(NamedTuple):
+    """The next one of a node."""
+
+    id: int
+    f_port: int
+    frm_payload: bytes
+    confirmed: bool
+
+
+class DownlinkQueue:
+    """Commands in, the next one of a node out."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def put(self, command: DownlinkCommand, now: float | None) -> bool:
+        """Queue a command; False if it is known already. Raises Refused: unknown_dev_eui, expired, queue_full."""
+        if self._db.execute("SELECT 1 FROM downlinks WHERE command_id = ?", (command.id,)).fetchone():
+            return False
+        if now is not None and command.expires_at <= now:
+            raise Refused("expired")
+        if not self._db.execute("SELECT 1 FROM devices WHERE dev_eui = ?", (command.dev_eui,)).fetchone():
+            raise Refused("unknown_dev_eui")
+        (held,) = self._db.execute("SELECT count(*) FROM downlinks WHERE dev_eui = ?", (command.dev_eui,)).fetchone()
+        if held >= MOST_PER_DEVICE:
+            raise Refused("queue_full")
+        self._db.execute(
+            "INSERT INTO downlinks (command_id, dev_eui, f_port, frm_payload, confirmed, expires_at) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            tuple(command),
+        )
+        return True
+
+    def next(self, dev_eui: str, now: float | None) -> tuple[QueuedDownlink | None, bool]:
+        """(the one to send now, whether more wait). One at a time: none while the last is not settled."""
+        rows = self._db.execute(
+            "SELECT id, f_port, frm_payload, confirmed, state FROM downlinks "
+            "WHERE dev_eui = ? AND (expires_at > ? OR state <> 'queued') ORDER BY id",
+            (dev_eui, now or 0.0),
+        ).fetchall()
+        if not rows or any(row[4] != "queued" for row in rows):
+            return None, False
+        return QueuedDownlink(rows[0][0], rows[0][1], rows[0][2], bool(rows[0][3])), len(rows) > 1
+
+    def give(self, item: int, session: int) -> None:
+        """A frame of ``session`` carries it."""
+        self._db.execute("UPDATE downlinks SET state = 'given', session = ? WHERE id = ?", (session, item))
+
+    def settle(self, item: int, sent: bool) -> DownlinkEvent | None:
+        """That frame was sent, or not and it waits again."""
+        row = self._db.execute(
+            "SELECT command_id, dev_eui, confirmed FROM downlinks WHERE id = ? AND state = 'given'", (item,)
+        ).fetchone()
+        if row is None:
+            return None
+        if not sent:
+            self._db.execute("UPDATE downlinks SET state = 'queued' WHERE id = ?", (item,))
+            return None
+        if row[2]:
+            self._db.execute("UPDATE downlinks SET state = 'sent', tries = tries + 1 WHERE id = ?", (item,))
+        else:
+            self._db.execute("DELETE FROM downlinks WHERE id = ?", (item,))
+        return DownlinkEvent(row[0], row[1], "sent")
+
+    def heard(self, dev_eui: str, session: int, ack: bool, most_tries: int) -> DownlinkEvent | None:
+        """A new uplink settles a confirmed downlink: acknowledged, to be sent again, or failed.
+
+        TS001-1.0.4 "Message acknowledge bit and acknowledgement procedure (ACK in FCtrl)".
+        """
+        row = self._db.execute(
+            "SELECT id, command_id, tries, session FROM downlinks WHERE dev_eui = ? AND state = 'sent'", (dev_eui,)
+        ).fetchone()
+        if row is None:
+            return None
+        item, command_id, tries, sent_in = row
+        if ack and sent_in == session:
+            self._db.execute("DELETE FROM downlinks WHERE id = ?", (item,))
+            return DownlinkEvent(command_id, dev_eui, "acknowledged")
+        if tries >= most_tries:
+            self._db.execute("DELETE FROM downlinks WHERE id = ?", (item,))
+            return DownlinkEvent(command_id, dev_eui, "failed", "not_acknowledged")
+        self._db.execute("UPDATE downlinks SET state = 'queued' WHERE id = ?", (item,))
+        return None
+
+    def expire(self, now: float) -> list[DownlinkEvent]:
+        """Drop those whose time is over and that are not on their way."""
+        rows = self._db.execute(
+            "DELETE FROM downlinks WHERE expires_at <= ? AND state <> 'given' RETURNING command_id, dev_eui", (now,)
+        ).fetchall()
+        return [DownlinkEvent(command_id, dev_eui, "expired") for command_id, dev_eui in rows]
+
+    def cancel(self, command_id: str) -> bool:
+        """Drop one that waits; whether there was one."""
+        return bool(self._db.execute("DELETE FROM downlinks WHERE command_id = ?", (command_id,)).rowcount)
+
+    def recover(self) -> None:
+        """At a start: nobody knows what became of those given before it, so they wait again."""
+        self._db.execute("UPDATE downlinks SET state = 'queued' WHERE state = 'given'")
+
+    def held(self) -> int:
+        """How many there are."""
+        return int(self._db.execute("SELECT count(*) FROM downlinks").fetchone()[0])

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The life of a downlink: owed, offered to a concentrator, sent or tried again. Times in, decisions out; no I/O.
+
+An answer is decided ``lead_us`` before RX1, among all concentrators that have reported the uplink by then. What matters
+more goes first: while an answer of a higher priority waits for its moment, nobody else takes its slot. An order that
+its concentrator refuses, or does not confirm in time, is tried again in another window or through another concentrator,
+until none is left. ``now_us`` is our monotonic clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from gateway.airtime_budget import AirtimeBudget, Booking
+from gateway.concentrator_clock import ConcentratorClock
+from gateway.radio import Answer, Order, Reception, Variant
+from gateway.scheduler import Candidate, Choice, booking_of, choose, power_dbm
+
+# sx1302_hal, packet_forwarder/src/jitqueue.c: a frame is refused that starts within 42.5 ms
+_NEEDED_US = 60_000
+# lorabasics/basicstation, src/s2e.c: dntxed leaves when the frame is on the air, or with a doubt at its end
+_CONFIRMED_WITHIN_US = 300_000
+_OUT_OF_REACH = ("no_way", "connection_lost")
+
+
+class Protocol(Enum):
+    """What a concentrator speaks, and so how it confirms a downlink: when it takes it (GWMP), or when it sends it."""
+
+    GWMP = "gwmp"
+    BASICS_STATION = "basics_station"
+
+
+class Outcome(NamedTuple):
+    """The end of an answer: ``sent`` is the variant that went out, or None, and then ``reason`` says why not."""
+
+    answer: Answer
+    sent: Variant | None
+    reason: str
+
+
+class Failure(NamedTuple):
+    """An order that its concentrator did not carry out; what comes of the answer follows."""
+
+    order: Order
+    reason: str
+
+
+Step = Order | Outcome | Failure
+
+
+@dataclass
+class _Transmitter:
+    """What is known about one concentrator."""
+
+    protocol: Protocol
+    clock: ConcentratorClock
+    budget: AirtimeBudget
+    confirms: bool  # it has confirmed something, or its protocol demands it
+
+
+@dataclass
+class _Pending:
+    """An answer that is owed. ``key``: the uplink's bytes."""
+
+    key: bytes
+    answer: Answer
+    heard: dict[str, tuple[Reception, int]]
+    decide_at_us: int
+    tried: set[tuple[str, int]] = field(default_factory=set)
+    order: "_Given | None" = None
+    last_reason: str = ""
+
+
+@dataclass
+class _Given:
+    order: Order
+    choice: Choice
+    bookings: list[Booking]
+    windows: tuple[int, ...]
+    check_at_us: int  # by the concentrator's line: confirmed by then, or not sent
+
+
+class Downlinks:
+    """All concentrators and all that is owed. ``held``: virtual time, which stands still until answered."""
+
+    def __init__(self, *, power_dbm: int, lead_us: int, held: bool = False) -> None:
+        self._power_dbm = power_dbm
+        self._lead_us = lead_us
+        self._held = held
+        self._transmitters: dict[str, _Transmitter] = {}
+        self._pending: dict[bytes, _Pending] = {}
+        self._by_order: dict[int, _Pending] = {}
+        self._last_order = 0
+
+    def attach(self, concentrator: str, protocol: Protocol) -> None:
+        """It is there. Its budget and its clock outlast a new connection, unless it speaks another protocol now."""
+        known = self._transmitters.get(concentrator)
+        if known is None or known.protocol is not protocol:
+            station = protocol is Protocol.BASICS_STATION
+            self._transmitters[concentrator] = _Transmitter(
+                protocol,
+                ConcentratorClock(xtime=station, held=self._held),
+                AirtimeBudget(gap_us=20_000 if station else 45_000, blocking=station),
+                confirms=station,
+            )
+
+    def forget(self, concentrator: str) -> None:
+        """It was never one of ours."""
+        for pending in self._pending.values():
+            pending.heard.pop(concentrator, None)
+        self._transmitters.pop(concentrator, None)
+
+    def heard(self, reception: Reception, gps_ms: int | None, now_us: int) -> int:
+        """A frame has arrived, ours or not; ``gps_ms`` is the concentrator's own. Returns its end on its line."""
+        transmitter = self._transmitters[reception.concentrator]
+        ended_us = transmitter.clock.place(reception.tmst_us, gps_ms, now_us)
+        transmitter.budget.forget(transmitter.clock.at(now_us))
+        return ended_us
+
+    def copy(self, reception: Reception, ended_us: int) -> None:
+        """Another concentrator has heard an uplink that may still wait for its answer."""
+        pending = self._pending.get(reception.phy_payload)
+        if pending is not None:
+            pending.heard.setdefault(reception.concentrator, (reception, ended_us))
+
+    def owe(self, reception: Reception, ended_us: int, answer: Answer, now_us: int) -> list[Step]:
+        """A node is owed an answer to this uplink."""
+        key = reception.phy_payload
+        steps = self._supersede(key)
+        line = self._transmitters[reception.concentrator].clock
+        decide_at_us = now_us if self._held else line.when(ended_us + answer.windows[0].delay_ms * 1000) - self._lead_us
+        self._pending[key] = _Pending(key, answer, {reception.concentrator: (reception, ended_us)}, decide_at_us)
+        return steps + self.due(now_us)
+
+    def push(self, answer: Answer, receptions: Iterable[Reception], now_us: int) -> list[Step]:
+        """Send to a class C node at once, through one of those that heard it last."""
+        heard = {reception.concentrator: (reception, 0) for reception in receptions}
+        key = b"class C " + answer.variants[0].phy_payload
+        self._pending[key] = _Pending(key, answer, heard, now_us)
+        return self.due(now_us)
+
+    def due(self, now_us: int) -> list[Step]:
+        """What is to be done by now: orders to hand over, and what has ended."""
+        steps: list[Step] = []
+        ready = [pending for pending in self._pending.values() if not pending.order and pending.decide_at_us <= now_us]
+        for pending in sorted(ready, key=lambda pending: -pending.answer.priority):
+            steps += self._decide(pending, now_us)
+        for order_id in list(self._by_order):
+            given = self._by_order[order_id].order
+            if given is None or self._clock(given.order.concentrator).at(now_us) < given.check_at_us:
+                continue
+            if self._transmitters[given.order.concentrator].confirms:
+                steps += self.refused(order_id, "not_confirmed", now_us)
+            else:  # a forwarder that never says anything is believed
+                steps += self._end(self._by_order[order_id], given.choice.variant, "")
+        return steps
+
+    def next_at_us(self) -> int | None:
+        """When ``due`` has something to do next."""
+        times = [pending.decide_at_us for pending in self._pending.values() if not pending.order]
+        if not self._held:
+            times += [
+                self._clock(pending.order.order.concentrator).when(pending.order.check_at_us)
+                for pending in self._by_order.values()
+                if pending.order
+            ]
+        return min(times, default=None)
+
+    def unconfirmed(self, *, known_only: bool) -> bool:
+        """Whether a forwarder has yet to say that it takes an order; ``known_only``: one that says such things."""
+        return any(
+            transmitter.protocol is Protocol.GWMP and (transmitter.confirms or not known_only)
+            for transmitter in (
+                self._transmitters[pending.order.order.concentrator]
+                for pending in self._by_order.values()
+                if pending.order
+            )
+        )
+
+    def confirmed(self, order_id: int, concentrator: str, frequency_hz: int | None = None) -> list[Step]:
+        """The concentrator takes it, or, where ``frequency_hz`` tells the window, has sent it."""
+        pending = self._by_order.get(order_id)
+        if pending is None or pending.order is None or pending.order.order.concentrator != concentrator:
+            return []
+        given = pending.order
+        transmitter = self._transmitters[concentrator]
+        transmitter.confirms = True
+        unused = [
+            booking
+            for booking in given.bookings
+            if len(given.bookings) > 1 and frequency_hz is not None and booking.frequency_hz != frequency_hz
+        ]
+        for booking in unused[: len(given.bookings) - 1]:
+            transmitter.budget.release(booking)
+        return self._end(pending, given.choice.variant, "")
+
+    def refused(self, order_id: int, reason: str, now_us: int, concentrator: str | None = None) -> list[Step]:
+        """The concentrator will not send it, or has not: try the next best."""
+        pending = self._by_order.get(order_id)
+        if pending is None or pending.order is None:
+            return []
+        given = pending.order
+        if concentrator not in (None, given.order.concentrator):
+            return []
+        for booking in given.bookings:
+            self._transmitters[given.order.concentrator].budget.release(booking)
+        windows = range(len(pending.answer.windows)) if reason in _OUT_OF_REACH else given.windows
+        pending.tried |= {(given.order.concentrator, window) for window in windows}
+        pending.order = None
+        pending.last_reason = reason
+        del self._by_order[order_id]
+        return [Failure(given.order, reason), *self._decide(pending, now_us)]
+
+    def lost(self, concentrator: str, now_us: int) -> list[Step]:
+        """Its connection has ended: what it has not confirmed is tried elsewhere."""
+        orders = [
+            order_id
+            for order_id, pending in self._by_order.items()
+            if pending.order and pending.order.order.concentrator == concentrator
+        ]
+        return [step for order_id in orders for step in self.refused(order_id, "connection_lost", now_us)]
+
+    def used_us(self, concentrator: str, now_us: int) -> dict[int, int]:
+        """Airtime of the last hour by the lower edge of the sub-band, Hz."""
+        transmitter = self._transmitters.get(concentrator)
+        return {} if transmitter is None else transmitter.budget.used_us(transmitter.clock.at(now_us))
+
+    def time_passed(self, concentrator: str, tmst_us: int, now_us: int) -> list[Step]:
+        """The concentrator says what its counter shows now."""
+        clock = self._clock(concentrator)
+        clock.passed(clock.place(tmst_us, None, now_us), now_us)
+        return self.due(now_us)
+
+    def _clock(self, concentrator: str) -> ConcentratorClock:
+        return self._transmitters[concentrator].clock
+
+    def _supersede(self, key: bytes) -> list[Step]:
+        """The node has sent the same uplink again before its answer had ended."""
+        pending = self._pending.get(key)
+        if pending is None:
+            return []
+        if pending.order is not None:  # it may yet be sent, so it stays booked
+            del self._by_order[pending.order.order.id]
+        del self._pending[key]
+        return [Outcome(pending.answer, None, "superseded")]
+
+    def _candidates(self, pending: _Pending, now_us: int) -> list[Candidate]:
+        candidates = []
+        for name, (reception, ended_us) in pending.heard.items():
+            transmitter = self._transmitters.get(name)
+            if transmitter is None:
+                continue
+            earliest_us = transmitter.clock.at(now_us) + _NEEDED_US
+            base_us = earliest_us if pending.answer.asap else ended_us
+            candidates.append(Candidate(reception, base_us, earliest_us, self._power_dbm))
+        return candidates
+
+    def _held_by_others(self, pending: _Pending, now_us: int) -> dict[str, list[Booking]]:
+        """The slots that answers of a higher priority would take if they were decided now."""
+        held: dict[str, list[Booking]] = {}
+        for other in self._pending.values():
+            if other.order is None and other.answer.priority > pending.answer.priority:
+                choice, _ = self._choose(other, now_us, {})
+                if choice is not None:
+                    held.setdefault(choice.concentrator, []).append(choice.booking)
+        return held
+
+    def _choose(
+        self, pending: _Pending, now_us: int, held: dict[str, list[Booking]]
+    ) -> tuple[Choice | None, str]:  # fmt: skip
+        budgets = {name: transmitter.budget for name, transmitter in self._transmitters.items()}
+        candidates = self._candidates(pending, now_us)
+        return choose(pending.answer, candidates, budgets, tried=frozenset(pending.tried), held=held)
+
+    def _decide(self, pending: _Pending, now_us: int) -> list[Step]:
+        choice, obstacle = self._choose(pending, now_us, self._held_by_others(pending, now_us))
+        if choice is None:
+            return self._end(pending, None, pending.last_reason or obstacle)
+        return [self._give(pending, choice)]
+
+    def _give(self, pending: _Pending, choice: Choice) -> Order:
+        """Book it and make the order.
+
+        Basics Station may have both windows, and moves on to RX2 by itself when it must not send in RX1; but where
+        another concentrator could take RX2, each is offered alone, so that never two of them send at once.
+        """
+        answer, name = pending.answer, choice.concentrator
+        transmitter = self._transmitters[name]
+        windows: tuple[int, ...] = (choice.window,)
+        bookings = [choice.booking]
+        if (
+            transmitter.protocol is Protocol.BASICS_STATION
+            and choice.window == 0
+            and len(pending.heard) == 1 < len(answer.windows)
+        ):
+            slot = answer.windows[1]
+            start_us = choice.candidate.ended_us + slot.delay_ms * 1000
+            second = booking_of(choice.variant.phy_payload, slot, start_us)
+            if (name, 1) not in pending.tried and not transmitter.budget.obstacle(second, choice.variant.priority):
+                windows, bookings = (0, 1), [choice.booking, second]
+        for booking in bookings:
+            transmitter.budget.book(booking)
+        self._last_order += 1
+        reception = choice.candidate.reception
+        order = Order(
+            self._last_order, name, answer.dev_eui, reception.tmst_us, reception.antenna,
+            answer.windows[0] if 0 in windows and not answer.asap else None,
+            answer.windows[-1] if answer.asap or 1 in windows else None,
+            answer.asap, power_dbm(choice.candidate, choice.slot), answer.priority, choice.variant.phy_payload,
+        )  # fmt: skip
+        check_at_us = bookings[-1].start_us
+        if transmitter.protocol is Protocol.BASICS_STATION:
+            check_at_us += _CONFIRMED_WITHIN_US
+        pending.order = _Given(order, choice, bookings, windows, check_at_us)
+        self._by_order[order.id] = pending
+        return order
+
+    def _end(self, pending: _Pending, sent: Variant | None, reason: str) -> list[Step]:
+        if pending.order is not None:
+            self._by_order.pop(pending.order.order.id, None)
+        self._pending.pop(pending.key, None)
+        return [Outcome(pending.answer, sent, reason)]
