@@ -39,6 +39,10 @@ _STANDING_KMH16 = 14 * 16  # lost slower than this, it has stopped, and is waite
 _STANDING_FRAMES = 1_800
 _RESTART_MM = 6_000
 _NEAR_MM = 4_000  # nothing is seen nearer
+# Of two that cross the line so close together and as fast, if one was missed in a third of the frames, it is the other
+# end of the other: a truck gives two echoes, the farther one weak
+_LENGTH_MM = 14_000
+_SAME_KMH16 = 20
 
 
 class SpeedCounts:
@@ -67,8 +71,9 @@ class SpeedCounts:
 class Tracker:
     """``target`` for each target of a frame, then ``frame``; ``counts`` has the sums."""
 
-    def __init__(self, counts: SpeedCounts, line_m: int = 30) -> None:
+    def __init__(self, counts: SpeedCounts, line_m: int = 30, height_m: int = 3) -> None:
         self.counts = counts
+        self._height_m = height_m
         self._line_mm = line_m * 1000
         self._targets = 0
         self._target_mm = array("i", (0,) * _TARGETS)
@@ -83,8 +88,13 @@ class Tracker:
         self._degrees = array("i", (0,) * _TRACKS)
         self._sum_kmh16 = array("i", (0,) * _TRACKS)
         self._hits = array("i", (0,) * _TRACKS)
-        self._misses = array("i", (0,) * _TRACKS)
+        self._misses = array("i", (0,) * _TRACKS)  # in a row
+        self._lost = array("i", (0,) * _TRACKS)  # before it was seen again, all in all
         self._counted = array("i", (0,) * _TRACKS)
+        self._now = 0  # frames
+        self._count_frame = array("i", (0, 0))  # when the last one was counted, and how fast it was
+        self._count_kmh16 = array("i", (-2 * _SAME_KMH16,) * 2)
+        self._count_weak = [False, False]
 
     def clear(self) -> None:
         """The view was lost: forget every track, counted or not."""
@@ -104,6 +114,7 @@ class Tracker:
 
     def frame(self) -> None:
         """100 ms have passed; the targets given since the last frame are what was seen at their end."""
+        self._now += 1
         for track in range(_TRACKS):
             if self._sign[track]:
                 misses = self._misses[track]
@@ -154,11 +165,13 @@ class Tracker:
         self._target_sign[target] = 0
         if self._misses[track] > _MISSES:
             self._mm[track], self._kmh16[track] = mm, kmh16
+        else:
+            self._lost[track] += self._misses[track] - 1
         self._mm[track] += (mm - self._mm[track]) // 2
         self._kmh16[track] += (kmh16 - self._kmh16[track]) // 4
         self._degrees[track] += (degrees - self._degrees[track]) // 2
         self._seen_mm[track] = mm
-        self._sum_kmh16[track] += along_the_road(kmh16, degrees)
+        self._sum_kmh16[track] += along_the_road(kmh16, degrees, mm // 1000, self._height_m)
         self._hits[track] += 1
         self._misses[track] = 0
 
@@ -168,9 +181,11 @@ class Tracker:
         self._mm[track] = self._first_mm[track] = self._seen_mm[track] = self._target_mm[target]
         self._kmh16[track] = self._target_kmh16[target]
         self._degrees[track] = self._target_degrees[target]
-        self._sum_kmh16[track] = along_the_road(self._target_kmh16[target], self._target_degrees[target])
+        self._sum_kmh16[track] = along_the_road(
+            self._target_kmh16[target], self._target_degrees[target], self._target_mm[target] // 1000, self._height_m
+        )
         self._hits[track] = 1
-        self._misses[track] = self._counted[track] = 0
+        self._misses[track] = self._lost[track] = self._counted[track] = 0
 
     def _free(self) -> int:
         """A free track; if there is none, the one that was not seen for longest."""
@@ -193,7 +208,7 @@ class Tracker:
             and sign * (self._seen_mm[track] - first_mm) >= _TRAVEL_MM
         ):
             self._counted[track] = 1
-            self.counts.add(1 if sign > 0 else 0, self._sum_kmh16[track], 16 * hits)
+            self._count(1 if sign > 0 else 0, self._sum_kmh16[track], hits, self._lost[track])
         if hits < _HITS:
             over = misses > _TENTATIVE_MISSES
         elif self._kmh16[track] < _STANDING_KMH16:
@@ -203,10 +218,29 @@ class Tracker:
         if over or mm < _NEAR_MM:
             self._sign[track] = 0
 
+    def _count(self, receding: int, sum_kmh16: int, hits: int, lost: int) -> None:
+        kmh16 = sum_kmh16 // hits
+        passed_mm = (self._now - self._count_frame[receding]) * kmh16 * 125 // 72
+        weak = 2 * lost >= hits
+        other_end = (
+            passed_mm <= _LENGTH_MM
+            and abs(kmh16 - self._count_kmh16[receding]) <= _SAME_KMH16
+            and (weak or self._count_weak[receding])
+        )
+        if not other_end:
+            self.counts.add(receding, sum_kmh16, 16 * hits)
+            self._count_frame[receding] = self._now
+            self._count_kmh16[receding] = kmh16
+            self._count_weak[receding] = weak
+        elif not weak:
+            self._count_weak[receding] = False
 
-def along_the_road(kmh16: int, degrees: int) -> int:
-    """What a vehicle drives that is seen ``degrees`` off the road's direction: the radar sees cos(degrees) of it.
 
-    1 - cos(x) is x * x / 6565 for x in degrees, to 1 % of the speed up to 40 degrees.
+def along_the_road(kmh16: int, degrees: int, distance_m: int, height_m: int) -> int:
+    """What a vehicle drives that is seen ``degrees`` to the side and from above: the radar sees the cosines of it.
+
+    1 - cos(x) is x * x / 6565 for x in degrees, and height * height / 2 / distance / distance; to 1 % of the speed.
     """
-    return kmh16 * 6565 // (6565 - min(degrees * degrees, 1600))
+    kmh16 = kmh16 * 6565 // (6565 - min(degrees * degrees, 1600))
+    twice = 2 * max(distance_m, 2 * height_m) ** 2
+    return kmh16 * (twice + height_m * height_m) // twice
