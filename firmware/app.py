@@ -38,7 +38,7 @@ _TECHNICIAN_S = 600  # a node without identity stays awake after a reset,
 _NO_IDENTITY_S = 3600  # then looks for one now and then
 _FORGET_AFTER_CRASHES = 3
 _LONGEST_BACK_OFF_S = 4 * 3600
-_UNLOADED = ("firmware.sensors", "firmware.profile", "decoders.payload")
+_UNLOADED = ("firmware.boards.lines", "firmware.sensors", "firmware.profile", "decoders.payload")
 _AWAKE_MS = 4000  # a repetition due sooner is waited for; for a later one the node sleeps deeply
 
 

@@ -31,8 +31,10 @@ class Clock(Protocol):
 class Pin(Protocol):
     """``machine.Pin``, its direction already set."""
 
-    IRQ_RISING: int
-    IRQ_FALLING: int
+    @property
+    def IRQ_RISING(self) -> int: ...
+    @property
+    def IRQ_FALLING(self) -> int: ...
     @overload
     def __call__(self) -> int: ...
     @overload

@@ -14,9 +14,9 @@ _AGAIN_MS = 600_000
 
 board = None
 try:
-    from firmware.boards.heltec_v3 import Board
+    from firmware.boards import this
 
-    board = Board()
+    board = this.Board(this)
     from firmware import app
 
     app.run(board)

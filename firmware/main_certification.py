@@ -6,6 +6,6 @@ import gc
 gc.threshold(4096)
 
 from firmware import certification  # noqa: E402
-from firmware.boards.heltec_v3 import Board  # noqa: E402
+from firmware.boards import this  # noqa: E402
 
-certification.run(Board())
+certification.run(this.Board(this))

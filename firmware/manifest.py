@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: EUPL-1.2
 """What goes on the board, and nothing else: the only list of the modules that firmware shares with ``decoders``.
 
-Paths from the repository's root, as they lie on the board, but for ``firmware/main.py``, which is ``main`` there.
+Paths from the repository's root, as they lie on the board, but for ``firmware/main.py``, which is ``main`` there, and
+the board's table, which is ``firmware.boards.this``.
 """
+
+# by the table's name, firmware/boards/<name>.py: what this board needs besides
+BOARDS = {
+    "heltec_v3": ("firmware/boards/esp32.py",),
+    "lilygo_t3s3": ("firmware/boards/esp32.py",),
+    "pico_waveshare": ("firmware/boards/rp2.py",),
+    "xiao_esp32s3": ("firmware/boards/esp32.py",),
+}
 
 MODULES = (
     "decoders/__init__.py",
@@ -19,7 +28,8 @@ MODULES = (
     "firmware/__init__.py",
     "firmware/app.py",
     "firmware/boards/__init__.py",
-    "firmware/boards/heltec_v3.py",
+    "firmware/boards/board.py",
+    "firmware/boards/lines.py",
     "firmware/errors.py",
     "firmware/identity.py",
     "firmware/journal.py",

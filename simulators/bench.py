@@ -56,13 +56,14 @@ def _at(devices: Mapping[int, _Device], number: int, bus: str) -> _Device:
 class _Pad:
     """One GPIO: its output latch, its direction, its hold."""
 
-    __slots__ = ("driving", "held", "idle", "latch", "mode", "wire")
+    __slots__ = ("driving", "held", "idle", "latch", "mode", "pull", "wire")
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.idle = wire.level
         self.latch = 0
         self.mode = _IN
+        self.pull = 0
         self.held = False
         self.driving = False
 
@@ -76,7 +77,7 @@ class _Pad:
 
     def release(self, keep_hold: bool) -> None:
         """The chip is reset: the pad becomes an input, unless it is held and the hold outlasts this."""
-        self.latch, self.mode = 0, _IN
+        self.latch, self.mode, self.pull = 0, _IN, 0
         self.held = self.held and keep_hold
         self.apply()
 
@@ -94,7 +95,8 @@ class Board:
         self._hold_in_sleep = False
         self.levels = sum(wire.level << gpio for gpio, wire in wiring.pins.items())
         self.edges: deque[int] = deque()
-        self.applied = [0] * _ops.HEAP_FREE  # how often, by operation
+        self.applied = [0] * _ops.DEEP_SLEEP  # how often, by operation
+        self._scratch = [0] * 4
         self.rtc_memory = bytearray()
         for gpio, wire in wiring.pins.items():
             wire.watch(lambda level, gpio=gpio: self._changed(gpio, level))  # type: ignore[misc]
@@ -107,6 +109,11 @@ class Board:
     def driving(self) -> set[int]:
         """The GPIOs that are outputs now."""
         return {gpio for gpio, pad in self._pads.items() if pad.driving}
+
+    @property
+    def feeding(self) -> set[int]:
+        """The GPIOs that put out current: outputs and pull-ups."""
+        return self.driving | {gpio for gpio, pad in self._pads.items() if pad.pull}
 
     def _changed(self, gpio: int, level: int) -> None:
         self.levels = self.levels & ~(1 << gpio) | level << gpio
@@ -145,6 +152,7 @@ class Board:
         if not keep_rtc_memory:
             self._hold_in_sleep = False
             self.rtc_memory.clear()
+            self._scratch[:] = [0] * 4
 
     def apply(self, op: int, device: int, argument: int, data: bytes) -> tuple[int, bytes]:
         """Do one operation; return its value and its data (both empty for a posted one)."""
@@ -160,6 +168,15 @@ class Board:
         pad = self._pads[gpio]
         pad.latch = level
         pad.apply()
+
+    def _pin_pull(self, gpio: int, pull: int, _data: bytes) -> None:
+        self._pads[gpio].pull = pull
+
+    def _scratch_read(self, register: int, _argument: int, _data: bytes) -> tuple[int, bytes]:
+        return self._scratch[register], b""
+
+    def _scratch_write(self, register: int, word: int, _data: bytes) -> None:
+        self._scratch[register] = word
 
     def _pin_hold(self, gpio: int, held: int, _data: bytes) -> None:
         pad = self._pads[gpio]
@@ -249,6 +266,9 @@ _OPERATIONS: dict[int, _Operation] = {
     _ops.PIN_MODE: Board._pin_mode,
     _ops.PIN_WRITE: Board._pin_write,
     _ops.PIN_HOLD: Board._pin_hold,
+    _ops.PIN_PULL: Board._pin_pull,
+    _ops.SCRATCH_READ: Board._scratch_read,
+    _ops.SCRATCH_WRITE: Board._scratch_write,
     _ops.PIN_IRQ: Board._pin_irq,
     _ops.HOLD_IN_SLEEP: Board._hold_all,
     _ops.SPI_WRITE: Board._spi,

@@ -147,7 +147,7 @@ def run_board(
             pins.LORA_BUSY: busy,
             pins.LORA_DIO1: dio1,
             pins.LORA_RESET: reset,
-            pins.VEXT: Wire(1),
+            pins.SENSOR_POWER: Wire(1),
         },
         spi={pins.LORA_SPI: radio},
     )

@@ -24,21 +24,26 @@ _SHIM_LOADER = "_simrom.mpy"
 _ROM_HEADER = b"\xd2\xcd\x31"
 _ROM_DATA, _ROM_DIRECTORY, _ROM_FILE = 2, 4, 5  # kinds of records
 _CACHE = REPOSITORY / ".build"
+DEFAULT_BOARD = "heltec_v3"
 
 
 class CompileError(Exception):
     """mpy-cross refused a module; the text is its message."""
 
 
-def build(target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py") -> Path:
+def build(target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py", board: str = DEFAULT_BOARD) -> Path:
     """Compile every module of the manifest's ``MODULES`` into ``target`` and return ``target``.
 
-    The layout stays, but ``firmware/main.py`` becomes ``main.mpy`` at the top. Unchanged modules are not compiled
-    again; modules that have left the manifest are removed.
+    The layout stays, but ``firmware/main.py`` becomes ``main.mpy`` at the top, and of the manifest's ``BOARDS`` only
+    the table of ``board`` goes in, as ``firmware/boards/this.mpy``, with what it needs. Unchanged modules are not
+    compiled again; modules that have left the manifest are removed.
     """
-    modules: tuple[str, ...] = runpy.run_path(str(manifest))["MODULES"]
+    listed = runpy.run_path(str(manifest))
+    modules: tuple[str, ...] = listed["MODULES"]
     repository = manifest.resolve().parent.parent
-    wanted = {target / _place(name): repository / name for name in modules}
+    if "BOARDS" in listed:
+        modules = (*modules, *listed["BOARDS"][board], f"firmware/boards/{board}.py")
+    wanted = {target / _place(name, board): repository / name for name in modules}
     for stale in set(target.rglob("*.mpy")) - set(wanted):
         stale.unlink()
     for compiled, source in wanted.items():
@@ -46,9 +51,11 @@ def build(target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py"
     return target
 
 
-def build_rom(target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py") -> Path:
+def build_rom(
+    target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py", board: str = DEFAULT_BOARD
+) -> Path:
     """``build`` into ``target`` and pack it there; return the image, as ``mpremote romfs deploy`` takes it."""
-    return pack(build(target, manifest))
+    return pack(build(target, manifest, board))
 
 
 def pack(folder: Path) -> Path:
@@ -67,8 +74,9 @@ def _write(target: Path, content: bytes) -> None:
     os.replace(output.name, target)
 
 
-def _place(name: str) -> Path:
-    return Path("main.mpy") if name == "firmware/main.py" else Path(name).with_suffix(".mpy")
+def _place(name: str, board: str) -> Path:
+    places = {"firmware/main.py": "main.mpy", f"firmware/boards/{board}.py": "firmware/boards/this.mpy"}
+    return Path(places.get(name, name)).with_suffix(".mpy")
 
 
 def compile_module(source: Path, compiled: Path, name: str) -> None:

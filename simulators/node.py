@@ -36,6 +36,26 @@ class ResetCause(Enum):
     SOFT = 5
 
 
+class Port(Enum):
+    """MicroPython's port. ``value``: its name."""
+
+    ESP32 = "esp32"
+    RP2 = "rp2"
+
+    def cause(self, cause: ResetCause) -> int:
+        """What machine.reset_cause() says; an RP2 tells a power-up (1) from a watchdog's reset (3), no more."""
+        return cause.value if self is Port.ESP32 else 1 if cause is ResetCause.POWER_ON else 3
+
+
+class Moment(Enum):
+    """What ``NodeBench.notice`` is told of."""
+
+    LIGHT_SLEEP = "light sleep begins"
+    DEEP_SLEEP = "the firmware asks for deep sleep; its pins are as it left them"
+    ASLEEP = "deep sleep begins; only held pins are left"
+    RESET = "the firmware resets the chip"
+
+
 class State(Enum):
     OFF = "off"
     BOOTING = "booting"
@@ -66,6 +86,9 @@ class NodeStatistics:
     returned: int = 0
 
 
+def _nothing(_moment: Moment) -> None: ...
+
+
 class _Pending(NamedTuple):
     time_us: int
     op: int
@@ -82,7 +105,7 @@ class NodeBench:
     RTC runs, which times its sleep. ``ticks_start_us``: ticks at reset (0 on a board; near 2**30 to see them wrap).
     ``heap``: MicroPython's heap; 64wK is what a 32-bit board calls 64 kB. ``gc_pause_us``: how long a collection stops
     everything; the collector then strikes now and then by itself unless it is switched off. ``cut_at_operation``: power
-    fails just before the operation of that number (``operations`` counts from 0).
+    fails just before the operation of that number (``operations`` counts from 0). ``notice`` is told of each Moment.
     """
 
     __slots__ = (  # a test that misspells one is told so
@@ -96,6 +119,7 @@ class NodeBench:
         "_heap",
         "_main",
         "_pending",
+        "_port",
         "_rtc_set_us",
         "_rtc_us",
         "_since_us",
@@ -111,6 +135,7 @@ class NodeBench:
         "due_us",
         "flash",
         "index",
+        "notice",
         "operations",
         "state",
         "state_changed",
@@ -135,6 +160,7 @@ class NodeBench:
         heap: str = "64wK",
         gc_pause_us: int = 0,
         guard_s: float = 20.0,
+        port: Port = Port.ESP32,
     ) -> None:
         self._clock = clock
         self._wiring = wiring
@@ -149,6 +175,7 @@ class NodeBench:
         self._ticks_start_us = ticks_start_us
         self._heap = heap
         self._gc_pause_us = gc_pause_us
+        self._port = port
         self.index = index
         self.flash = Flash() if flash is None else flash
         self.board = Board(clock, wiring, seed, self._edge)
@@ -157,6 +184,7 @@ class NodeBench:
         self.operations = 0
         self.cut_at_operation: int | None = None
         self.state_changed: Callable[[NodeBench, State], None] | None = None
+        self.notice: Callable[[Moment], None] = _nothing
         self.due_us = NEVER_US  # when the operation at the head of _pending happens
         self._pending: deque[_Pending] = deque()
         self._bits: list[int] = []
@@ -224,13 +252,14 @@ class NodeBench:
             self.rtc_us(),
             self._drift_ppm,
             self._unique_id.hex(),
-            cause.value,
+            self._port.cause(cause),
             self.board.seed(),
             self.flash.blocks,
             self.flash.block_size,
             self._folder,
             self._main,
             self._gc_pause_us,
+            self._port.value,
         )
         self._worker.run(["-X", f"heapsize={self._heap}", "-m", "_simrom"], [str(value) for value in arguments])
 
@@ -243,7 +272,14 @@ class NodeBench:
         self._watchdog_us = timeout_us
         if self._watchdog is not None:
             self._watchdog.cancel()
-        self._watchdog = self._clock.after(timeout_us, lambda: self._boot(ResetCause.WATCHDOG))
+        self._watchdog = self._clock.after(timeout_us, self._watchdog_bites)
+
+    def _watchdog_bites(self) -> None:
+        if self._port is Port.RP2 and self.state is State.LIGHT_SLEEP:
+            self._halt(State.STOPPED)
+            self._crashed("watchdog", "it struck in light sleep: the chip is dead until power fails (issue 17228)")
+        else:
+            self._boot(ResetCause.WATCHDOG)
 
     # -- for the kernel ----------------------------------------------------------------------------------------------
 
@@ -317,6 +353,7 @@ class NodeBench:
         value, data = 0, b""
         if op == _ops.WAIT and self.state is State.AWAKE:
             self._again(pending, pending.argument)
+            self.notice(Moment.LIGHT_SLEEP)
             self._enter(State.LIGHT_SLEEP)
             self.board.uart_clock(False)
             return
@@ -375,12 +412,16 @@ class NodeBench:
     def _last_word(self, op: int, argument: int) -> None:
         self._worker.leaving()
         if op == _ops.DEEP_SLEEP:
+            self.notice(Moment.DEEP_SLEEP)
             self._halt(State.ASLEEP)
             self.board.reset()
+            self.notice(Moment.ASLEEP)
             if argument:
                 sleep_us = argument * 1000 * 1_000_000 // (1_000_000 + self._drift_ppm)
                 self._wake = self._clock.after(sleep_us, lambda: self._boot(ResetCause.DEEP_SLEEP))
         elif op in (_ops.RESET, _ops.SOFT_RESET):
+            if op == _ops.RESET:
+                self.notice(Moment.RESET)
             self._boot(ResetCause.HARD if op == _ops.RESET else ResetCause.SOFT)
         elif op in (_ops.CRASHED, _ops.RETURNED):
             self._enter(State.STOPPED)

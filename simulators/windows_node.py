@@ -10,13 +10,15 @@ import sys
 from collections import namedtuple
 
 from decoders.lorawan.airtime import time_on_air_us
-from firmware.boards.heltec_v3 import Board
+from firmware.boards import this
 from firmware.link import Link
 from firmware.radio.sx1262 import RadioFault
 from firmware.timing import WindowBudget
 
 if False:  # types only
     from typing import Any
+
+    from firmware.hal import Board
 
 _RX1_HZ = 868_300_000
 _RX2_HZ = 869_525_000
@@ -48,7 +50,7 @@ class _Mac:
         return [None]
 
 
-def _exchange(board: Board, budget: WindowBudget, sf: int, delay_s: int, window: int, light: bool) -> None:
+def _exchange(board: "Board", budget: WindowBudget, sf: int, delay_s: int, window: int, light: bool) -> None:
     radio = board.radio()
     mac: Any = _Mac(sf, delay_s)
     clock: Any = board.clock
@@ -75,7 +77,7 @@ def _nothing() -> None:
 
 
 def _run(rounds: int, light: bool, spreading_factors: "tuple[int, ...]") -> None:
-    board = Board()
+    board = this.Board(this)
     for sf in spreading_factors:
         budget = WindowBudget()
         for n in range(rounds):

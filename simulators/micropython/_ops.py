@@ -37,6 +37,8 @@ I2C_WRITE = 14  # argument: address | no STOP << 7 | timeout_us << 8; value: see
 I2C_READ = 15  # argument: the same | count << 40; data: the count
 # value of both: bytes acknowledged, the address among them | stuck << 16 | us of stretched clock << 17
 
+SCRATCH_READ = 20  # device: watchdog scratch register of an RP2040; value: its word
+
 # posted
 PIN_MODE = 32  # argument: machine.Pin.IN, OUT or OPEN_DRAIN
 PIN_WRITE = 33  # argument: level
@@ -53,6 +55,8 @@ WDT_FEED = 43
 HOLD_IN_SLEEP = 44  # argument: 1 if esp32.gpio_deep_sleep_hold is on
 HEAP_FREE = 45  # argument: bytes free after a collection
 HANDLER_FAILED = 46  # data: the exception of an interrupt handler
+SCRATCH_WRITE = 52  # device: register; argument: word
+PIN_PULL = 53  # argument: 1 pulled up, 0 not
 
 # the node's last word
 DEEP_SLEEP = 64  # argument: ms, 0 without end

@@ -2,8 +2,8 @@
 """What the board does between reset and ``main``: mount the flash and run (runs on MicroPython).
 
 sys.argv: link, flash (file descriptors), time_us, cpu_us, wired GPIOs, ticks' zero, RTC us, RTC drift ppm, unique id,
-reset cause, random seed, flash blocks, block size, firmware's folder, main, GC pause us, address and length of the
-replaced modules, and of the firmware if that is in ROM
+reset cause, random seed, flash blocks, block size, firmware's folder, main, GC pause us, name of the port, address and
+length of the replaced modules, and of the firmware if that is in ROM
 """
 
 import random

@@ -9,7 +9,7 @@ import sys
 import uctypes
 import vfs
 
-for at, folder in ((17, "/shim"), (19, "/rom")):
+for at, folder in ((18, "/shim"), (20, "/rom")):
     if at < len(sys.argv):
         rom = uctypes.bytearray_at(int(sys.argv[at]), int(sys.argv[at + 1]))
         vfs.mount(vfs.VfsRom(rom), folder)  # type: ignore[attr-defined]  # not in the stubs

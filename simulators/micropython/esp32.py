@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The one part of ``esp32`` that the bench obeys (runs on MicroPython)."""
+"""What the bench obeys of ``esp32`` (runs on MicroPython)."""
 
 import _ops
 import _simlink as _link
+
+_TEMPERATURE = 63  # the converter's number for the sensor on the chip, in this bench; uV are microdegrees
+
+
+def mcu_temperature() -> int:
+    """The chip's temperature in whole degrees Celsius, as modesp32.c rounds it."""
+    return (_link.request(_ops.ADC_READ, _TEMPERATURE, 0) + 500_000) // 1_000_000
 
 
 def gpio_deep_sleep_hold(enable: bool) -> None:

@@ -52,12 +52,18 @@ class Pin:
     DRIVE_2 = 2
     DRIVE_3 = 3
     _gpio: int
+    # as the bench counts modes and edges; other ports number them otherwise
+    _MODES = {1: 1, 3: 3, 7: 7}
+    _TRIGGERS = {1: 1, 2: 2, 3: 3}
+    _LAST = 48
+    _MISSING = (22, 23, 24, 25)
+    _HOLDS = True
 
     def __init__(
         self,
         id: "int | Pin",
         mode: "int | None" = None,
-        pull: int = -1,
+        pull: "int | None" = -1,
         *,
         value: "int | None" = None,
         drive: "int | None" = None,
@@ -65,7 +71,7 @@ class Pin:
     ) -> None:
         if isinstance(id, Pin):
             id = id._gpio
-        if not 0 <= id <= 48 or 22 <= id <= 25:
+        if not 0 <= id <= self._LAST or id in self._MISSING:
             raise ValueError("invalid pin")
         self._gpio = id
         if mode is not None or value is not None or hold is not None:
@@ -78,7 +84,7 @@ class Pin:
     def init(
         self,
         mode: "int | None" = None,
-        pull: int = -1,
+        pull: "int | None" = -1,
         *,
         value: "int | None" = None,
         drive: "int | None" = None,
@@ -89,10 +95,14 @@ class Pin:
         if value is not None:
             _link.post(_ops.PIN_WRITE, self._gpio, 1 if value else 0)
         if mode is not None:
-            if mode not in (1, 3, 7):
+            if mode not in self._MODES:
                 raise ValueError("invalid mode")
-            _link.post(_ops.PIN_MODE, self._gpio, mode)
+            _link.post(_ops.PIN_MODE, self._gpio, self._MODES[mode])
+        if pull != -1:  # left out, it stays
+            _link.post(_ops.PIN_PULL, self._gpio, 1 if pull == self.PULL_UP else 0)
         if hold is not None:
+            if not self._HOLDS:
+                raise TypeError("unexpected keyword argument 'hold'")
             _link.post(_ops.PIN_HOLD, self._gpio, 0)  # lets changes out first, as the board does
             if hold:
                 _link.post(_ops.PIN_HOLD, self._gpio, 1)
@@ -119,8 +129,9 @@ class Pin:
         self, handler: "Callable[[Pin], object] | None" = None, trigger: int = 3, wake: "int | None" = None
     ) -> "Pin":
         self._wired()
-        if wake is not None or not 0 < trigger <= 3:
+        if wake is not None or trigger not in self._TRIGGERS:
             _refuse("level interrupts and wake-up by pin")
+        trigger = self._TRIGGERS[trigger]
         _link.spend(_link.cpu_us)
         if handler is None:
             _link.handlers.pop(self._gpio, None)
@@ -203,6 +214,9 @@ class SPI:
 class UART:
     """A UART; ``timeout`` and ``timeout_char`` in ms as on the ESP32."""
 
+    INV_RX = 4
+    INV_TX = 32
+
     def __init__(self, id: int, baudrate: int = 115_200, *arguments: "Any", **options: "Any") -> None:
         self._id = id
         self._timeout_us = self._timeout_char_us = 0
@@ -225,14 +239,18 @@ class UART:
         invert: int = 0,
         flow: int = 0,
     ) -> None:
-        if invert or flow:
-            _refuse("inverted UART lines and flow control")
+        inverted = self.INV_TX | self.INV_RX
+        if flow or invert not in (0, inverted):
+            _refuse("flow control, and one line inverted without the other")
         if not 128 < rxbuf < 32_768:  # ESP-IDF, "uart_driver_install": more than the hardware's 128
             raise ValueError("rxbuf")
         self._timeout_us = timeout * 1000
         self._byte_us = -(-(1 + bits + (parity is not None) + stop) * 1_000_000 // baudrate)
         self._timeout_char_us = max(timeout_char * 1000, self._byte_us * 2)
         _link.spend(_link.cpu_us)
+        if tx is not None and _link.wired >> tx._gpio & 1:  # from now on the UART drives it, idle, until told otherwise
+            _link.post(_ops.PIN_WRITE, tx._gpio, 0 if invert else 1)
+            _link.post(_ops.PIN_MODE, tx._gpio, 3)
         parity = 0 if parity is None else 1 + (parity & 1)
         _link.post(_ops.UART_SETUP, self._id, baudrate | bits << 32 | parity << 40 | stop << 44 | rxbuf << 48)
 
@@ -421,3 +439,9 @@ def reset() -> None:
 
 def soft_reset() -> None:
     _link.leave(_ops.SOFT_RESET)
+
+
+if sys.argv[17] == "rp2":
+    import _machine_rp2
+
+    _machine_rp2.change(sys.modules[__name__])

@@ -24,6 +24,8 @@ class OneWire:
 
     def __init__(self, pin: "Pin") -> None:
         self.pin = pin
+        if _link.wired >> pin._gpio & 1:
+            pin.init(pin.OPEN_DRAIN, pin.PULL_UP)
         self._gpio = pin._gpio
 
     def reset(self, required: bool = False) -> bool:

@@ -161,7 +161,7 @@ class TestFirstHours:
         assert one.node.statistics.state_us[State.AWAKE] - awake_us < 5 * S
 
     def test_the_other_board_revision_measures_its_battery_too(self, street):
-        one = switched_on(street(switch_on_level=1))
+        one = switched_on(street(kind="heltec_v3_2"))
 
         assert messages(one)[0][1].header == {"battery_voltage": pytest.approx(3.912, abs=0.002)}
 

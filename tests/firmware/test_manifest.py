@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.manifest import MODULES
+from firmware.manifest import BOARDS, MODULES
 from simulators.firmware_build import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +18,10 @@ BUILT_IN = {
     "binascii", "collections", "cryptolib", "esp32", "gc", "hashlib", "machine", "micropython", "onewire", "os",
     "struct", "sys", "time",
 }  # fmt: skip
+
+EVERY_BOARDS = sorted(
+    {path for paths in BOARDS.values() for path in paths} | {f"firmware/boards/{b}.py" for b in BOARDS}
+)
 
 
 class WithoutTypes(ast.NodeTransformer):
@@ -98,8 +102,21 @@ def compiled(tmp_path_factory):
 
 
 class TestManifest:
-    def test_it_lists_what_main_needs_and_nothing_else(self):
-        assert set(MODULES) == needed("firmware/main.py", set())
+    @pytest.mark.parametrize("board", BOARDS)
+    def test_it_lists_what_main_and_the_boards_need(self, board):
+        table = f"firmware/boards/{board}.py"
+
+        assert needed(table, needed("firmware/main.py", set())) <= {*MODULES, *BOARDS[board], table}
+        assert set(BOARDS[board]) <= needed(table, set())
+
+    def test_what_else_it_lists_are_sensors_drivers_and_what_they_need(self):
+        ships = needed("firmware/boards/heltec_v3.py", needed("firmware/main.py", set()))
+        for path in MODULES:
+            if path.startswith("firmware/sensors/"):
+                needed(path, ships)
+        needed("firmware/boards/board.py", ships)
+
+        assert set(MODULES) <= ships
 
     def test_it_is_sorted_and_names_nothing_twice(self):
         assert list(MODULES) == sorted(set(MODULES))
@@ -131,7 +148,7 @@ class TestTypes:
             subprocess.run([mpy_cross, "-O3", "-s", "module", "-o", compiled, source], check=True)
             return compiled.read_bytes()
 
-    @pytest.mark.parametrize("path", MODULES)
+    @pytest.mark.parametrize("path", [*MODULES, *EVERY_BOARDS])
     def test_they_compile_to_nothing(self, path):
         source = (ROOT / path).read_text()
 
@@ -144,7 +161,7 @@ class TestBudget:
     def test_every_module_compiles_and_all_together_stay_small(self, compiled):
         sizes = {path.relative_to(compiled): path.stat().st_size for path in compiled.rglob("*.mpy")}
 
-        assert len(sizes) == len(MODULES)
+        assert len(sizes) == len(MODULES) + len(BOARDS["heltec_v3"]) + 1
         assert sum(sizes.values()) < 120 * 1024
         assert max(sizes.values()) < 8 * 1024
 
