@@ -55,8 +55,9 @@ class Delivery:
 
     def acknowledged(self, message_id: int, now: float) -> None:
         """PUBACK: the broker has it. Only the flow is steered by that; the outbox keeps its rows."""
-        self._in_flight.discard(message_id)
-        self._flow_at = now
+        if message_id in self._in_flight:
+            self._in_flight.remove(message_id)
+            self._flow_at = now
 
     def stalled(self, now: float) -> bool:
         """The broker acknowledges nothing although it has a window full: only a new connection can help."""

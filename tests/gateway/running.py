@@ -29,7 +29,7 @@ from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node, free_port
 BIN = Path(sys.executable).parent
 
 
-def eventually(condition: Callable[[], Any], within_s: float = 5.0) -> Any:
+def eventually(condition: Callable[[], Any], within_s: float = 60.0) -> Any:
     """Wait until ``condition`` holds and return its value; fails with its last value otherwise."""
     ends = time.monotonic() + within_s
     while not (value := condition()):
@@ -64,13 +64,13 @@ class GatewayThread:
 
     def __enter__(self) -> Any:
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(60)
         return self.gateway
 
     def __exit__(self, *_: object) -> None:
         if self._loop is not None and self._stop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
@@ -89,7 +89,7 @@ class GatewayProcess:
                 self.gwmp_port, self.page_port = int(ready[1]), int(ready[2])
                 break
         else:
-            self.process.wait(5)
+            self.process.wait(60)
             raise AssertionError("".join(self.log))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -109,8 +109,8 @@ class GatewayProcess:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; returns the exit status."""
         self.process.send_signal(number)
-        status = self.process.wait(10)
-        self._reader.join(5)
+        status = self.process.wait(60)
+        self._reader.join(60)
         return status
 
 
@@ -135,7 +135,7 @@ class Broker:
         self._process = subprocess.Popen(
             [BIN / "nats-server", "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        eventually(self._listens, 10)
+        eventually(self._listens)
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -144,7 +144,7 @@ class Broker:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(60)
             self._process = None
 
     def wipe(self) -> None:
@@ -159,10 +159,16 @@ class Broker:
 
 
 class StallingBroker:
-    """A broker whose storage stalls: it takes everything and answers pings, acknowledges batches only while well."""
+    """A broker whose storage stalls: it takes everything and answers pings, acknowledges batches only while well.
+
+    ``takes_status``: whether it acknowledges the status; ``hangs_up``: whether it closes right after SUBACK.
+    """
 
     def __init__(self) -> None:
         self.well = False
+        self.takes_status = True
+        self.hangs_up = False
+        self.statuses: list[bytes] = []
         self.connections = 0
         self.batches_acknowledged = 0
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -176,6 +182,7 @@ class StallingBroker:
             except OSError:
                 return
             self.connections += 1
+            self._client = client
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
@@ -192,6 +199,8 @@ class StallingBroker:
                 body = stream.read(length)
                 stream.write(self._answer(head[0] >> 4, body))
                 stream.flush()
+                if self.hangs_up and head[0] >> 4 == 8:
+                    return
 
     def _answer(self, kind: int, body: bytes) -> bytes:
         if kind == 1:
@@ -204,10 +213,15 @@ class StallingBroker:
             return b""
         end = 2 + int.from_bytes(body[:2], "big")
         is_batch = body[2:end].endswith(b"/up")
-        if is_batch and not self.well:
+        if not is_batch:
+            self.statuses.append(body[end + 2 :])
+        if not (self.well if is_batch else self.takes_status):
             return b""
         self.batches_acknowledged += is_batch
         return b"\x40\x02" + body[end : end + 2]  # PUBACK
+
+    def hang_up(self) -> None:
+        self._client.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._server.close()
@@ -239,7 +253,7 @@ class Cloud:
         self._client.loop_start()
 
     def __enter__(self) -> "Cloud":
-        assert self._subscribed.wait(5)
+        assert self._subscribed.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:

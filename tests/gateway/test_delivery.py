@@ -116,6 +116,15 @@ class TestStall:
 
         assert [delivery.stalled(now) for now in (189.9, 190.0)] == [False, True]
 
+    def test_a_puback_of_something_else_is_no_sign_that_the_broker_takes_batches(self):
+        delivery = Delivery(10, 3, 5)
+        delivery.restart(0, 100.0)
+        drained(delivery, 1000, 100.0)
+
+        delivery.acknowledged(7, 140.0)  # the status
+
+        assert delivery.stalled(150.0)
+
     def test_it_is_looked_for_even_when_nothing_is_left_to_resend(self):
         delivery = Delivery(10, 3, 5)
         delivery.restart(0, 100.0)
