@@ -4,6 +4,7 @@
 import base64
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -178,12 +179,24 @@ class Concentrator:
         self.send_raw(b"\x02" + self._token.to_bytes(2, "big") + b"\x02" + bytes.fromhex(self.eui))
         assert self.receive() == (4, self._token, None)
 
-    def receive(self, timeout_s: float = 3.0) -> tuple[int, int, dict[str, Any] | None]:
+    def receive(self, timeout_s: float = 60.0) -> tuple[int, int, dict[str, Any] | None]:
         """(message id, token, JSON body); raises TimeoutError, or ConnectionRefusedError when nobody listens."""
         self._socket.settimeout(timeout_s)
         data = self._socket.recv(65_536)
         assert data[0] == 2
         return data[3], int.from_bytes(data[1:3], "big"), json.loads(data[4:]) if data[4:] else None
+
+    def acknowledged(self, refused: Callable[[], bool]) -> bool:
+        """Wait for the answer to a push; False once ``refused`` says that there will be none."""
+        while True:
+            will_be_none = refused()
+            try:
+                self.receive(0.01)
+            except TimeoutError:
+                if will_be_none:
+                    return False
+            else:
+                return True
 
 
 def rxpk_of(phy_payload: bytes, **fields: Any) -> dict[str, Any]:

@@ -233,7 +233,7 @@ class TestRun:
                 path = write_config(tmp_path, **{section: {"port": port}})
 
                 result = subprocess.run(
-                    [BIN / "stadtfunk", "gateway", "run", "--config", path], capture_output=True, text=True, timeout=10
+                    [BIN / "stadtfunk", "gateway", "run", "--config", path], capture_output=True, text=True, timeout=60
                 )
 
                 assert result.returncode == 1
@@ -247,7 +247,7 @@ class TestRun:
             path = write_config(tmp_path, **{section: {"host": host, "port": free_port()}})
 
             result = subprocess.run(
-                [BIN / "stadtfunk", "gateway", "run", "--config", path], capture_output=True, text=True, timeout=20
+                [BIN / "stadtfunk", "gateway", "run", "--config", path], capture_output=True, text=True, timeout=60
             )
 
             assert result.returncode == 1

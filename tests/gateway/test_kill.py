@@ -9,7 +9,7 @@ import threading
 from gateway.config import load
 from gateway.store import open_store
 from tests.gateway.nodes import Concentrator, Node, write_config
-from tests.gateway.running import GatewayProcess, join
+from tests.gateway.running import GatewayProcess, eventually, join
 
 KILLS = 20
 
@@ -51,6 +51,11 @@ class Sender(threading.Thread):
                     raise _Killed from None
 
 
+def counted(senders: list[Sender]) -> int:
+    """Uplinks acknowledged in this round."""
+    return sum(len(sender.acknowledged) for sender in senders)
+
+
 def test_twenty_kills_lose_no_acknowledged_uplink_and_store_none_twice(tmp_path):
     path = write_config(tmp_path)
     config = load(path)
@@ -74,7 +79,8 @@ def test_twenty_kills_lose_no_acknowledged_uplink_and_store_none_twice(tmp_path)
             senders = [Sender(gateway.gwmp_port, nodes[n::4], killed) for n in range(4)]
             for sender in senders:
                 sender.start()
-            threading.Event().wait(dice.uniform(0.01, 0.12))
+            wanted = dice.randrange(1, 40)
+            eventually(lambda senders=senders, wanted=wanted: counted(senders) >= wanted)
             gateway.end(signal.SIGKILL)
             killed.set()
             for sender in senders:
