@@ -13,7 +13,7 @@ import _simlink as _link
 if False:  # types only
     from machine import Pin
 
-_RP2 = sys.argv[17] == "rp2"
+_RP2 = "rp2" in sys.argv[17:]
 _NACK = 5 if _RP2 else 19  # EIO; ENODEV
 _ETIMEDOUT = 110 if _RP2 else 116  # newlib, which the ESP32 uses, has a number of its own
 _MOST = 512
