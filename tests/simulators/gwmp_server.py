@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 Datagram = tuple[int, int, bytes]  # identifier, token, what follows the gateway's EUI
 
+_BE_SILENT, _ANSWER, _STOP = b"be silent", b"answer", b"stop"
+
 
 class Server:
     """Acknowledges; before a PUSH_ACK it sends what ``downlinks(rxpk)`` returns for each rxpk."""
@@ -15,16 +17,15 @@ class Server:
     def __init__(self, downlinks: Callable[[dict], list[dict]] = lambda rxpk: []) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(0.02)
         self.address = self._socket.getsockname()
         self.downlinks = downlinks
-        self.silent = False
+        self._silent = False
+        self._obeyed = threading.Event()
         self.received: list[Datagram] = []
         self.euis: set[str] = set()
         self.stray: list[bytes] = []  # sent as they are before the next PUSH_ACK
         self._pull_from = None
         self._resp_token = 0x7000
-        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -32,24 +33,42 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._order(_STOP)
         self._thread.join()
         self._socket.close()
 
+    @property
+    def silent(self) -> bool:
+        return self._silent
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        """From the next datagram on; what was sent before is dealt with as it was."""
+        self._order(_BE_SILENT if silent else _ANSWER)
+
+    def _order(self, order: bytes) -> None:
+        """Orders wait in the same queue as what the gateway sends."""
+        self._obeyed.clear()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as orders:
+            orders.sendto(order, self.address)
+        assert self._obeyed.wait(60)
+
     def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                data, sender = self._socket.recvfrom(65_535)
-            except TimeoutError:
-                continue
-            self._answer(data, sender)
+        data = b""
+        while data != _STOP:
+            data, sender = self._socket.recvfrom(65_535)
+            if data in (_BE_SILENT, _ANSWER, _STOP):
+                self._silent = data == _BE_SILENT
+                self._obeyed.set()
+            else:
+                self._answer(data, sender)
 
     def _answer(self, data: bytes, sender) -> None:
         assert data[0] == 2
         token, kind, body = data[1:3], data[3], data[12:]
         self.euis.add(data[4:12].hex())
         self.received.append((kind, int.from_bytes(token, "big"), body))
-        if self.silent:
+        if self._silent:
             return
         if kind == 2:
             self._pull_from = sender
@@ -68,7 +87,7 @@ class Server:
         body = json.dumps({"txpk": txpk}).encode()
         self._socket.sendto(b"\x02" + self._resp_token.to_bytes(2, "big") + b"\x03" + body, self._pull_from)
 
-    def settle(self, count: int, kind: int, timeout_s: float = 2.0) -> list[Datagram]:
+    def settle(self, count: int, kind: int, timeout_s: float = 60.0) -> list[Datagram]:
         """Wait in real time until ``count`` datagrams of ``kind`` have arrived; return them."""
         pause = threading.Event()
         for _ in range(round(timeout_s / 0.005)):
