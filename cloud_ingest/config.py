@@ -57,6 +57,11 @@ class DeadLetterSettings:
 
 
 @dataclass(frozen=True)
+class DisclosureSettings:
+    min_count: int = 3
+
+
+@dataclass(frozen=True)
 class Config:
     store: StoreSettings = field(default_factory=StoreSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
@@ -64,6 +69,7 @@ class Config:
     http: HttpSettings = field(default_factory=HttpSettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
+    disclosure: DisclosureSettings = field(default_factory=DisclosureSettings)
 
 
 _RANGES = {
@@ -73,6 +79,7 @@ _RANGES = {
     "http.port": (0, 65535),
     "http.query_timeout_s": (1, 600),
     "dead_letters.max_bytes": (0, 2**40),
+    "disclosure.min_count": (1, 1000),
 }
 _CHOICES = {"time.source": ("system", "observations")}
 

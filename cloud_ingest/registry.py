@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The city's registry `city.json`: reference areas, trees and nodes, strictly checked.
+"""The city's registry `city.json`: reference areas, trees, other stations and nodes, strictly checked.
 
 Lengths of time in seconds, coordinates longitude before latitude in degrees (WGS 84). An unknown key, a missing one,
 a name used twice or a reference to nothing is a ConfigError that names the place.
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from cloud_ingest.errors import ConfigError
+from cloud_ingest.instruments import INSTRUMENTS
 from decoders.quantities import QUANTITIES
 
 # rule quantity -> does a dry soil read lower (moisture) or higher (tension)?
 DRY_IS_LOW = {"soil_moisture": True, "soil_water_tension": False}
 DEFAULT_DEBOUNCE_S = 7200
 DEFAULT_DEPTH_CM = 20
+STATION_KINDS = ("air", "traffic")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DEV_EUI = re.compile(r"[0-9a-f]{16}")
@@ -79,14 +81,29 @@ class Tree:
 
 
 @dataclass(frozen=True)
+class Station:
+    """A place where something else than a tree's soil is measured; ``kind`` is one of STATION_KINDS."""
+
+    id: str
+    kind: str
+    name: Name
+    lon: float
+    lat: float
+
+
+@dataclass(frozen=True)
 class Node:
-    """A sensor node at a tree, from ``since`` (Unix s) on; ``depth_cm`` is how deep its soil probe sits."""
+    """A sensor node at a site (tree or station), from ``since`` (Unix s) on.
+
+    ``depth_cm`` is how deep its soil probe sits; ``instruments``: the names of those it carries (instruments.py).
+    """
 
     dev_eui: str
-    tree: str
+    site: str
     interval_s: int
     depth_cm: int = DEFAULT_DEPTH_CM
     since: int = 0
+    instruments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,14 +115,15 @@ class City:
     zoom: float
     areas: dict[str, Area]
     trees: dict[str, Tree]
+    stations: dict[str, Station]
     nodes: dict[str, Node]
     places: dict[str, tuple[Node, ...]]
 
     def trees_of(self, area_id: str) -> list[Tree]:
         return [tree for tree in self.trees.values() if tree.area == area_id]
 
-    def node_at(self, tree_id: str) -> Node | None:
-        return next((node for node in self.nodes.values() if node.tree == tree_id), None)
+    def node_at(self, site_id: str) -> Node | None:
+        return next((node for node in self.nodes.values() if node.site == site_id), None)
 
     def was_registered(self, dev_eui: str, at: int) -> bool:
         """Did a registered node stand somewhere at the time ``at``?"""
@@ -132,9 +150,10 @@ def parse(text: str, where: str = "city.json") -> City:
         raise ConfigError(where, f"line {error.lineno}, column {error.colno}: not JSON: {words}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(where, f"is not JSON: {error}") from error
-    top = _Table(data, where, ("name", "center", "zoom", "reference_areas", "trees", "nodes"))
+    top = _Table(data, where, ("name", "center", "zoom", "reference_areas", "trees", "nodes"), ("stations",))
     areas = [_area(item) for item in top.tables("reference_areas", _AREA_KEYS)]
     trees = [_tree(item) for item in top.tables("trees", _TREE_KEYS)]
+    stations = [_station(item) for item in top.tables("stations", _STATION_KEYS)] if "stations" in top.data else []
     nodes = sorted((_node(item) for item in top.tables("nodes", *_NODE_KEYS)), key=lambda node: node.since)
     city = City(
         _name(top),
@@ -142,6 +161,7 @@ def parse(text: str, where: str = "city.json") -> City:
         top.number("zoom", 0, 24),
         _by_id(areas, where, "reference_areas"),
         _by_id(trees, where, "trees"),
+        _by_id(stations, where, "stations"),
         {node.dev_eui: node for node in nodes},
         {node.dev_eui: tuple(one for one in nodes if one.dev_eui == node.dev_eui) for node in nodes},
     )
@@ -151,7 +171,8 @@ def parse(text: str, where: str = "city.json") -> City:
 
 _AREA_KEYS = ("id", "name", "polygon", "rule", "litres_per_tree")
 _TREE_KEYS = ("id", "name", "latin", "planted", "area", "lon", "lat")
-_NODE_KEYS = (("dev_eui", "tree", "interval_s"), ("depth_cm", "since"))
+_STATION_KEYS = ("id", "kind", "name", "lon", "lat")
+_NODE_KEYS = (("dev_eui", "interval_s"), ("tree", "station", "depth_cm", "since", "instruments"))
 
 _JSON_WORDS = {
     "Expecting value": "a value is expected here",
@@ -254,14 +275,39 @@ def _tree(item: _Table) -> Tree:
     )
 
 
+def _station(item: _Table) -> Station:
+    if item.value("kind") not in STATION_KINDS:
+        raise ConfigError(item.at("kind"), f"must be one of {', '.join(STATION_KINDS)}, not {item.value('kind')!r}")
+    return Station(
+        item.matching("id", _ID, "an id of letters, digits, '.', '_' or '-'"),
+        item.value("kind"),
+        _name(item),
+        item.number("lon", -180, 180),
+        item.number("lat", -90, 90),
+    )
+
+
 def _node(item: _Table) -> Node:
+    sites = [key for key in ("tree", "station") if key in item.data]
+    if len(sites) != 1:
+        raise ConfigError(item.where, "must have either 'tree' or 'station'")
+    if sites == ["station"] and "depth_cm" in item.data:
+        raise ConfigError(item.at("depth_cm"), "is of a tree's soil probe; a station has none")
     return Node(
         item.matching("dev_eui", _DEV_EUI, "16 hex digits in lower case"),
-        item.text("tree"),
+        item.text(sites[0]),
         item.whole("interval_s", 1, 7 * 86400),
         item.whole("depth_cm", 1, 1000, DEFAULT_DEPTH_CM),
         _since(item),
+        _instruments(item),
     )
+
+
+def _instruments(item: _Table) -> tuple[str, ...]:
+    names = item.data.get("instruments", [])
+    if not isinstance(names, list) or not all(name in INSTRUMENTS for name in names):
+        raise ConfigError(item.at("instruments"), f"must be a list of some of {', '.join(INSTRUMENTS)}, not {names!r}")
+    return tuple(names)
 
 
 def _since(item: _Table) -> int:
@@ -309,17 +355,19 @@ def _check_references(city: City, nodes: list[Node], where: str) -> None:
     for tree in city.trees.values():
         if tree.area not in city.areas:
             raise ConfigError(where, f"tree {tree.id!r} is in an area {tree.area!r} that does not exist")
+    for twin in city.trees.keys() & city.stations.keys():
+        raise ConfigError(where, f"id {twin!r} is a tree's and a station's; it must be one's")
     for node in nodes:
-        if node.tree not in city.trees:
-            raise ConfigError(where, f"node {node.dev_eui} is at a tree {node.tree!r} that does not exist")
+        if node.site not in city.trees.keys() | city.stations.keys():
+            raise ConfigError(where, f"node {node.dev_eui} is at a tree or station {node.site!r} that does not exist")
     for dev_eui, places in city.places.items():
         if len({node.since for node in places}) < len(places):
             raise ConfigError(where, f"nodes: dev_eui {dev_eui} is used twice; a node that moved needs 'since'")
     taken: set[str] = set()
     for node in city.nodes.values():
-        if node.tree in taken:
-            raise ConfigError(where, f"tree {node.tree!r} has two nodes; one is allowed")
-        taken.add(node.tree)
+        if node.site in taken:
+            raise ConfigError(where, f"{node.site!r} has two nodes; one is allowed")
+        taken.add(node.site)
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 from cloud_ingest import instruments
 from cloud_ingest.errors import StoreError
 from cloud_ingest.progress import Progress
-from cloud_ingest.registry import City, Tree
+from cloud_ingest.registry import City, Station, Tree
 from decoders.quantities import QUANTITIES
 from decoders.uplink import UplinkKey, Watermark
 
@@ -31,6 +31,13 @@ _QUANTITY_KIND = {
     "soil_temperature": "Temperature",
     "surface_temperature": "Temperature",
     "battery_voltage": "Voltage",
+    "node_temperature": "Temperature",
+    "air_temperature": "Temperature",
+    "relative_humidity": "RelativeHumidity",
+    "air_pressure": "AtmosphericPressure",
+    "co2": "MoleFraction",
+    **dict.fromkeys(("pm1", "pm2_5", "pm4", "pm10"), "MassConcentration"),
+    **dict.fromkeys((name for name in QUANTITIES if "_count" in name), "Count"),
 }
 
 
@@ -88,6 +95,7 @@ class SqliteStore:
         self._path = path
         self._file = self._identity()
         self._places: dict[str, list[tuple[int, int]]] = {}  # dev_eui -> (since, thing), oldest first
+        self._instruments: dict[str, tuple[str, ...]] = {}
         self._datastreams: dict[tuple[int, str, str], int] = {}
         self._touched: set[int] = set()
 
@@ -131,19 +139,22 @@ class SqliteStore:
             self._write_things(city)
         except sqlite3.OperationalError as error:
             raise StoreError(str(self._path), f"cannot be written ({error})") from error
-        ids = dict(self.db.execute("SELECT tree, id FROM things"))
+        ids = dict(self.db.execute("SELECT site, id FROM things"))
         self._places = {
-            dev_eui: [(node.since, ids[node.tree]) for node in places] for dev_eui, places in city.places.items()
+            dev_eui: [(node.since, ids[node.site]) for node in places] for dev_eui, places in city.places.items()
         }
+        self._instruments = {node.dev_eui: node.instruments for node in city.nodes.values()}
         self._datastreams.clear()
 
     def _write_things(self, city: City) -> None:
         with self.transaction():
             self.db.executemany(
-                "INSERT INTO things (tree, area, name, description, properties, lon, lat) VALUES (?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (tree) DO UPDATE SET area = excluded.area, name = excluded.name, lon = excluded.lon, "
-                "description = excluded.description, properties = excluded.properties, lat = excluded.lat",
-                [_thing_row(city, tree) for tree in city.trees.values()],
+                "INSERT INTO things (site, kind, area, name, description, properties, lon, lat) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (site) DO UPDATE SET kind = excluded.kind, "
+                "area = excluded.area, name = excluded.name, lon = excluded.lon, lat = excluded.lat, "
+                "description = excluded.description, properties = excluded.properties",
+                [_tree_row(city, tree) for tree in city.trees.values()]
+                + [_station_row(station) for station in city.stations.values()],
             )
 
     def thing_of(self, dev_eui: str, at: float = math.inf) -> int:
@@ -250,7 +261,7 @@ class SqliteStore:
         if known is not None:
             return known
         facts = QUANTITIES[quantity]
-        sensor = instruments.BY_QUANTITY.get(quantity, instruments.UNNAMED)
+        sensor = instruments.of(quantity, self._instruments[dev_eui])
         self.db.execute("INSERT OR IGNORE INTO sensors (name, description, metadata) VALUES (?, ?, ?)", sensor)
         self.db.execute(
             "INSERT OR IGNORE INTO observed_properties (name, definition, description, properties) VALUES (?, ?, ?, ?)",
@@ -295,7 +306,10 @@ def _close_to_others(path: Path) -> None:
         os.close(file)
 
 
-def _thing_row(city: City, tree: Tree) -> tuple[str, str, str, str, str, float, float]:
+_ThingRow = tuple[str, str, str, str, str, str, float, float]
+
+
+def _tree_row(city: City, tree: Tree) -> _ThingRow:
     area = city.areas[tree.area]
     properties = {
         "tree": tree.id,
@@ -307,7 +321,15 @@ def _thing_row(city: City, tree: Tree) -> tuple[str, str, str, str, str, float, 
     }
     description = f"{tree.name.en} ({tree.latin}), planted {tree.planted}, reference area {area.name.en}"
     text = json.dumps(properties, ensure_ascii=False)
-    return (tree.id, tree.area, tree.id, description, text, tree.lon, tree.lat)
+    return (tree.id, "tree", tree.area, tree.id, description, text, tree.lon, tree.lat)
+
+
+def _station_row(station: Station) -> _ThingRow:
+    properties = {"station": station.id, "kind": station.kind, "name": station.name.as_json()}
+    words = {"air": "Air quality", "traffic": "Traffic count"}[station.kind]
+    text = json.dumps(properties, ensure_ascii=False)
+    description = f"{words}, {station.name.en}"
+    return (station.id, station.kind, "", station.id, description, text, station.lon, station.lat)
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:

@@ -43,6 +43,8 @@ _HEADERS = (
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=(self)"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+_From = Annotated[str | None, Query(alias="from", description="ISO 8601; default 14 days before 'to'")]
+_To = Annotated[str | None, Query(alias="to", description="ISO 8601; default now")]
 _OPEN_DATA = re.compile(r"/(v1\.1|api|openapi\.json)(/|$)")
 
 
@@ -64,8 +66,10 @@ def create_app(
     config: Config, city: City, broker: Broker, writer: Ingesting, clock: Callable[[], float] = time.time
 ) -> FastAPI:
     """The service over the store that ``config`` names; ``clock`` is asked only with ``[time] source = "system"``."""
-    readers = Readers(config.store.path, config.http.query_timeout_s, _PAGE_CONNECTIONS)
-    public_queries = Readers(config.store.path, config.http.query_timeout_s, _QUERY_CONNECTIONS)
+    readers, public_queries = (
+        Readers(config.store.path, config.http.query_timeout_s, connections, config.disclosure.min_count)
+        for connections in (_PAGE_CONNECTIONS, _QUERY_CONNECTIONS)
+    )
     requests: Counter[tuple[str, int]] = Counter()
 
     @asynccontextmanager
@@ -79,7 +83,7 @@ def create_app(
     app = FastAPI(
         title="Stadtfunk",
         version="1",
-        summary="Open data of a city's trees",
+        summary="Open data of a city's trees, air and traffic",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -120,18 +124,24 @@ def create_app(
     async def trees(request: Request) -> Response:
         return await ask(request, public.trees)
 
+    @app.get("/api/stations", summary="Stations of air quality and traffic, and their latest values, GeoJSON")
+    async def stations(request: Request) -> Response:
+        return await ask(request, public.stations)
+
     @app.get("/api/trees/{tree_id}/series", summary="One quantity at one tree over time")
-    async def series(
-        request: Request,
-        tree_id: str,
-        quantity: str,
-        begin: Annotated[str | None, Query(alias="from", description="ISO 8601; default 14 days before 'to'")] = None,
-        end: Annotated[str | None, Query(alias="to", description="ISO 8601; default now")] = None,
+    async def series(request: Request, tree_id: str, quantity: str, begin: _From = None, end: _To = None) -> Response:
+        return await ask(
+            request, lambda db, city, now: public.series(db, city, now, city.trees.get(tree_id), quantity, begin, end)
+        )
+
+    @app.get("/api/stations/{station_id}/series", summary="One quantity at one station over time")
+    async def station_series(
+        request: Request, station_id: str, quantity: str, begin: _From = None, end: _To = None
     ) -> Response:
-        async with readers.snapshot() as db:
-            return await answer(
-                request, await public.series(db, city, await present(db), tree_id, quantity, begin, end)
-            )
+        return await ask(
+            request,
+            lambda db, city, now: public.series(db, city, now, city.stations.get(station_id), quantity, begin, end),
+        )
 
     @app.get("/api/crew", summary="Today's list: what to water, and which sensors to look at")
     async def crew(request: Request) -> Response:

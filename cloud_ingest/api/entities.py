@@ -61,6 +61,10 @@ _UNITS = {
     "Cel": ("Degree Celsius", "°C", "https://qudt.org/vocab/unit/DEG_C"),
     "V": ("Volt", "V", "https://qudt.org/vocab/unit/V"),
     "kPa": ("Kilopascal", "kPa", "https://qudt.org/vocab/unit/KiloPA"),
+    "hPa": ("Hectopascal", "hPa", "https://qudt.org/vocab/unit/HectoPA"),
+    "ug/m3": ("Microgram per cubic metre", "µg/m³", "https://qudt.org/vocab/unit/MicroGM-PER-M3"),
+    "[ppm]": ("Parts per million", "ppm", "https://qudt.org/vocab/unit/PPM"),
+    "1": ("Count or index", "", "https://qudt.org/vocab/unit/UNITLESS"),
 }
 
 
@@ -77,6 +81,7 @@ _MEASUREMENT = "'http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measur
 _POINT = "json_object('type', 'Point', 'coordinates', json_array({t}.lon, {t}.lat))"
 _STREAM_POINT = f"(SELECT {_POINT.format(t='x')} FROM things x WHERE x.id = {{t}}.thing)"
 _THING_NAME = "(SELECT name FROM things WHERE id = {t}.thing)"
+_KIND = "' || CASE {t}.kind WHEN 'tree' THEN 'tree' ELSE {t}.kind || ' station' END || '"
 _FIRST = "(SELECT min(at) FROM observations WHERE datastream = {t}.id)"
 _LAST = "(SELECT max(at) FROM observations WHERE datastream = {t}.id)"
 _THING_OF_STREAM = "(SELECT thing FROM datastreams WHERE id = {t}.datastream)"
@@ -108,7 +113,7 @@ _LOCATION = Entity(
     {"id": "{t}.id"},
     (
         Property("name", "text", "{t}.name"),
-        Property("description", "text", "'Where the tree ' || {t}.tree || ' stands'"),
+        Property("description", "text", f"'Where the {_KIND} ' || {{t}}.site || ' stands'"),
         Property("encodingType", "text", "'application/geo+json'"),
         Property("location", "json", _POINT),
         Property("properties", "json", _NONE),
@@ -150,7 +155,7 @@ _DATASTREAM = Entity(
             "description",
             "text",
             "(SELECT description FROM observed_properties WHERE id = {t}.observed_property) "
-            f"|| ' at tree ' || {_THING_NAME}",
+            f"|| ' at ' || {_THING_NAME}",
         ),
         Property("observationType", "text", _MEASUREMENT),
         Property("unitOfMeasurement", "json", _unit_sql()),
@@ -228,7 +233,12 @@ _FEATURE = Entity(
     {"id": "{t}.id"},
     (
         Property("name", "text", "{t}.name"),
-        Property("description", "text", "'Soil and surface at the tree ' || {t}.tree"),
+        Property(
+            "description",
+            "text",
+            "CASE {t}.kind WHEN 'tree' THEN 'Soil and surface at the tree ' WHEN 'air' THEN 'Outdoor air at ' "
+            "ELSE 'Street at ' END || {t}.site",
+        ),
         Property("encodingType", "text", "'application/geo+json'"),
         Property("feature", "json", _POINT),
         Property("properties", "json", _NONE),

@@ -7,9 +7,10 @@ from cloud_ingest.alerts import urgency
 from cloud_ingest.api.answers import iso
 from cloud_ingest.api.odata import instant
 from cloud_ingest.api.readers import Snapshot
-from cloud_ingest.api.situation import AreaState, TreeState, latest, situation
+from cloud_ingest.api.situation import SHOWN, AreaState, TreeState, latest, situation, station_states
+from cloud_ingest.disclosure import SUPPRESSED
 from cloud_ingest.errors import NoSuchEntity, QueryError
-from cloud_ingest.registry import City, Rule, Tree
+from cloud_ingest.registry import City, Rule, Station, Tree
 from decoders.quantities import QUANTITIES
 
 MAX_POINTS = 500
@@ -74,12 +75,39 @@ async def trees(db: Snapshot, city: City, now: float) -> dict[str, Any]:
     return {"type": "FeatureCollection", "now": _moment(now), "features": features}
 
 
+async def stations(db: Snapshot, city: City, now: float) -> dict[str, Any]:
+    newest = await latest(db, now)
+    features = []
+    for station, thing, sensor in await station_states(db, city, now, newest):
+        readings = newest.get(thing, {}) if thing is not None else {}
+        features.append(
+            {
+                "type": "Feature",
+                "id": station.id,
+                "geometry": {"type": "Point", "coordinates": [station.lon, station.lat]},
+                "properties": {
+                    "id": station.id,
+                    "kind": station.kind,
+                    "name": station.name.as_json(),
+                    "sensor": sensor,
+                    "latest": {name: _reading(readings[name], now) for name in SHOWN[station.kind] if name in readings},
+                },
+            }
+        )
+    return {"type": "FeatureCollection", "now": _moment(now), "features": features}
+
+
 async def series(
-    db: Snapshot, city: City, now: float, tree_id: str, quantity: str, begin: str | None, end: str | None
+    db: Snapshot,
+    city: City,
+    now: float,
+    site: Tree | Station | None,
+    quantity: str,
+    begin: str | None,
+    end: str | None,
 ) -> dict[str, Any]:
-    tree = city.trees.get(tree_id)
-    if tree is None:
-        raise NoSuchEntity(f"tree {tree_id!r}")
+    if site is None:
+        raise NoSuchEntity("a site of this id")
     if quantity not in QUANTITIES:
         raise QueryError(f"no quantity is called {quantity!r:.40}; /v1.1/ObservedProperties lists those that are")
     end_s = instant(end) if end else now
@@ -88,21 +116,21 @@ async def series(
         raise QueryError("'from' and 'to' must be from 1970 to 2105")
     if begin_s > end_s:
         raise QueryError("'from' must not be after 'to'")
-    readings, points = await _points(db, tree, quantity, begin_s, end_s)
+    readings, points = await _points(db, site.id, quantity, begin_s, end_s)
     faults = await db.rows(
         f"SELECT at, flag FROM ({_SERIES}) WHERE flag IS NOT NULL ORDER BY at DESC LIMIT ?",
-        (tree.id, quantity, begin_s, end_s, _MAX_FAULTS),
+        (site.id, quantity, begin_s, end_s, _MAX_FAULTS),
     )
-    rule = city.areas[tree.area].rule
-    ruled = rule.quantity == quantity
+    rule = city.areas[site.area].rule if isinstance(site, Tree) else None
+    ruled = rule is not None and rule.quantity == quantity
     return {
-        "tree": tree.id,
+        "tree" if isinstance(site, Tree) else "station": site.id,
         "quantity": quantity,
         "unit": QUANTITIES[quantity].unit,
         "from": iso(begin_s),
         "to": iso(end_s),
-        "act": rule.act if ruled else None,
-        "clear": rule.clear if ruled else None,
+        "act": rule.act if rule and ruled else None,
+        "clear": rule.clear if rule and ruled else None,
         "readings": readings,
         "at": [at for at, _ in points],
         "value": [value for _, value in points],
@@ -151,15 +179,15 @@ async def status(db: Snapshot, city: City, now: float, time_source: str, broker:
 
 _SERIES = (
     "SELECT o.at, o.result, o.flag FROM things t JOIN datastreams d ON d.thing = t.id "
-    "JOIN observations o ON o.datastream = d.id WHERE t.tree = ? AND d.quantity = ? AND o.at BETWEEN ? AND ?"
+    "JOIN observations o ON o.datastream = d.id WHERE t.site = ? AND d.quantity = ? AND o.at BETWEEN ? AND ?"
 )
 
 
 async def _points(
-    db: Snapshot, tree: Tree, quantity: str, begin_s: float, end_s: float
+    db: Snapshot, site_id: str, quantity: str, begin_s: float, end_s: float
 ) -> tuple[int, list[tuple[int, float]]]:
     """How many values there are, and at most MAX_POINTS of them: the lowest and highest of each slice of time."""
-    args = (tree.id, quantity, begin_s, end_s)
+    args = (site_id, quantity, begin_s, end_s)
     values = f"SELECT at, result FROM ({_SERIES}) WHERE flag IS NULL"
     total = (await db.row(f"SELECT count(*) FROM ({values})", args))[0]
     if total <= MAX_POINTS:
@@ -257,7 +285,8 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def _reading(reading: tuple[int, float | None, str, str | None], now: float) -> dict[str, Any]:
     at, value, unit, flag = reading
-    return {"value": value, "unit": unit, "at": iso(at), "age_s": max(round(now - at), 0), "fault": flag}
+    told = {"value": value, "unit": unit, "at": iso(at), "age_s": max(round(now - at), 0), "fault": flag}
+    return {**told, "fault": None, "suppressed": True} if flag == SUPPRESSED else told
 
 
 def _city(city: City) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiosqlite
 
+from cloud_ingest import disclosure
 from cloud_ingest.errors import CloudError
 
 _log = logging.getLogger(__name__)
@@ -42,9 +43,12 @@ class Snapshot:
 
 
 class Readers:
-    """A few connections that take turns: so many questions run at once, and no more."""
+    """A few connections that take turns: so many questions run at once, and no more.
 
-    def __init__(self, path: Path, timeout_s: float, connections: int) -> None:
+    ``min_count``: the smallest count that is told (disclosure.py)."""
+
+    def __init__(self, path: Path, timeout_s: float, connections: int, min_count: int = 1) -> None:
+        self._views = disclosure.views(min_count)
         self._uri = f"{path.resolve().as_uri()}?mode=ro"
         self._timeout_s = timeout_s
         self._connections = connections
@@ -80,6 +84,8 @@ class Readers:
 
     async def _add(self) -> None:
         reader = _Reader(await aiosqlite.connect(self._uri, uri=True, isolation_level=None))
+        for view in self._views:
+            await reader.db.execute(view)
         await reader.db.set_progress_handler(lambda: reader.over, _STEPS)
         self._all.append(reader)
         self._free.put_nowait(reader)

@@ -8,9 +8,16 @@ from typing import Any
 
 from cloud_ingest.alerts import area_value
 from cloud_ingest.api.readers import Snapshot as Db
+from cloud_ingest.disclosure import COUNTS, SUPPRESSED
 from cloud_ingest.judge import probe_of
 from cloud_ingest.quality import CLOCK_TOLERANCE_S, Snapshot, state
-from cloud_ingest.registry import Area, City, Tree
+from cloud_ingest.registry import Area, City, Station, Tree
+
+# What is told of a station at a glance, in this order; SensorThings has everything.
+SHOWN = {
+    "air": ("pm2_5", "pm10", "co2", "air_temperature", "relative_humidity", "air_pressure", "voc_index", "nox_index"),
+    "traffic": COUNTS,
+}
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,13 @@ class AreaState:
 
 async def situation(db: Db, city: City, now: float) -> list[AreaState]:
     """All areas of the registry, in its order, as of ``now``."""
-    things = dict(map(tuple, await db.rows("SELECT tree, id FROM things")))
+    things = dict(map(tuple, await db.rows("SELECT site, id FROM things")))
     snapshots = {row[0]: Snapshot(**json.loads(row[1])) for row in await db.rows("SELECT thing, snapshot FROM probes")}
     rows = await db.rows(
         "SELECT area, value, threshold, litres, dry_since, opened_at FROM alerts WHERE closed_at IS NULL"
     )
     alerts = {row[0]: Alert(*row) for row in rows}
-    nodes = {node.tree: node for node in city.nodes.values()}
+    nodes = {node.site: node for node in city.nodes.values()}
     by_area: dict[str, list[Tree]] = {area_id: [] for area_id in city.areas}
     for tree in city.trees.values():
         by_area[tree.area].append(tree)
@@ -82,6 +89,30 @@ async def situation(db: Db, city: City, now: float) -> list[AreaState]:
             for tree in trees
         ]
         found.append(AreaState(area, value, area_state, alert, dict(Counter(states.values())), tree_states))
+    return found
+
+
+async def station_states(
+    db: Db, city: City, now: float, newest: dict[int, dict[str, Any]]
+) -> list[tuple[Station, int | None, str]]:
+    """(station, its thing, state of its sensors) in the registry's order; states as of trees' sensors."""
+    things = dict(map(tuple, await db.rows("SELECT site, id FROM things")))
+    nodes = {node.site: node for node in city.nodes.values()}
+    found = []
+    for station in city.stations.values():
+        node, thing = nodes.get(station.id), things.get(station.id)
+        readings = newest.get(thing, {}) if thing is not None else {}
+        measured = [reading for name, reading in readings.items() if name in SHOWN[station.kind]]
+        last = max((at for at, *_ in measured), default=None)
+        if node is None:
+            sensor = "none"
+        elif last is None or not -CLOCK_TOLERANCE_S <= now - last <= probe_of(node).silent_after_s:
+            sensor = "silent"
+        elif all(flag not in (None, SUPPRESSED) for at, _, _, flag in measured if at == last):
+            sensor = "fault"
+        else:
+            sensor = "ok"
+        found.append((station, thing, sensor))
     return found
 
 

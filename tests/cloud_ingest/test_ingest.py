@@ -325,8 +325,8 @@ class TestMovedNode:
         ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START + 5 * HOUR, 12.0) + sample(START + 4 * HOUR, 30.0))))
 
         assert store.db.execute(
-            "SELECT t.tree, o.result FROM observations o JOIN datastreams d ON d.id = o.datastream "
-            "JOIN things t ON t.id = d.thing WHERE d.quantity = 'soil_moisture' ORDER BY t.tree"
+            "SELECT t.site, o.result FROM observations o JOIN datastreams d ON d.id = o.datastream "
+            "JOIN things t ON t.id = d.thing WHERE d.quantity = 'soil_moisture' ORDER BY t.site"
         ).fetchall() == [("J-0001", 30.0), ("J-0003", 12.0)]
 
     def test_a_reading_from_before_the_node_stood_anywhere_is_set_aside(self, tmp_path):
@@ -430,14 +430,14 @@ class TestStore:
 
     def test_ids_of_things_survive_a_changed_registry(self, tmp_path):
         store, _ = opened(tmp_path / "store.db")
-        before = dict(store.db.execute("SELECT tree, id FROM things"))
+        before = dict(store.db.execute("SELECT site, id FROM things"))
         trees = registry_json()["trees"]
         trees[0]["latin"] = "Tilia platyphyllos"
 
         store.register(small_city(trees=list(reversed(trees))))
 
-        assert dict(store.db.execute("SELECT tree, id FROM things")) == before
-        properties = store.db.execute("SELECT properties FROM things WHERE tree = 'J-0001'").fetchone()[0]
+        assert dict(store.db.execute("SELECT site, id FROM things")) == before
+        properties = store.db.execute("SELECT properties FROM things WHERE site = 'J-0001'").fetchone()[0]
         assert json.loads(properties)["species"] == "Tilia platyphyllos"
 
     def test_a_file_of_a_newer_version_is_refused_in_one_line(self, tmp_path):

@@ -7,8 +7,10 @@ import re
 import pytest
 
 from cloud_ingest.api import app
+from decoders.uplink import Reading
 from tests.cloud_ingest.serving import served
 from tests.cloud_ingest.world import (
+    COUNTER,
     GATEWAY,
     HOUR,
     NODES,
@@ -17,10 +19,10 @@ from tests.cloud_ingest.world import (
     UP,
     batch,
     moisture_series,
-    registry_json,
     sample,
     small_city,
     uplink,
+    with_stations,
 )
 
 
@@ -354,9 +356,13 @@ class TestPages:
 def test_every_example_in_the_readme_has_the_keys_of_the_real_answer(tmp_path):
     readme = app.WEB.parent.parent.joinpath("README.md").read_text(encoding="utf-8")
     examples = dict(re.findall(r"### `GET (/api/[^`?]+)[^`]*`\s+```json\n(.*?)```", readme, re.DOTALL))
-    nodes = [*registry_json()["nodes"], {"dev_eui": STRANGER, "tree": "J-0003", "interval_s": HOUR}]
-    with served(tmp_path, small_city(nodes=nodes)) as city:
+    changes = with_stations()
+    changes["nodes"].append({"dev_eui": STRANGER, "tree": "J-0003", "interval_s": HOUR})
+    with served(tmp_path, small_city(**changes)) as city:
         city.feed(UP, moisture_series(NODES[0], [13.5, 13.0, 12.5]))
+        counts = (("vehicle_count_approaching_medium", 84), ("bicycle_count", 1))
+        readings = [Reading(name, "1", START + 2 * HOUR, count, None) for name, count in counts]
+        city.feed(UP, batch(uplink(9, COUNTER, 1, readings)))
         for path, text in examples.items():
             query = "?quantity=soil_moisture" if "{id}" in path else ""
             answer = city.get(path.replace("{id}", "J-0001") + query)
@@ -365,7 +371,7 @@ def test_every_example_in_the_readme_has_the_keys_of_the_real_answer(tmp_path):
                 ".features[].properties.sensors.silent",
             }
 
-    assert len(examples) == 5
+    assert len(examples) == 6
 
 
 def shape(value, way=""):

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from cloud_ingest import registry
 from cloud_ingest.errors import ConfigError
+from cloud_ingest.instruments import INSTRUMENTS
 from tests.cloud_ingest.world import NODES, registry_json
 
+STATION = {"id": "L-01", "kind": "air", "name": {"de": "Markt", "en": "Market"}, "lon": 11.58, "lat": 50.92}
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -47,7 +49,7 @@ class TestCity:
         city = registry.parse(json.dumps(registry_json()))
 
         assert [tree.id for tree in city.trees_of("RA-01")] == ["J-0001", "J-0002", "J-0003"]
-        assert city.nodes[NODES[0]].tree == "J-0001"
+        assert city.nodes[NODES[0]].site == "J-0001"
         assert city.areas["RA-01"].rule == registry.Rule("soil_moisture", 14.0, 18.0, 7200)
         assert city.areas["RA-01"].center == pytest.approx((11.585, 50.925))
 
@@ -60,13 +62,19 @@ class TestCity:
             (("trees", 0, "lon"), 181, "trees[0]: lon: must be from -180 to 180"),
             (("trees", 0, "area"), "RA-09", "tree 'J-0001' is in an area 'RA-09' that does not exist"),
             (("trees", 1, "id"), "J-0001", "trees: id 'J-0001' is used twice"),
-            (("nodes", 0, "tree"), "J-0009", "at a tree 'J-0009' that does not exist"),
-            (("nodes", 1, "tree"), "J-0001", "tree 'J-0001' has two nodes"),
+            (("nodes", 0, "tree"), "J-0009", "at a tree or station 'J-0009' that does not exist"),
+            (("nodes", 1, "tree"), "J-0001", "'J-0001' has two nodes"),
             (("nodes", 1, "dev_eui"), NODES[0], "dev_eui 70b3d57ed0000001 is used twice"),
             (("nodes", 0, "dev_eui"), "70B3D57ED0000001", "nodes[0]: dev_eui: must be 16 hex digits in lower case"),
             (("nodes", 0, "interval_s"), 0, "interval_s: must be a whole number"),
             (("nodes", 0, "since"), "2026-07-01", "since: must be a time with its zone"),
             (("nodes", 0, "since"), None, "since: must be a time with its zone"),
+            (("nodes", 0, "station"), "J-0001", "nodes[0]: must have either 'tree' or 'station'"),
+            (("nodes", 0, "tree"), ..., "nodes[0]: must have either 'tree' or 'station'"),
+            (("nodes", 0, "instruments"), ["SMT99"], "instruments: must be a list of some of SMT100"),
+            (("stations",), [{**STATION, "kind": "noise"}], "kind: must be one of air, traffic"),
+            (("stations",), [{**STATION, "id": "J-0001"}], "id 'J-0001' is a tree's and a station's"),
+            (("stations",), [STATION, STATION], "stations: id 'L-01' is used twice"),
             (("reference_areas", 0, "rule", "act"), 19.0, "'act' must be below 'clear'"),
             (("reference_areas", 0, "rule", "quantity"), "mood", "must be one of soil_moisture"),
             (("reference_areas", 0, "polygon"), [[1, 2], [1, 3], [2, 3], [4, 4]], "must be a closed ring"),
@@ -101,9 +109,25 @@ class TestCity:
         moved = {"dev_eui": NODES[0], "tree": "J-0003", "interval_s": 600, "since": "2026-07-02T02:00:00+02:00"}
         city = registry.parse(json.dumps(registry_json(nodes=[moved, *registry_json()["nodes"]])))
 
-        assert city.nodes[NODES[0]].tree == "J-0003"
-        assert [(node.tree, node.since) for node in city.places[NODES[0]]] == [("J-0001", 0), ("J-0003", 1782950400)]
+        assert city.nodes[NODES[0]].site == "J-0003"
+        assert [(node.site, node.since) for node in city.places[NODES[0]]] == [("J-0001", 0), ("J-0003", 1782950400)]
         assert city.node_at("J-0001") is None
+
+    def test_a_station_has_a_node_and_is_no_tree(self):
+        nodes = [{"dev_eui": NODES[0], "station": "L-01", "interval_s": 900, "instruments": ["SPS30", "BME280"]}]
+
+        city = registry.parse(json.dumps(registry_json(stations=[STATION], nodes=nodes)))
+
+        assert city.stations["L-01"].kind == "air"
+        assert city.nodes[NODES[0]].site == "L-01"
+        assert city.nodes[NODES[0]].instruments == ("SPS30", "BME280")
+        assert city.node_at("J-0001") is None
+
+    def test_a_soil_probes_depth_is_none_of_a_stations_business(self):
+        nodes = [{"dev_eui": NODES[0], "station": "L-01", "interval_s": 900, "depth_cm": 30}]
+
+        with pytest.raises(ConfigError, match=r"nodes\[0\]: depth_cm: is of a tree's soil probe"):
+            registry.parse(json.dumps(registry_json(stations=[STATION], nodes=nodes)))
 
     def test_the_example_in_the_readme_is_a_city_and_its_table_has_every_key(self):
         readme = Path(registry.__file__).with_name("README.md").read_text(encoding="utf-8")
@@ -111,7 +135,7 @@ class TestCity:
 
         city = registry.parse(example)
 
-        assert (len(city.areas), len(city.trees), len(city.nodes)) == (1, 2, 1)
+        assert (len(city.areas), len(city.trees), len(city.nodes)) == (1, 2, 2)
         ways = [
             ".".join("[]" if isinstance(step, int) else step for step in way).replace(".[]", "[]")
             for way in places(json.loads(example))
@@ -119,6 +143,11 @@ class TestCity:
         table = readme.split("## The registry")[1].split("## ")[0]
         documented = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
         assert {way for way in ways if not way.endswith("[]")} == set(documented)
+        assert set(INSTRUMENTS) == set(re.findall(r"`\"?([A-Z]+\d\w+|pulses)\"?", table)) | {
+            "SMT100",
+            "DS18B20",
+            "200SS",
+        }
 
     def test_a_key_written_twice_is_refused(self):
         with pytest.raises(ConfigError, match="twice"):

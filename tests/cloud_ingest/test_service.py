@@ -50,7 +50,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         found = condition()
@@ -99,10 +99,10 @@ class Site:
         return [sys.executable, "-m", "stadtfunk", "ingest", *words, "--config", str(self.config)]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=120, check=False)
 
     def get(self, path: str) -> Any:
-        return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=10).json()
+        return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=60).json()
 
     def rows(self, sql: str) -> list[Any]:
         with sqlite3.connect(f"file:{self.folder}/stadtfunk.db?mode=ro", uri=True) as db:
@@ -115,12 +115,15 @@ class Site:
         publish.single(topic, payload, qos=1, hostname="127.0.0.1", port=self.mqtt_port)
 
     def retained(self) -> list[Watermark]:
-        """What the broker tells a gateway that subscribes now."""
+        """What the broker tells a gateway that subscribes now; nothing if it says nothing within a second."""
         heard: list[Watermark] = []
+        subscribed = threading.Event()
         client = Client(CallbackAPIVersion.VERSION2)
         client.on_message = lambda _, __, message: heard.append(decode_watermark(message.payload))
         client.on_connect = lambda *_: client.subscribe(topics.committed(GATEWAY), 1)
+        client.on_subscribe = lambda *_: subscribed.set()
         client.connect("127.0.0.1", self.mqtt_port)
+        wait_for(lambda: client.loop(0.1) or subscribed.is_set(), "the subscription")
         deadline = time.monotonic() + 1.0
         while time.monotonic() < deadline and not heard:
             client.loop(0.1)
@@ -181,7 +184,7 @@ class Gateway:
         return self.watermark == len(self._messages)
 
     def publish(self, topic: str, payload: bytes) -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(10)
+        self._client.publish(topic, payload, qos=1).wait_for_publish(60)
 
     def stop(self) -> None:
         self._client.disconnect()
@@ -290,7 +293,7 @@ class TestExactlyOnce:
             topics.up(OTHER_GATEWAY), batch(uplink(1, NODES[1], 1, sample(START, 20.0)), gateway_eui=OTHER_GATEWAY)
         )
         wait_for(lambda: len(site.rows("SELECT 1 FROM watermarks")) == 3, "what comes after it")
-        assert site.retained() == [Watermark(7, 2)]
+        assert wait_for(site.retained, "a watermark") == [Watermark(7, 2)]
         broker.kill()
         broker.wait()
         (site.folder / "broker").rename(site.folder / "old")
@@ -369,14 +372,14 @@ class TestProcess:
 
         site.publish(UP, batch(uplink(2, NODES[0], 1, sample(START + HOUR, 19.0))))
 
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
         log = site.log(process)
         assert log.splitlines()[-1] == (
             f"Error: {site.folder}/stadtfunk.db: was deleted or replaced under the running service; nothing more is "
             "acknowledged; put it back (or start anew) and start the service again"
         )
         assert "Traceback" not in log
-        assert site.retained() == [Watermark(1, 1)]
+        assert wait_for(site.retained, "a watermark") == [Watermark(1, 1)]
 
     def test_answers_do_not_wait_for_nagle(self) -> None:
         with listen("127.0.0.1", 0) as listener:
@@ -388,7 +391,7 @@ class TestProcess:
         assert site.get("/health") == {"status": "ok", "writer": "running", "broker": "disconnected"}
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         log = (site.folder / "0.log").read_text()
         assert f"Stadtfunk: http://127.0.0.1:{site.http_port}/" in log
         assert "Traceback" not in log

@@ -56,6 +56,29 @@ def registry_json(**changes: Any) -> dict[str, Any]:
     }
 
 
+COUNTER, SNIFFER = "70b3d57ed0000011", "70b3d57ed0000012"
+
+
+def with_stations() -> dict[str, Any]:
+    """What to change for a city that has a traffic station V-01 and an air station L-01, too."""
+
+    def station(station_id: str, kind: str) -> dict[str, Any]:
+        name = {"de": "Fischergasse", "en": "Fisher lane"}
+        return {"id": station_id, "kind": kind, "name": name, "lon": 11.5876, "lat": 50.9281}
+
+    def node(dev_eui: str, station_id: str, *instruments: str) -> dict[str, Any]:
+        return {"dev_eui": dev_eui, "station": station_id, "interval_s": HOUR, "instruments": list(instruments)}
+
+    return {
+        "stations": [station("V-01", "traffic"), station("L-01", "air")],
+        "nodes": [
+            *registry_json()["nodes"],
+            node(COUNTER, "V-01", "LD2451"),
+            node(SNIFFER, "L-01", "SPS30", "BME280"),
+        ],
+    }
+
+
 def small_city(**changes: Any) -> City:
     return registry.parse(json.dumps(registry_json(**changes)))
 
