@@ -27,7 +27,7 @@ from simulators.city import City, small_jena
 
 GATEWAY_EUI = "02000000ffff0001"  # locally administered (IEEE 802, U/L bit): no maker's number
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-_READY_S = 30.0
+_READY_S = 120.0
 _MARK = "stadtfunk-demo.lock"  # a folder with this file in it is ours to empty
 
 
@@ -135,6 +135,7 @@ class Town:
             f'[mqtt]\nport = {self.mqtt_port}\nusername = "ingest"\npassword_file = "ingest.password"\n'
             f'gateways = ["{GATEWAY_EUI}"]\n'
             f"[http]\nport = {self.http_port}\n"
+            "query_timeout_s = 60  # the machine that runs a whole city has no time to spare\n"
             "[time]\nsource = \"observations\"  # the city's virtual present, not this machine's\n",
         )
 

@@ -65,12 +65,12 @@ def start(folder):
     yield start
     for process in reversed(running):
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def answers(url):
     try:
-        with urlopen(url, timeout=5) as response:
+        with urlopen(url, timeout=60) as response:
             return json.load(response)
     except OSError:
         return None
@@ -81,7 +81,7 @@ class TestOperate:
         _, ports = folder
         import_devices, run_gateway = commands("stadtfunk gateway")[:2]
         start(*commands("nats-server"))
-        assert start(import_devices).wait(20) == 0
+        assert start(import_devices).wait(60) == 0
 
         start(run_gateway)
         start(*commands("stadtfunk ingest"))

@@ -15,7 +15,7 @@ def dry_town(tmp_path_factory):
     try:
         town.start_services()
         town.start_nodes(speed=None, days=DRY_DAYS, frames=town.folder / "frames.jsonl")
-        assert town.wait("nodes", 120) == 0
+        assert town.wait("nodes", 900) == 0
         until(lambda: drained(town), "an empty outbox")
         yield town
     finally:

@@ -12,7 +12,7 @@ from simulators.town import Town
 
 
 def get(url: str) -> dict:
-    with urlopen(quote(url, safe=":/?&=$();,%'"), timeout=20) as response:
+    with urlopen(quote(url, safe=":/?&=$();,%'"), timeout=60) as response:
         return json.load(response)
 
 
@@ -34,7 +34,7 @@ def pages(url: str | None):
         url = page.get("@iot.nextLink")
 
 
-def until(ready, what: str, timeout_s: float = 30.0) -> None:
+def until(ready, what: str, timeout_s: float = 120.0) -> None:
     """Look again and again; AssertionError when it takes too long."""
     deadline = time.monotonic() + timeout_s
     while not ready():

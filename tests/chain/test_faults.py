@@ -45,7 +45,7 @@ def hostile_message(town: Town) -> None:
     client.username_pw_set("gateway", (town.folder / "gateway.password").read_text())
     client.connect("127.0.0.1", town.mqtt_port)
     client.loop_start()
-    client.publish(topics.up(GATEWAY_EUI), os.urandom(100), qos=1).wait_for_publish(10)
+    client.publish(topics.up(GATEWAY_EUI), os.urandom(100), qos=1).wait_for_publish(60)
     client.disconnect()
     client.loop_stop()
 
@@ -75,8 +75,8 @@ def stormy_town(tmp_path_factory):
         outage(town)
         town.start_ingest()
 
-        assert town.wait("nodes", 120) == 0
-        until(lambda: drained(town), "an empty outbox", 60)
+        assert town.wait("nodes", 900) == 0
+        until(lambda: drained(town), "an empty outbox")
         yield town
     finally:
         town.stop()

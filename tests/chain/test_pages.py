@@ -6,6 +6,8 @@ import os
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+expect.set_options(timeout=60_000)  # ms; a loaded machine draws slowly
+
 OPTIONS = [
     "--no-sandbox" if os.geteuid() == 0 else "--headless",  # Chromium refuses its sandbox to root
     "--disable-quic",
@@ -31,6 +33,7 @@ def page(browser, dry_town):
     """A fresh page in German; a test fails on any error in the console and on any request that leaves the machine."""
     context = browser.new_context(locale="de-DE", viewport={"width": 1280, "height": 1000}, base_url=dry_town.url)
     page = context.new_page()
+    page.set_default_timeout(120_000)
     troubles = []
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
