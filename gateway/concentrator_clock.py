@@ -58,13 +58,6 @@ class ConcentratorClock:
         self._gps_us, self._now_us = gps_us, now_us
         self._behind_us, self._behind_at_us = now_us - line_us, now_us
 
-    def passed(self, line_us: int, now_us: int) -> None:
-        """Something happened at ``line_us``, which is now: a clock that is held goes on to there."""
-        if self._held and self._counter is not None and line_us > self._line_us:
-            self._counter = (self._counter + line_us - self._line_us) % self._modulus
-            self._gps_us = None if self._gps_us is None else self._gps_us + line_us - self._line_us
-            self._line_us, self._now_us = line_us, now_us
-
     def at(self, now_us: int) -> int:
         """Where on the line it is now."""
         return self._line_us if self._held else max(self._line_us, now_us - self._behind_us)

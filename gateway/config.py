@@ -49,6 +49,19 @@ class GwmpSection:
 
 
 @dataclass(frozen=True)
+class BasicsStationSection:
+    """Where LoRa Basics Stations connect to."""
+
+    enabled: bool = _key(False)
+    host: str = _key("127.0.0.1")
+    port: int = _key(3001, limits=_PORT)
+    cert_file: Path | None = _key(None)
+    key_file: Path | None = _key(None)
+    client_ca_file: Path | None = _key(None)
+    tokens_file: Path | None = _key(None)
+
+
+@dataclass(frozen=True)
 class NetworkSection:
     """What the join server and the network server hand out."""
 
@@ -116,6 +129,7 @@ class Config:
 
     gateway: GatewaySection
     gwmp: GwmpSection
+    basics_station: BasicsStationSection
     network: NetworkSection
     downlinks: DownlinksSection
     store: StoreSection
@@ -194,6 +208,11 @@ def _check_together(path: Path, config: Config) -> None:
             path, f"dev_addr_block in [network] must start at a multiple of its size, /7 to /31, not "
             f"{config.network.dev_addr_block!r}"
         )  # fmt: skip
+    station = config.basics_station
+    if (station.cert_file is None) != (station.key_file is None):
+        raise ConfigError(path, "cert_file and key_file in [basics_station] belong together: give both or neither")
+    if station.client_ca_file is not None and station.cert_file is None:
+        raise ConfigError(path, "client_ca_file in [basics_station] needs cert_file: without it there is no TLS")
     if (config.mqtt.cert_file is None) != (config.mqtt.key_file is None):
         raise ConfigError(path, "cert_file and key_file in [mqtt] belong together: give both or neither")
     if config.mqtt.cert_file is not None and config.mqtt.ca_file is None:

@@ -226,12 +226,6 @@ class Downlinks:
         transmitter = self._transmitters.get(concentrator)
         return {} if transmitter is None else transmitter.budget.used_us(transmitter.clock.at(now_us))
 
-    def time_passed(self, concentrator: str, tmst_us: int, now_us: int) -> list[Step]:
-        """The concentrator says what its counter shows now."""
-        clock = self._clock(concentrator)
-        clock.passed(clock.place(tmst_us, None, now_us), now_us)
-        return self.due(now_us)
-
     def _clock(self, concentrator: str) -> ConcentratorClock:
         return self._transmitters[concentrator].clock
 

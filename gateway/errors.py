@@ -3,6 +3,7 @@
 
 RemoteError (decoders)       the peer broke a specification: count it, drop the frame, go on
     MalformedDatagram        problem
+    MalformedMessage         problem
     Refused                  reason, a name in metrics.REFUSALS
 GatewayError                 what an operator must put right; the message is one clear line
     ConfigError              path, problem
@@ -31,6 +32,14 @@ class MalformedDatagram(RemoteError):
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"malformed datagram: {problem}")
+        self.problem = problem
+
+
+class MalformedMessage(RemoteError):
+    """A text on a station's connection that is no message of the LNS protocol."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"malformed message: {problem}")
         self.problem = problem
 
 

@@ -10,7 +10,10 @@ REFUSALS = {
     "crc_failed": "frames that the concentrator reports without a good CRC",
     "unsupported_modulation": "frames that are not LoRa",
     "overload": "PUSH_DATA not handled, and not acknowledged, because too many were waiting",
-    "unknown_concentrator": "datagrams of concentrators that may not speak here",
+    "malformed_message": "messages of Basics Stations that are none of the LNS protocol",
+    "unauthorized_concentrator": "attempts of Basics Stations to connect without a token or certificate of their own",
+    "not_stored": "frames of Basics Stations lost because they could not be stored for ten minutes",
+    "unknown_concentrator": "datagrams in the name of a concentrator that is a Basics Station",
     "spoofed_source": "datagrams in the name of a concentrator that speaks from another address",
     "unexpected_m_type": "frames of a kind that no node sends up",
     "malformed_frame": "frames that break LoRaWAN 1.0.4",
@@ -34,6 +37,7 @@ REFUSALS = {
 
 COUNTERS = {
     "datagrams": "UDP datagrams received",
+    "messages": "messages received from Basics Stations",
     "frames": "frames reported by concentrators in usable form",
     "uplinks": "data uplinks accepted: counter, and readings if any, on the disk",
     "joins": "Join-Requests answered",

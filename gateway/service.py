@@ -15,9 +15,11 @@ from typing import Any
 
 from decoders.lorawan import frame
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
+from decoders.lorawan.gps_time import gps_from_unix
 from gateway.applications import Applications
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.backhaul.interface import Backhaul, Heard
+from gateway.backhaul.lns_endpoint import LnsEndpoint, is_loopback, security
 from gateway.config import Config
 from gateway.downlinks import Protocol
 from gateway.errors import Refused, StoreError, StoreFull
@@ -91,9 +93,11 @@ class Gateway:
         )
         self._backhauls: dict[str, Backhaul] = {}
         self._endpoint: GwmpEndpoint | None = None
+        self._lns: LnsEndpoint | None = None
         self._forwarding: asyncio.Task[None] | None = None
         self._dating: asyncio.Task[None] | None = None
         self.gwmp_port = 0
+        self.lns_port = 0
         self.page_port = 0
 
     async def start(self) -> None:
@@ -101,9 +105,12 @@ class Gateway:
         config = self._config
         self.page_port = await self._page.listen(config.page.host, config.page.port)
         await self._applications.start()
+        if config.basics_station.enabled:
+            await self._listen_to_stations()
         self._endpoint, self.gwmp_port = await listen(
-            config.gwmp.host, config.gwmp.port, self, self.metrics, pin_s=config.gwmp.pin_s
-        )
+            config.gwmp.host, config.gwmp.port, self, self.metrics, reserved=self._speaks_elsewhere,
+            pin_s=config.gwmp.pin_s,
+        )  # fmt: skip
         self._forwarding = asyncio.create_task(self._forwarder.run())
         self._dating = asyncio.create_task(self._date())
         held = self._reader.held()
@@ -113,10 +120,37 @@ class Gateway:
             self._forwarder.numbering.epoch, held.last - held.oldest + 1,
         )  # fmt: skip
 
+    async def _listen_to_stations(self) -> None:
+        settings = self._config.basics_station
+        proofs = security(settings)
+        self._lns = LnsEndpoint(
+            self, self.metrics, proofs, tx_power_dbm=self._config.network.tx_power_dbm, gps_us=self._gps_us,
+            held=self._config.downlinks.virtual_time,
+        )  # fmt: skip
+        self.lns_port = await self._lns.listen(settings.host, settings.port)
+        _log.info(
+            "basics stations may connect uri=%s://%s:%d",
+            "ws" if proofs.tls is None else "wss", settings.host, self.lns_port,
+        )  # fmt: skip
+        if proofs.tokens is None and not proofs.certificates and not is_loopback(settings.host):
+            _log.warning(
+                "anybody who reaches %s:%d may be a Basics Station: give tokens_file", settings.host, self.lns_port
+            )
+
+    def _speaks_elsewhere(self, concentrator: str) -> bool:
+        """Whether it is a Basics Station, connected now or known by a token."""
+        return self._lns is not None and self._lns.knows(concentrator)
+
+    def _gps_us(self) -> int | None:
+        now = self._time_keeper.now()
+        return None if now is None else round(gps_from_unix(now) * 1_000_000)
+
     async def stop(self) -> None:
         """Finish what was accepted, say goodbye to the cloud, close everything."""
         if self._endpoint is not None:
             await self._endpoint.close()
+        if self._lns is not None:
+            await self._lns.close()
         self._transmitter.close()
         await self._page.close()
         if self._dating is not None:

@@ -44,7 +44,10 @@ class Transmitter:
     def heard(self, reception: Reception, gps_ms: int | None, protocol: Protocol) -> int:
         """Any frame; returns its end by its concentrator's line."""
         self._downlinks.attach(reception.concentrator, protocol)
-        return self._downlinks.heard(reception, gps_ms, _now_us())
+        ended_us = self._downlinks.heard(reception, gps_ms, _now_us())
+        if self._held:
+            self._carry_out(self._downlinks.due(_now_us()))
+        return ended_us
 
     def copy(self, reception: Reception, ended_us: int) -> None:
         """A copy of an uplink that was accepted through another concentrator."""

@@ -14,7 +14,7 @@ import math
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -52,15 +52,13 @@ class _Concentrator:
 
 
 class GwmpEndpoint(asyncio.DatagramProtocol):
-    """``only``: EUIs that may speak here; empty: all. ``reserved``: those that speak elsewhere, with a proof."""
+    """``reserved`` tells whether an EUI speaks elsewhere and has no business here."""
 
     def __init__(
-        self, listener: Listener, metrics: Metrics, *, only: Collection[str] = (), reserved: Collection[str] = (),
-        pin_s: float = 120.0,
+        self, listener: Listener, metrics: Metrics, *, reserved: Callable[[str], bool], pin_s: float
     ) -> None:  # fmt: skip
         self._listener = listener
         self._metrics = metrics
-        self._only = frozenset(only)
         self._reserved = reserved
         self._pin_s = pin_s
         self._transport: asyncio.DatagramTransport | None = None
@@ -114,7 +112,7 @@ class GwmpEndpoint(asyncio.DatagramProtocol):
 
     def _admit(self, concentrator: str, addr: Address) -> _Concentrator | None:
         """The one that speaks, if it may."""
-        if concentrator in self._reserved or (self._only and concentrator not in self._only):
+        if self._reserved(concentrator):
             self._metrics.refuse("unknown_concentrator")
             return None
         now = time.monotonic()
@@ -228,13 +226,12 @@ def _txpk(order: Order) -> gwmp.Txpk:
 
 
 async def listen(
-    host: str, port: int, listener: Listener, metrics: Metrics, *, only: Collection[str] = (),
-    reserved: Collection[str] = (), pin_s: float = 120.0,
+    host: str, port: int, listener: Listener, metrics: Metrics, *, reserved: Callable[[str], bool], pin_s: float
 ) -> tuple[GwmpEndpoint, int]:  # fmt: skip
     """Open the endpoint; returns it and its port (0 in: a free one). Raises PortTaken."""
     try:
         transport, endpoint = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: GwmpEndpoint(listener, metrics, only=only, reserved=reserved, pin_s=pin_s), local_addr=(host, port)
+            lambda: GwmpEndpoint(listener, metrics, reserved=reserved, pin_s=pin_s), local_addr=(host, port)
         )
     except OSError as error:
         raise PortTaken("GWMP (UDP)", "gwmp", host, port, error) from error
