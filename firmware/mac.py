@@ -70,6 +70,8 @@ class Mac:
         self.last_join_nonce = -1  # none yet: the first may be 0
         self.join_attempts = 0  # since the last session was lost
         self.join_started_s = 0
+        self.join_period = 0  # of the back-off: hour, ten hours, days,
+        self.join_spent_ms = 0  # and what is spent of its airtime
         self.joining: "tuple[int, int] | None" = None  # (dev_nonce, dr) of the request whose windows are open
         self.band_free_s = [0] * len(plan.sub_bands)
         self.all_free_s = 0  # when the network's own duty cycle is kept again
@@ -93,6 +95,12 @@ class Mac:
         from firmware import mac_join
 
         return mac_join.back_off_s(self, now_s)
+
+    def join_after_power_up_s(self, now_s: int) -> int:
+        """How long to wait if power failed since an unanswered join request."""
+        from firmware import mac_join
+
+        return mac_join.after_power_up_s(self, now_s)
 
     def transmit_join(
         self,

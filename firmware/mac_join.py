@@ -4,6 +4,7 @@
 from decoders.lorawan import frame
 from decoders.lorawan.airtime import time_on_air_us
 from decoders.lorawan.region import JOIN_ACCEPT_DELAY1_MS, JOIN_ACCEPT_DELAY2_MS, parse_cf_list
+from firmware.errors import BandBusy
 from firmware.mac import Dropped, Joined, OpenWindow
 from firmware.mac_channels import band_of, free
 from firmware.session import Session
@@ -13,9 +14,44 @@ if False:  # types only
 
 _JOIN_DRS = (5, 4, 3, 2, 1, 0)  # one after the other: the fastest that reaches a gateway stays for the data
 _REQUEST_LENGTH = 23
-# TS001 "Retransmissions back-off": up to this long after the first request, one part in so many of the time
-_JOIN_DUTY = ((3600, 100), (11 * 3600, 1000))
-_JOIN_DUTY_FOR_EVER = 10_000
+# TS001 "Retransmissions back-off", TR007-1.1 "Avoiding Congestion Collapse": since the first request, how long a period
+# lasts, its airtime in ms, and the part of it that we spread over the period
+_FIRST_HOUR = (3600, 36_000, 100)
+_TEN_HOURS = (36_000, 36_000, 1000)
+_EACH_DAY = (86_400, 8_700, 10_000)
+_SPREAD_S = 3600  # those who wait for the next period do not all start with it
+
+
+def _period(mac: "Mac", now_s: int) -> "tuple[int, int, tuple[int, int, int]]":
+    """(number of the period, 0 to 255; when it ends; the period)."""
+    starts_s = mac.join_started_s
+    ends_s = starts_s + _FIRST_HOUR[0]
+    if now_s < ends_s:
+        return 0, ends_s, _FIRST_HOUR
+    ends_s += _TEN_HOURS[0]
+    if now_s < ends_s:
+        return 1, ends_s, _TEN_HOURS
+    days = (now_s - ends_s) // _EACH_DAY[0]
+    return 2 + days % 254, ends_s + (days + 1) * _EACH_DAY[0], _EACH_DAY
+
+
+def _account(mac: "Mac", now_s: int, dr: int) -> None:
+    """Book a request on the running period; raises BandBusy if it would hold too much."""
+    if mac.join_attempts == 0:
+        mac.join_started_s = now_s
+        mac.join_period = mac.join_spent_ms = 0
+    number, ends_s, (_, limit_ms, _) = _period(mac, now_s)
+    if number != mac.join_period:
+        mac.join_period, mac.join_spent_ms = number, 0
+    airtime_ms = _airtime_us(mac, dr) // 1000 + 1
+    if mac.join_spent_ms + airtime_ms >= limit_ms:
+        raise BandBusy(ends_s - now_s + mac.random(mac.next_dev_nonce, _SPREAD_S))
+    mac.join_spent_ms += airtime_ms
+
+
+def _airtime_us(mac: "Mac", dr: int) -> int:
+    rate = mac.plan.data_rates[dr]
+    return time_on_air_us(_REQUEST_LENGTH, rate.sf, rate.bandwidth_hz)
 
 
 def request(mac: "Mac", now_s: int) -> "Transmit":
@@ -25,11 +61,10 @@ def request(mac: "Mac", now_s: int) -> "Transmit":
     channels = free(mac, list(enumerate(plan.default_channels_hz)), now_s)
     _, frequency_hz = channels[mac.random(dev_nonce, len(channels))]
     dr = _JOIN_DRS[mac.join_attempts % len(_JOIN_DRS)]
+    _account(mac, now_s, dr)
     join_request = frame.JoinRequest(mac.identity.join_eui, mac.identity.dev_eui, dev_nonce)
     phy_payload = join_request.serialize(mac.identity.app_key)
     mac.next_dev_nonce = dev_nonce + 1
-    if mac.join_attempts == 0:
-        mac.join_started_s = now_s
     mac.join_attempts += 1
     rx2_hz, rx2_dr = plan.rx2
     windows = [
@@ -41,14 +76,18 @@ def request(mac: "Mac", now_s: int) -> "Transmit":
 
 def back_off_s(mac: "Mac", now_s: int) -> int:
     """How long to wait after an unanswered join request, randomised. TS001 "Retransmissions back-off"."""
-    share = _JOIN_DUTY_FOR_EVER
-    for until_s, early_share in reversed(_JOIN_DUTY):
-        if now_s - mac.join_started_s < until_s:
-            share = early_share
-    rate = mac.plan.data_rates[_JOIN_DRS[(mac.join_attempts - 1) % len(_JOIN_DRS)]]
-    airtime_us = time_on_air_us(_REQUEST_LENGTH, rate.sf, rate.bandwidth_hz)
-    wait_s = airtime_us * share // 1_000_000 + 1
+    share = _period(mac, now_s)[2][2]
+    wait_s = _airtime_us(mac, _JOIN_DRS[(mac.join_attempts - 1) % len(_JOIN_DRS)]) * share // 1_000_000 + 1
     return wait_s + mac.random(mac.next_dev_nonce, wait_s // 2 + 4)
+
+
+def after_power_up_s(mac: "Mac", now_s: int) -> int:
+    """How long to wait if the last request of a series was before a power cut: in its first hour the pause begins anew.
+
+    Later, when pauses take hours, there is none: whoever presses reset beside a node wants to see it join. What its
+    period may hold is accounted on flash, so a supply that fails again and again does not send more.
+    """
+    return back_off_s(mac, now_s) if mac.join_period == 0 else 0
 
 
 def accept(mac: "Mac", phy_payload: bytes, dev_nonce: int, dr: int) -> "list[Event]":

@@ -28,10 +28,12 @@ KEPT_SAMPLES = 4  # the newest and three older ones: three lost frames in a row 
 _VERSION = 3
 _OLD_CHECKPOINT = "<IiB"  # next_dev_nonce, last_join_nonce, flags
 _CHECKPOINT = "<IiBBI"  # the same, join_attempts, seconds since the first of them
+_JOINS = "<BH"  # if _HAS_JOINS: join_period, join_spent_ms
 _OLD_CHECKPOINT_SIZE = struct.calcsize(_OLD_CHECKPOINT)
 _CHECKPOINT_SIZE = struct.calcsize(_CHECKPOINT)
 _HAS_SESSION = 1  # flags
 _IS_NEW = 2  # this layout; without it only the nonces are read
+_HAS_JOINS = 8
 # wakes in a row that crashed, and the complement; outside the record's CRC, so that it outlives a bad record
 _CRASHES = "<HH"
 _CRASHES_SIZE = struct.calcsize(_CRASHES)
@@ -118,7 +120,7 @@ class Store:
             memory.heard_local_s = now_s
             assume_spent(mac, now_s)
             if mac.join_attempts:
-                memory.next_join_local_s = now_s + mac.join_back_off_s(now_s)
+                memory.next_join_local_s = now_s + mac.join_after_power_up_s(now_s)
         return memory
 
     def save(self, mac: "Mac", memory: Memory, now_s: int) -> None:
@@ -131,9 +133,10 @@ class Store:
         """Write nonces and session to flash. Raises OSError."""
         session = mac.session
         elapsed_s = max(0, now_s - mac.join_started_s) if mac.join_attempts else 0
-        flags = _IS_NEW if session is None else _IS_NEW | _HAS_SESSION
+        flags = _IS_NEW | _HAS_JOINS | (0 if session is None else _HAS_SESSION)
         attempts = mac.join_attempts if mac.join_attempts < 250 else 240 + mac.join_attempts % 6  # the same data rate
         data = struct.pack(_CHECKPOINT, mac.next_dev_nonce, mac.last_join_nonce, flags, attempts, elapsed_s)
+        data += struct.pack(_JOINS, mac.join_period, mac.join_spent_ms)
         self._journal.append(data if session is None else data + session.pack())
         if session is not None:
             self._reserved_to = session.f_cnt_up + RESERVED_F_CNTS
@@ -174,9 +177,13 @@ class Store:
             return None
         mac.join_attempts, elapsed_s = struct.unpack(_CHECKPOINT, data[:_CHECKPOINT_SIZE])[3:]
         mac.join_started_s = now_s - elapsed_s
+        at = _CHECKPOINT_SIZE
+        if flags & _HAS_JOINS:
+            mac.join_period, mac.join_spent_ms = struct.unpack(_JOINS, data[at : at + 3])
+            at += 3
         if not flags & _HAS_SESSION:
             return None
-        session = Session.unpack(data[_CHECKPOINT_SIZE:])
+        session = Session.unpack(data[at:])
         session.f_cnt_up += RESERVED_F_CNTS
         self._reserved_to = session.f_cnt_up
         self._reserved_dr = session.dr

@@ -54,5 +54,5 @@ def joined(**settings):
 def free_bands(mac):
     """Let the duty cycle forget, for tests of something else."""
     mac.band_free_s = [0] * len(mac.band_free_s)
-    mac.all_free_s = 0
+    mac.all_free_s = mac.join_spent_ms = 0
     return mac

@@ -232,6 +232,23 @@ class TestJoining:
         assert one.f_cnts()[:2] == [0, 1]
         one.assert_healthy()
 
+    def test_whoever_presses_reset_need_not_wait_for_hours(self, street):
+        one = street()
+        one.network.joins = False
+        switched_on(one, 20 * 3600)
+        one.network.joins = True
+        one.run(600)
+        assert one.f_cnts() == []  # the next request is due in hours
+
+        one.node.power_off()
+        one.run(1)
+        switched_on(one, 300)
+
+        assert one.f_cnts() == [0]
+        nonces = [dev_nonce for _, dev_nonce in one.network.join_requests]
+        assert nonces == list(range(len(nonces)))
+        one.assert_healthy()
+
     def test_no_dev_nonce_is_used_twice_whenever_power_fails(self, street):
         one = street()
         one.network.joins = False

@@ -121,6 +121,37 @@ class TestJoinBackOff:
         assert spent_us["ten hours"] < 36_000_000
         assert spent_us["day"] < 8_700_000
 
+    def test_however_often_it_is_asked_no_period_holds_more_than_its_airtime(self):
+        """TR007-1.1 "Avoiding Congestion Collapse": 36 s in the first hour, 36 s in the next ten, then 8.7 s a day."""
+        mac = Mac(IDENTITY)
+        spent_us = Counter()
+        now_s = 0
+
+        while now_s < (11 + 3 * 24) * 3600:
+            mac.band_free_s = [0] * 6  # a supply that fails again and again: RTC memory is lost each time
+            try:
+                transmit = mac.join_request(now_s)
+            except BandBusy as busy:
+                now_s += busy.wait_s
+                continue
+            period = 0 if now_s < 3600 else 1 if now_s < 39_600 else 2 + (now_s - 39_600) // 86_400
+            spent_us[period] += transmit.airtime_us
+            now_s += 20
+
+        assert sorted(spent_us) == [0, 1, 2, 3, 4]
+        assert 30_000_000 < spent_us[0] < 36_000_000
+        assert 30_000_000 < spent_us[1] < 36_000_000
+        assert all(7_000_000 < spent_us[day] < 8_700_000 for day in (2, 3, 4))
+
+    def test_after_a_power_cut_it_waits_in_the_first_hour_only(self):
+        mac = Mac(IDENTITY)
+        mac.join_request(0)
+        first_hour_s = mac.join_after_power_up_s(1000)
+        free_bands(mac).join_request(3600)
+
+        assert 7 <= first_hour_s <= 14  # as without, after SF7
+        assert mac.join_after_power_up_s(5000) == 0
+
     def test_nodes_that_lost_power_together_do_not_try_again_together(self):
         waits = set()
         for n in range(40):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firmware.errors import IdentityInvalid
+from firmware.errors import BandBusy, IdentityInvalid
 from firmware.identity import parse_identity
 from firmware.journal import Journal
 from firmware.mac import Mac
@@ -132,6 +132,23 @@ class TestNonces:
         again, _, _ = reopened(rtc, tmp_path)
 
         assert again.next_dev_nonce == 1
+
+    def test_the_airtime_of_join_requests_outlives_power(self, rtc, tmp_path, store):
+        mac = Mac(IDENTITY)
+        store.load(mac, 0)
+        for now_s in (0, 3600, 3700):
+            free_bands(mac).join_request(now_s)
+        mac.join_spent_ms = 35_950
+        store.checkpoint(mac, 3700)
+        rtc.data = b""
+
+        again, memory, _ = reopened(rtc, tmp_path, now_s=5)
+
+        assert memory.next_join_local_s == 5  # beyond the first hour a reset needs not wait
+        assert (again.join_period, again.join_spent_ms) == (1, 35_950)
+        with pytest.raises(BandBusy) as busy:  # but the ten hours are used up
+            again.join_request(5)
+        assert 36_000 - 100 - 60 < busy.value.wait_s < 36_000 + 3600
 
     def test_rtc_memory_helps_when_both_slots_are_gone(self, rtc, tmp_path, store):
         mac, _ = joined(join_nonce=8)

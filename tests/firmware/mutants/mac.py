@@ -122,15 +122,39 @@ MUTANTS = (
     ),
     MacMutant(
         "join back-off of the first hour for ever",
-        "_JOIN_DUTY_FOR_EVER = 10_000",
-        "_JOIN_DUTY_FOR_EVER = 100",
+        "(86_400, 8_700, 10_000)",
+        "(86_400, 8_700, 100)",
         _M + "TestJoinBackOff.test_it_gets_rarer_with_the_hours",
     ),
     MacMutant(
         "first hour lasts two",
-        "((3600, 100), (11",
-        "((7200, 100), (11",
+        "_FIRST_HOUR = (3600,",
+        "_FIRST_HOUR = (7200,",
         _M + "TestJoinBackOff.test_it_gets_rarer_with_the_hours",
+    ),
+    MacMutant(
+        "airtime of join requests not limited",
+        "if mac.join_spent_ms + airtime_ms >= limit_ms:",
+        "if False:",
+        _M + "TestJoinBackOff.test_however_often_it_is_asked_no_period_holds_more_than_its_airtime",
+    ),
+    MacMutant(
+        "a new day has no airtime of its own",
+        "mac.join_period, mac.join_spent_ms = number, 0",
+        "mac.join_period = number",
+        _M + "TestJoinBackOff.test_however_often_it_is_asked_no_period_holds_more_than_its_airtime",
+    ),
+    MacMutant(
+        "reset pays in the first hour",
+        "back_off_s(mac, now_s) if mac.join_period == 0 else 0",
+        "0",
+        _M + "TestJoinBackOff.test_after_a_power_cut_it_waits_in_the_first_hour_only",
+    ),
+    MacMutant(
+        "reset does not pay",
+        "back_off_s(mac, now_s) if mac.join_period == 0 else 0",
+        "back_off_s(mac, now_s)",
+        _M + "TestJoinBackOff.test_after_a_power_cut_it_waits_in_the_first_hour_only",
     ),
     MacMutant(
         "all nodes try again together",
