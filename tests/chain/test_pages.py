@@ -57,7 +57,7 @@ class TestPublicPage:
     def test_draws_every_tree_and_every_area_on_the_map(self, page):
         page.goto("/")
 
-        expect(page.locator("#map .tree-marker")).to_have_count(12)
+        expect(page.locator("#map .site-marker")).to_have_count(12)
         expect(page.locator("#map .area-label")).to_have_count(4)
         expect(page.locator("#map canvas")).to_be_visible()
         expect(page.locator("#map-missing")).to_be_hidden()
@@ -65,7 +65,7 @@ class TestPublicPage:
     def test_shows_the_chart_of_the_tree_that_is_chosen(self, page):
         page.goto("/")
 
-        page.locator("#tree-list [data-tree='J-0004']").click()
+        page.locator("#tree-list [data-site='J-0004']").click()
 
         expect(page.locator("#tree-name")).to_have_text("Schwarzerle")
         expect(page.locator("#tree-state")).to_contain_text("genug Wasser")

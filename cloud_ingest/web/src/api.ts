@@ -28,6 +28,17 @@ export interface Latest {
   at: string
   age_s: number
   fault: string | null
+  suppressed?: true // a count too small to be told
+}
+
+export type Kind = 'air' | 'traffic'
+
+export interface StationProperties {
+  id: string
+  kind: Kind
+  name: Names
+  sensor: Sensor
+  latest: Record<string, Latest>
 }
 
 export interface TreeProperties {
@@ -50,6 +61,7 @@ export interface City {
 
 export type AreaCollection = FeatureCollection<Polygon, AreaProperties> & { now: string; city: City }
 export type TreeCollection = FeatureCollection<Point, TreeProperties> & { now: string }
+export type StationCollection = FeatureCollection<Point, StationProperties> & { now: string }
 
 export interface Series {
   unit: string
@@ -87,11 +99,12 @@ async function get<T>(path: string): Promise<T> {
 
 export const areas = () => get<AreaCollection>('/api/areas')
 export const trees = () => get<TreeCollection>('/api/trees')
+export const stations = () => get<StationCollection>('/api/stations')
 export const crew = () => get<CrewList>('/api/crew')
 
 /** The readings of the `days` before `now` (ISO). */
-export function series(treeId: string, quantity: string, now: string, days: number): Promise<Series> {
+export function series(at: 'trees' | 'stations', id: string, quantity: string, now: string, days: number): Promise<Series> {
   const from = new Date(Date.parse(now) - days * 86_400_000).toISOString()
   const query = new URLSearchParams({ quantity, from, to: now })
-  return get<Series>(`/api/trees/${encodeURIComponent(treeId)}/series?${query}`)
+  return get<Series>(`/api/${at}/${encodeURIComponent(id)}/series?${query}`)
 }

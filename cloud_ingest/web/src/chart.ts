@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: EUPL-1.2
-// One quantity of one tree over time, with the threshold below (or above) which it is watered.
+// One quantity of one tree or station over time, with the threshold below (or above) which a tree is watered.
 
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
@@ -21,7 +21,7 @@ export class Chart {
   }
 
   /** `reading` gets what the reader points at, in words. */
-  show(series: Series, label: string, threshold: number | null, reading: (text: string) => void): void {
+  show(series: Series, label: string, threshold: number | null, bars: boolean, reading: (text: string) => void): void {
     this.plot?.destroy()
     this.plot = null
     this.container.setAttribute('aria-label', label)
@@ -32,7 +32,7 @@ export class Chart {
     }
     this.container.textContent = ''
     const wanted = series.value.concat(threshold ?? [])
-    const low = Math.min(...wanted)
+    const low = bars ? 0 : Math.min(...wanted)
     const high = Math.max(...wanted)
     const margin = Math.max((high - low) * 0.1, 0.5)
     const limits = series.at.map(() => threshold)
@@ -45,7 +45,7 @@ export class Chart {
         legend: { show: false },
         scales: {
           x: { range: [Date.parse(series.from) / 1000, Date.parse(series.to) / 1000] },
-          y: { range: [low - margin, high + margin] },
+          y: { range: [bars ? 0 : low - margin, high + margin] },
         },
         axes: [
           { stroke: INK, grid: GRID, space: 120 },
@@ -53,7 +53,9 @@ export class Chart {
         ],
         series: [
           {},
-          { stroke: '#0b6e6e', width: 2, points: { show: series.at.length < 40 }, spanGaps: false },
+          bars
+            ? { stroke: '#0b6e6e', fill: '#0b6e6e88', width: 1, points: { show: false }, paths: uPlot.paths.bars!({ size: [0.9, 40] }) }
+            : { stroke: '#0b6e6e', width: 2, points: { show: series.at.length < 40 }, spanGaps: false },
           { stroke: '#b3500b', width: 1.5, dash: [6, 4], points: { show: false } },
         ],
         hooks: {

@@ -25,6 +25,15 @@ const WORDS = {
   period_30: { de: '30 Tage', en: '30 days' },
   areas_title: { de: 'Referenzflächen', en: 'Reference areas' },
   trees_title: { de: 'Bäume', en: 'Trees' },
+  stations_title: { de: 'Luft und Verkehr', en: 'Air and traffic' },
+  air_station: { de: 'Luftmessung', en: 'Air quality' },
+  traffic_station: { de: 'Verkehrszählung', en: 'Traffic count' },
+  few: { de: 'wenige', en: 'few' },
+  few_why: {
+    de: 'Sehr kleine Zahlen werden zum Schutz Einzelner nicht gezeigt.',
+    en: 'Very small counts are not shown, to protect individuals.',
+  },
+  values_label: { de: 'Messwerte; zum Zeichnen auswählen', en: 'Readings; choose one to draw' },
   area: { de: 'Referenzfläche', en: 'Reference area' },
   state: { de: 'Zustand', en: 'State' },
   value: { de: 'Messwert', en: 'Reading' },
@@ -97,12 +106,32 @@ const QUANTITIES: Record<string, Names> = {
   soil_temperature: { de: 'Bodentemperatur', en: 'Soil temperature' },
   surface_temperature: { de: 'Oberflächen\u00adtemperatur', en: 'Surface temperature' },
   soil_water_tension: { de: 'Saugspannung', en: 'Soil water tension' },
+  pm2_5: { de: 'Feinstaub PM2,5', en: 'Particles PM2.5' },
+  pm10: { de: 'Feinstaub PM10', en: 'Particles PM10' },
+  co2: { de: 'Kohlendioxid', en: 'Carbon dioxide' },
+  air_temperature: { de: 'Lufttemperatur', en: 'Air temperature' },
+  relative_humidity: { de: 'Relative Feuchte', en: 'Relative humidity' },
+  air_pressure: { de: 'Luftdruck', en: 'Air pressure' },
+  voc_index: { de: 'VOC-Index', en: 'VOC index' },
+  nox_index: { de: 'NOx-Index', en: 'NOx index' },
+  vehicle_count: { de: 'Fahrzeuge', en: 'Vehicles' },
+  vehicle_count_approaching_slow: { de: 'kommend, langsam', en: 'approaching, slow' },
+  vehicle_count_approaching_medium: { de: 'kommend, mittel', en: 'approaching, medium' },
+  vehicle_count_approaching_fast: { de: 'kommend, schnell', en: 'approaching, fast' },
+  vehicle_count_receding_slow: { de: 'gehend, langsam', en: 'receding, slow' },
+  vehicle_count_receding_medium: { de: 'gehend, mittel', en: 'receding, medium' },
+  vehicle_count_receding_fast: { de: 'gehend, schnell', en: 'receding, fast' },
+  bicycle_count: { de: 'Fahrräder', en: 'Bicycles' },
+  people_count: { de: 'Menschen zu Fuß', en: 'People on foot' },
 }
+export const isCount = (name: string): boolean => name.includes('_count')
 export const quantity = (name: string): string => QUANTITIES[name]?.[language] ?? name
 
 // UCUM codes as people write them.
-const UNITS: Record<string, string> = { '%': '%', Cel: '°C', kPa: 'kPa', V: 'V' }
-export const withUnit = (value: number, unit: string): string => `${number(value)} ${UNITS[unit] ?? unit}`
+const UNITS: Record<string, string> = { '%': '%', Cel: '°C', kPa: 'kPa', V: 'V', 'ug/m3': 'µg/m³', '[ppm]': 'ppm', hPa: 'hPa', '1': '' }
+const WHOLE = ['1', '[ppm]']
+export const withUnit = (value: number, unit: string): string =>
+  `${number(value, WHOLE.includes(unit) ? 0 : 1)} ${UNITS[unit] ?? unit}`.trimEnd()
 
 /** Local time of the city, from an ISO time. */
 export function time(iso: string): string {

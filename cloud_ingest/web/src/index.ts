@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: EUPL-1.2
-// The public page: how thirsty the city's trees are, on a map, in a list, and one tree over time.
+// The public page: trees, air and traffic of the city on a map, in lists, and one of them over time.
 
 import './style.css'
 import * as api from './api'
-import { badge, stateText, type State } from './badge'
+import { badge, stateText, stationBadge, type State } from './badge'
 import { Chart } from './chart'
 import { element, text } from './dom'
-import { named, number, quantity, time, translatePage, withUnit, word } from './i18n'
+import { isCount, named, quantity, time, translatePage, withUnit, word } from './i18n'
 import type { CityMap } from './map'
 import { keepFresh } from './refresh'
 
@@ -16,7 +16,10 @@ const STATES: State[] = ['dry', 'green', 'grey']
 
 let areas: api.AreaCollection | null = null
 let trees: api.TreeCollection | null = null
-let selected = new URLSearchParams(location.search).get('tree')
+let stations: api.StationCollection | null = null
+// Of a tree or station; an address of before the stations says tree.
+let selected = new URLSearchParams(location.search).get('site') ?? new URLSearchParams(location.search).get('tree')
+let drawn: string | null = null // the quantity that the reader has chosen to see over time
 let days: number = 7
 let map: CityMap | null = null
 const chart = new Chart(element('chart'))
@@ -34,18 +37,20 @@ async function openMap(): Promise<void> {
 }
 
 function drawMap(): void {
-  if (map && areas && trees) map.show(areas, trees, selected)
+  if (map && areas && trees && stations) map.show(areas, trees, stations, selected)
 }
 
-function choose(treeId: string): void {
-  selected = treeId
+function choose(id: string): void {
+  selected = id
+  drawn = null
   const url = new URL(location.href)
-  url.searchParams.set('tree', treeId)
+  url.searchParams.delete('tree')
+  url.searchParams.set('site', id)
   history.replaceState(null, '', url)
   draw()
-  const tree = trees?.features.find((feature) => feature.properties.id === treeId)
-  if (tree) map?.focus(tree)
-  void drawTree()
+  const site = [...(trees?.features ?? []), ...(stations?.features ?? [])].find((feature) => feature.properties.id === id)
+  if (site) map?.focus(site.geometry.coordinates as [number, number])
+  void drawSite()
 }
 
 function drawSummary(): void {
@@ -65,6 +70,13 @@ function drawSummary(): void {
       item.append(badge(state), word(`${state}_short`))
       return item
     }),
+    ...(['air', 'traffic'] as const)
+      .filter((kind) => stations!.features.some((station) => station.properties.kind === kind))
+      .map((kind) => {
+        const item = document.createElement('li')
+        item.append(stationBadge(kind), word(`${kind}_station`))
+        return item
+      }),
   )
 }
 
@@ -94,83 +106,133 @@ function drawAreas(): void {
   element('areas').replaceChildren(table)
 }
 
-function drawTreeList(): void {
+function listItem(id: string, sign: HTMLElement, name: string, about: string): HTMLElement {
+  const button = document.createElement('button')
+  button.type = 'button'
+  button.dataset.site = id
+  button.setAttribute('aria-pressed', String(id === selected))
+  const words = document.createElement('span')
+  words.append(name, text('small', about))
+  button.append(sign, words)
+  button.addEventListener('click', () => {
+    choose(id)
+    element('tree').scrollIntoView({ block: 'nearest' })
+  })
+  const item = document.createElement('li')
+  item.append(button)
+  return item
+}
+
+function drawLists(): void {
   element('tree-list').replaceChildren(
     ...trees!.features.map(({ properties: tree }) => {
-      const button = document.createElement('button')
-      button.type = 'button'
-      button.dataset.tree = tree.id
-      button.setAttribute('aria-pressed', String(tree.id === selected))
-      const about = document.createElement('span')
-      about.append(named(tree.name), text('small', `${tree.id} · ${areaName(tree.area)} · ${word(`${tree.state}_short`)}`))
-      button.append(badge(tree.state), about)
-      button.addEventListener('click', () => {
-        choose(tree.id)
-        element('tree').scrollIntoView({ block: 'nearest' })
-      })
-      const item = document.createElement('li')
-      item.append(button)
-      return item
+      const about = `${tree.id} · ${areaName(tree.area)} · ${word(`${tree.state}_short`)}`
+      return listItem(tree.id, badge(tree.state), named(tree.name), about)
+    }),
+  )
+  element('stations').hidden = stations!.features.length === 0
+  element('station-list').replaceChildren(
+    ...stations!.features.map(({ properties: station }) => {
+      const about = `${station.id} · ${word(`${station.kind}_station`)} · ${word(`sensor_${station.sensor}`)}`
+      return listItem(station.id, stationBadge(station.kind, station.sensor), named(station.name), about)
     }),
   )
 }
 
 const areaName = (id: string) => named(areas!.features.find((area) => area.properties.id === id)!.properties.name)
 
-async function drawTree(): Promise<void> {
-  const tree = trees?.features.find((feature) => feature.properties.id === selected)?.properties
-  if (!tree || !areas) return
-  element('tree-name').textContent = named(tree.name)
-  element('tree-about').textContent = `${tree.latin} · ${tree.id} · ${areaName(tree.area)} · ${word('planted')} ${tree.planted}`
-  element('tree-state').replaceChildren(stateText(tree.state), ` · ${word(`sensor_${tree.sensor}`)}`)
+/** A latest value in words: a number, few (too small to be told), or a dash. */
+const told = (latest: api.Latest): string =>
+  latest.suppressed ? word('few') : latest.value === null ? '–' : withUnit(latest.value, latest.unit)
+
+function drawValues(values: Record<string, api.Latest>, shown: string): void {
   element('tree-values').replaceChildren(
-    ...Object.entries(tree.latest)
-      .filter(([name]) => name !== 'battery_voltage')
+    ...Object.entries(values)
+      .filter(([name]) => quantity(name) !== name)
       .map(([name, latest]) => {
-        const box = document.createElement('div')
-        const value = latest.value === null ? '–' : withUnit(latest.value, latest.unit)
-        box.append(text('dt', quantity(name)), text('dd', value), text('small', time(latest.at)))
-        return box
+        const button = document.createElement('button')
+        button.type = 'button'
+        button.dataset.quantity = name
+        button.setAttribute('aria-pressed', String(name === shown))
+        button.append(text('span', quantity(name)), text('strong', told(latest)), text('small', time(latest.at)))
+        if (latest.suppressed) button.title = word('few_why')
+        button.addEventListener('click', () => {
+          drawn = name
+          void drawSite()
+        })
+        return button
       }),
   )
+}
+
+function drawPeriods(): void {
   element('periods').replaceChildren(
     ...PERIOD_DAYS.map((period) => {
       const button = text('button', word(`period_${period}`))
       button.setAttribute('aria-pressed', String(period === days))
       button.addEventListener('click', () => {
         days = period
-        void drawTree()
+        void drawSite()
       })
       return button
     }),
   )
-  const rule = areas.features.find((area) => area.properties.id === tree.area)!.properties
-  const readings = await api.series(tree.id, rule.quantity, areas.now, days)
-  if (tree.id !== selected) return // the reader has gone on to another tree meanwhile
-  element('chart-title').textContent = quantity(rule.quantity)
+}
+
+async function drawSite(): Promise<void> {
+  if (!areas) return
+  const tree = trees?.features.find((feature) => feature.properties.id === selected)?.properties
+  const station = stations?.features.find((feature) => feature.properties.id === selected)?.properties
+  if (tree) {
+    const rule = areas.features.find((area) => area.properties.id === tree.area)!.properties
+    const about = `${tree.latin} · ${tree.id} · ${areaName(tree.area)} · ${word('planted')} ${tree.planted}`
+    element('tree-state').replaceChildren(stateText(tree.state), ` · ${word(`sensor_${tree.sensor}`)}`)
+    await drawDetails('trees', tree.id, named(tree.name), about, tree.latest, drawn ?? rule.quantity)
+  } else if (station) {
+    const about = `${word(`${station.kind}_station`)} · ${station.id}`
+    element('tree-state').replaceChildren(stationBadge(station.kind, station.sensor), ` ${word(`sensor_${station.sensor}`)}`)
+    // A traffic station is best known by its largest count.
+    const counts = Object.entries(station.latest).sort(([, a], [, b]) => (b.value ?? -1) - (a.value ?? -1))
+    const first = station.kind === 'air' ? Object.keys(station.latest)[0] : counts[0]?.[0]
+    await drawDetails('stations', station.id, named(station.name), about, station.latest, drawn ?? first ?? 'pm2_5')
+  }
+}
+
+async function drawDetails(
+  at: 'trees' | 'stations', id: string, name: string, about: string, values: Record<string, api.Latest>, shown: string,
+): Promise<void> {
+  element('tree-name').textContent = name
+  element('tree-about').textContent = about
+  drawValues(values, shown)
+  drawPeriods()
+  const readings = await api.series(at, id, shown, areas!.now, days)
+  if (id !== selected || (drawn !== null && shown !== drawn)) return // the reader has gone on meanwhile
+  element('chart-title').textContent = isCount(shown) && shown !== 'bicycle_count' && shown !== 'people_count'
+    ? `${quantity('vehicle_count')}${shown === 'vehicle_count' ? '' : ` ${quantity(shown)}`}`
+    : quantity(shown)
   const newest = readings.value.at(-1)
-  const label = `${quantity(rule.quantity)}, ${named(tree.name)}: ${newest === undefined ? word('chart_empty') : `${number(newest)} ${readings.unit}`}`
-  chart.show(readings, label, readings.act, (said) => (element('chart-reading').textContent = said))
+  const label = `${quantity(shown)}, ${name}: ${newest === undefined ? word('chart_empty') : withUnit(newest, readings.unit)}`
+  chart.show(readings, label, readings.act, isCount(shown), (said) => (element('chart-reading').textContent = said))
 }
 
 function draw(): void {
-  if (!areas || !trees) return
+  if (!areas || !trees || !stations) return
   drawSummary()
   drawAreas()
-  drawTreeList()
+  drawLists()
   drawMap()
 }
 
 async function load(): Promise<void> {
-  ;[areas, trees] = await Promise.all([api.areas(), api.trees()])
-  const known = trees.features.some((tree) => tree.properties.id === selected)
+  ;[areas, trees, stations] = await Promise.all([api.areas(), api.trees(), api.stations()])
+  const known = [...trees.features, ...stations.features].some((site) => site.properties.id === selected)
   if (!known) {
     const first = trees.features.find((tree) => tree.properties.state === 'dry') ?? trees.features[0]
     selected = first?.properties.id ?? null
   }
   element('offline').hidden = true
   draw()
-  await drawTree()
+  await drawSite()
 }
 
 function offline(): void {
@@ -180,7 +242,7 @@ function offline(): void {
 
 translatePage(() => {
   draw()
-  void drawTree()
+  void drawSite()
 })
 keepFresh(load, offline)
 void openMap()

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: EUPL-1.2
-// The map: reference areas as polygons, trees as buttons. Needs no tiles, no fonts and no internet: a background
+// The map: reference areas as polygons, trees and stations as buttons. Needs no tiles, no fonts and no internet: a background
 // colour and our own GeoJSON.
 
 import maplibregl from 'maplibre-gl/dist/maplibre-gl-csp'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-csp-worker?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
-import type { AreaCollection, TreeCollection } from './api'
-import { badge } from './badge'
+import type { AreaCollection, StationCollection, TreeCollection } from './api'
+import { badge, stationBadge } from './badge'
 import { named, word, type Word } from './i18n'
 
 // The worker as a file of our own: a strict content security policy allows no script from a blob.
@@ -16,13 +16,13 @@ const COLOURS = ['match', ['get', 'state'], 'green', '#1b7f4d', 'dry', '#b3500b'
 
 export class CityMap {
   private readonly map: maplibregl.Map
-  private readonly trees = new Map<string, HTMLButtonElement>()
+  private readonly buttons = new Map<string, HTMLButtonElement>()
   private readonly labels = new Map<string, HTMLElement>()
   private fitted = false
   private ready = false
   private areas: AreaCollection | null = null
 
-  constructor(container: HTMLElement, private readonly chosen: (treeId: string) => void) {
+  constructor(container: HTMLElement, private readonly chosen: (id: string) => void) {
     this.map = new maplibregl.Map({
       container,
       style: {
@@ -65,13 +65,30 @@ export class CityMap {
     }
   }
 
-  /** Bring a tree into view, near enough that its neighbours stand apart. */
-  focus(tree: TreeCollection['features'][number]): void {
-    const center = tree.geometry.coordinates as [number, number]
-    this.map.easeTo({ center, zoom: Math.max(this.map.getZoom(), 15.5) })
+  /** Bring a tree or station into view, near enough that its neighbours stand apart. */
+  focus(place: [number, number]): void {
+    this.map.easeTo({ center: place, zoom: Math.max(this.map.getZoom(), 15.5) })
   }
 
-  show(areas: AreaCollection, trees: TreeCollection, selected: string | null): void {
+  /** A button at a place; made once, then kept up to date. */
+  private mark(id: string, name: string, place: [number, number], sign: HTMLElement, selected: boolean): void {
+    let button = this.buttons.get(id)
+    if (!button) {
+      button = document.createElement('button')
+      button.type = 'button'
+      button.className = 'site-marker'
+      button.dataset.site = id
+      button.addEventListener('click', () => this.chosen(id))
+      this.buttons.set(id, button)
+      new maplibregl.Marker({ element: button }).setLngLat(place).addTo(this.map)
+    }
+    button.replaceChildren(sign)
+    button.title = `${name} ${id}`
+    button.setAttribute('aria-label', `${name} ${id}`)
+    button.setAttribute('aria-pressed', String(selected))
+  }
+
+  show(areas: AreaCollection, trees: TreeCollection, stations: StationCollection, selected: string | null): void {
     this.areas = areas
     this.drawAreas()
     this.name('.maplibregl-canvas', 'map_label')
@@ -93,22 +110,14 @@ export class CityMap {
       }
       label.textContent = named(area.properties.name)
     }
-    for (const tree of trees.features) {
-      const { id, name, state } = tree.properties
-      let button = this.trees.get(id)
-      if (!button) {
-        button = document.createElement('button')
-        button.type = 'button'
-        button.className = 'tree-marker'
-        button.dataset.tree = id
-        button.addEventListener('click', () => this.chosen(id))
-        this.trees.set(id, button)
-        new maplibregl.Marker({ element: button }).setLngLat(tree.geometry.coordinates as [number, number]).addTo(this.map)
-      }
-      button.replaceChildren(badge(state))
-      button.title = `${named(name)} ${id}`
-      button.setAttribute('aria-label', `${named(name)} ${id}`)
-      button.setAttribute('aria-pressed', String(id === selected))
+    for (const { geometry, properties: tree } of trees.features) {
+      this.mark(tree.id, named(tree.name), geometry.coordinates as [number, number], badge(tree.state), tree.id === selected)
+    }
+    for (const { geometry, properties: station } of stations.features) {
+      const place = geometry.coordinates as [number, number]
+      bounds.extend(place)
+      const words = `${word(`${station.kind}_station`)} ${named(station.name)}`
+      this.mark(station.id, words, place, stationBadge(station.kind, station.sensor), station.id === selected)
     }
     if (!this.fitted && !bounds.isEmpty()) {
       this.fitted = true
