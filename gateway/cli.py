@@ -18,6 +18,7 @@ from gateway.config import Config, load
 from gateway.devices_file import device_from, read_app_key, read_devices
 from gateway.errors import GatewayError
 from gateway.service import Gateway
+from gateway.station_tokens import issue
 from gateway.store import Ledger, Store, open_store
 
 _log = logging.getLogger(__name__)
@@ -193,6 +194,21 @@ def rearm_device(dev_eui: str, config_path: Path) -> None:
     _change(config_path, "rearmed", dev_eui, lambda ledger: ledger.rearm(dev_eui))
 
 
+@devices.command("class")
+@click.argument("dev_eui")
+@click.argument("device_class", metavar="CLASS", type=click.Choice(["A", "C"]))
+@_config_option
+@_one_line_errors
+def set_class(dev_eui: str, device_class: str, config_path: Path) -> None:
+    """Say whether one device listens all the time: C, for one on mains power. A device begins as A.
+
+    \b
+    Example:
+        stadtfunk gateway devices class 70b3d50000000001 C
+    """
+    _change(config_path, f"class {device_class}", dev_eui, lambda ledger: ledger.set_class(dev_eui, device_class))
+
+
 def _change(config_path: Path, outcome: str, dev_eui: str, change: Callable[[Ledger], None]) -> None:
     config = load(config_path)
     _log_to_stderr(config)
@@ -208,6 +224,28 @@ def _change(config_path: Path, outcome: str, dev_eui: str, change: Callable[[Led
 
 def _log_to_stderr(config: Config) -> None:
     logging.basicConfig(level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+@gateway.group()
+def stations() -> None:
+    """LoRa Basics Stations that may connect."""
+
+
+@stations.command("token")
+@click.argument("eui")
+@_config_option
+@_one_line_errors
+def station_token(eui: str, config_path: Path) -> None:
+    """Make the token of one station, and print the line for its tc.key. An older one of it no longer holds.
+
+    \b
+    Example:
+        stadtfunk gateway stations token 0016c001ff10b001 --config gateway.toml
+    """
+    path = load(config_path).basics_station.tokens_file
+    if path is None:
+        raise click.ClickException(f"{config_path}: tokens_file in [basics_station] is missing; give it a path")
+    click.echo(f"Authorization: Bearer {issue(path, eui)}")
 
 
 @devices.command("list")

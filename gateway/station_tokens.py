@@ -13,7 +13,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, DevicesError, shown
 
 _LINE = re.compile("([0-9a-f]{16}),([0-9a-f]{64})")
 
@@ -60,7 +60,12 @@ class Tokens:
 
 
 def issue(path: Path, eui: str) -> str:
-    """Make a new token for a station, replacing its old one, and return it; only its hash is kept."""
+    """Make a new token for a station, replacing its old one, and return it; only its hash is kept.
+
+    Raises DevicesError.
+    """
+    if not re.fullmatch("[0-9a-f]{16}", eui):
+        raise DevicesError([f"eui must be 16 lower-case hex digits, not {shown(eui)}"])
     token = secrets.token_urlsafe(32)
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     kept = [line for line in lines if not line.startswith(f"{eui},")]

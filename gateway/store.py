@@ -108,6 +108,12 @@ class Ledger:
         """The devices that listen all the time."""
         return frozenset(row[0] for row in self._db.execute("SELECT dev_eui FROM devices WHERE class_c"))
 
+    def set_class(self, dev_eui: str, device_class: str) -> None:
+        """A or C; raises DevicesError."""
+        row = (device_class == "C", dev_eui)
+        if not self._db.execute("UPDATE devices SET class_c = ? WHERE dev_eui = ?", row).rowcount:
+            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+
     def session_of(self, dev_eui: str) -> Session | None:
         """The session in use: the newest that the device has used."""
         row = self._db.execute(
