@@ -1,8 +1,29 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Sensirion SPS30 particulate matter sensor on I2C. DS = datasheet Version 1.0 D1, March 2020."""
+"""Sensirion SPS30 particulate matter sensor on I2C. DS = datasheet V1.0 D1, March 2020.
+
+Values are as measured, in fog too: the humidity that goes with them tells the cloud what to think of them.
+"""
+
+import struct
+
+from firmware.sensors.sensirion import Sensirion, same
 
 if False:  # types only
-    from firmware.hal import Clock, I2c, Values
+    from firmware.hal import Clock, I2c, Value, Values
+
+_ADDRESS = 0x69
+# DS "I2C Commands"; execution times beside their use
+_START, _STOP, _READY, _READ, _CLEAN = 0x0010, 0x0104, 0x0202, 0x0300, 0x5607
+_SLEEP, _WAKE_UP = 0x1001, 0x1103  # firmware 2.0 and later
+_STATUS = 0xD206  # firmware 2.2 and later
+_FLOAT = 0x0300
+_BROKEN_HIGH = 1 << 5  # DS "Device Status Register", bit 21: speed of the fan
+_BROKEN_LOW = 1 << 4 | 1 << 5  # fan, laser
+_POWER_UP_MS = 150  # DS "Reset": 100 ms
+_WARM_UP_MS = 30_000  # DS "Specification Overview", start-up time in clean air
+_CLEANING_MS = 10_000
+_SAMPLE_MS = 1_500  # a value every second
+_MOST = 1_000  # ug/m3, DS "Mass concentration range"
 
 
 class Sps30:
@@ -11,23 +32,60 @@ class Sps30:
     QUANTITIES = ("pm1", "pm2_5", "pm4", "pm10")
 
     def __init__(self, i2c: "I2c", clock: "Clock") -> None:
-        self._i2c = i2c
-        self._clock = clock
+        self._sensor = Sensirion(i2c, clock, _ADDRESS, 8)
+        self._fault: "str | None" = "not_ready"
+        self._four = bytearray(4)
 
     def start(self) -> int:
-        """Start fan and laser; return the ms until a value can be trusted."""
-        return 30_000
+        """Start fan and laser; return the ms until a value can be trusted, 0 if there will be none."""
+        sensor = self._sensor
+        # DS "Wake-up": the first one only wakes the interface; awake, or older than it, the sensor ignores both
+        sensor.send(_WAKE_UP, 0, (), 0)
+        sensor.send(_WAKE_UP, 5, (), _POWER_UP_MS)
+        self._fault = sensor.send(_START, 20, (_FLOAT,))
+        if self._fault == "no_answer":  # or does it measure already?
+            sensor.send(_STOP, 20)
+            self._fault = sensor.send(_START, 20, (_FLOAT,))
+        return _WARM_UP_MS if self._fault is None else 0
 
     def read(self) -> "Values":
         """Return the latest second, in 0.1 ug/m3."""
-        return dict.fromkeys(self.QUANTITIES, "not_ready")
+        fault = self._fault or self._take()
+        if fault is not None:
+            return same(self.QUANTITIES, fault)
+        values: "Values" = {}
+        for n, name in enumerate(self.QUANTITIES):
+            values[name] = self._tenths(6 * n)
+        if not any(values.values()):  # outdoors there is always some dust: fan or laser is dead
+            return same(self.QUANTITIES, "stuck")
+        return values
+
+    def _take(self) -> "str | None":
+        """Read the eight words of the masses; return a fault or None."""
+        sensor = self._sensor
+        if sensor.ask(_STATUS, 2, 5) is None and (sensor.word(0) & _BROKEN_HIGH or sensor.word(1) & _BROKEN_LOW):
+            return "bad_answer"
+        return sensor.wait(_READY, 1, 0, _SAMPLE_MS) or sensor.ask(_READ, 8)
+
+    def _tenths(self, at: int) -> "Value":
+        """The float whose two words begin at byte ``at``."""
+        data, four = self._sensor.data, self._four
+        four[0], four[1], four[2], four[3] = data[at], data[at + 1], data[at + 3], data[at + 4]
+        value = struct.unpack(">f", four)[0]
+        if 0 <= value <= _MOST:  # not so for a value that is no number
+            return int(value * 10 + 0.5)
+        return "out_of_range"
 
     def stop(self) -> None:
         """Fan and laser off, asleep."""
+        self._fault = "not_ready"
+        self._sensor.send(_STOP, 20)
+        self._sensor.send(_SLEEP, 5)
 
     def clean(self) -> int:
         """While started: blow the dust out, which the sensor does by itself only after a week under power.
 
         Return the ms until a value can be trusted again.
         """
-        return 40_000
+        self._sensor.send(_CLEAN, 5)
+        return _CLEANING_MS + _WARM_UP_MS

@@ -2,8 +2,9 @@
 """Nova Fitness SDS011 particulate matter sensor on its serial line.
 
 DS: Nova Fitness "Laser Dust Sensor Control Protocol" V1.3 (2015): frames, checksum, commands; its settings outlive a
-power cut. Product specification: one value a second, 70 mA at work, less than 4 mA asleep. Assumed: it listens 1 s
-after power-on and answers after 20 ms; asleep it answers nothing but the command for sleep and work.
+power cut. Product specification: one value a second, 70 mA at work, less than 4 mA asleep. Assumed: it hears nothing
+in the first second after power-on and answers after 20 ms; asleep it answers nothing but the command for sleep and
+work.
 """
 
 from collections.abc import Callable
@@ -133,7 +134,6 @@ class Sds011Sim:
         if self.fault is Fault.ABSENT or not self._supply.on:
             return
         if self._supply.on_us < BOOT_US:
-            self._refuse("character before it listens")
             return
         if settings != SETTINGS:
             self._refuse("wrong framing")

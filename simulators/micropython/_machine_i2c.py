@@ -66,7 +66,7 @@ class I2C:
         self._check(value, 1 + len(data))
         return len(data)
 
-    def readfrom_into(self, address: int, buffer: bytearray, stop: bool = True) -> None:
+    def readfrom_into(self, address: int, buffer: "bytearray | memoryview", stop: bool = True) -> None:
         if len(buffer) > _MOST:
             raise NotImplementedError("the bench does not simulate I2C transfers of more than 512 bytes")
         self._spend(1)

@@ -45,7 +45,7 @@ _masked = False
 _held: "list[int]" = []
 
 
-def _exchange(into: bytearray) -> int:
+def _exchange(into: "bytearray | memoryview") -> int:
     """Send what is posted and take the answer to its last record; return the answer's value."""
     global t, horizon, levels, answers, _used
     if gone:
@@ -142,7 +142,7 @@ def post_data(op: int, device: int, argument: int, data: "bytes | bytearray") ->
     horizon = 0
 
 
-def request(op: int, device: int, argument: int, into: bytearray = _nothing) -> int:
+def request(op: int, device: int, argument: int, into: "bytearray | memoryview" = _nothing) -> int:
     """Ask; return the answer's value, with its data in ``into``."""
     post(op, device, argument)
     return _exchange(into)
