@@ -41,11 +41,13 @@ class ConcentratorClock:
             passed_us, tolerance_us = now_us - self._now_us, _ARRIVAL_TOLERANCE_US
         step_us = (counter - self._counter) % self._modulus
         step_us += round((passed_us - step_us) / self._modulus) * self._modulus
-        if session != self._session or abs(passed_us - step_us) > tolerance_us:
-            self.resets += 1
-            self._begin(self._line_us + max(0, passed_us), session, counter, gps_us, now_us)
-            return self._line_us
         line_us = self._line_us + step_us
+        ahead = not self._held and line_us > self.at(now_us) + _ARRIVAL_TOLERANCE_US
+        if session != self._session or abs(passed_us - step_us) > tolerance_us or ahead:
+            self.resets += 1
+            goes_on_at_us = self._line_us + max(0, passed_us) if self._held else self.at(now_us)
+            self._begin(goes_on_at_us, session, counter, gps_us, now_us)
+            return self._line_us
         behind_us = now_us - line_us
         allowed_us = self._behind_us + (now_us - self._behind_at_us) * _DRIFT_PPM // 1_000_000
         self._behind_us, self._behind_at_us = min(behind_us, allowed_us), now_us
