@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """What a concentrator may send. Budgets by hand from ETSI EN 300 220-2 V3.1.1 annex B: 1 % of an hour is 36 s."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,7 +127,7 @@ class TestDutyCycle:
                 on_air = sum(max(0, min(b.end_us, until) - max(b.start_us, since)) for b in here)
                 assert on_air <= most_us
         sent.sort()
-        assert all(one.end_us < other.start_us for one, other in zip(sent, sent[1:], strict=False))
+        assert all(one.end_us < other.start_us for one, other in pairwise(sent))
 
     def test_what_is_over_for_an_hour_is_forgotten(self):
         budget = booked(*(frame(2 * n, 1.0) for n in range(36)))
