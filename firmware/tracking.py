@@ -242,5 +242,5 @@ def along_the_road(kmh16: int, degrees: int, distance_m: int, height_m: int) -> 
     1 - cos(x) is x * x / 6565 for x in degrees, and height * height / 2 / distance / distance; to 1 % of the speed.
     """
     kmh16 = kmh16 * 6565 // (6565 - min(degrees * degrees, 1600))
-    twice = 2 * max(distance_m, 2 * height_m) ** 2
+    twice = 2 * max(distance_m, 2 * height_m, 1) ** 2
     return kmh16 * (twice + height_m * height_m) // twice

@@ -19,7 +19,8 @@ _FASTEST_KMH, _SLOWEST_KMH = 150, 5
 _BICYCLE_BASE = 1_250  # distance of axles; of a motorcycle 1.3 m and more
 _LEAST_BASE, _MOST_BASE = 900, 7_500
 _TRUCK_BASE = 3_400  # a van has less; only what has more has a third axle
-_NEXT_AXLE = 8_000  # of a truck; and a trailer's behind a car's last
+_NEXT_AXLE = 8_000  # of a truck
+_TRAILER = 12_500  # so close behind a vehicle a single axle is of a trailer, or the rear one of a long bus
 _TOLERANCE = 8  # the second axle takes from tube to tube as long as the first, give or take an eighth
 _QUIET = 15_000  # no vehicle has more between two of its pulses
 _WAITING = 60_000
@@ -218,7 +219,7 @@ class TubePair:
         self._remove(one, 0)
         self._pairs += 1
         behind = front - self._last_axle
-        if self._last_tube != one or not 0 < behind * self._spacing <= _NEXT_AXLE * dt:
+        if self._last_tube != one or not 0 < behind * self._spacing <= _TRAILER * dt:
             self._counts.add(self._receding[one], 36 * self._spacing, dt)
         self._last_axle, self._last_tube = front, one
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The tracker, broken one way at a time."""
+
+from tests.firmware.mutants.loading import Mutant
+
+MODULES = ("firmware.tracking",)
+
+MUTANTS = (
+    Mutant("slow up to the limit", "speed < self._slow_below", "speed <= self._slow_below"),
+    Mutant("fast from the limit on", "speed > self._fast_above", "speed >= self._fast_above"),
+    Mutant("limits ignored", "self._fast_above = fast_above_kmh", "self._fast_above = 50"),
+    Mutant("classes of the other direction", "3 * receding + group", "3 * (1 - receding) + group"),
+    Mutant("speed not divided", "self._fast_above * per_kmh else 1", "self._fast_above else 1"),
+    Mutant("counts kept", "            self._counts[n] = 0\n", ""),
+    Mutant("zero instead of a fault", "self._counts[n] if fault is None else fault", "self._counts[n]"),
+    Mutant("numbers in spite of a fault", "if fault is None else fault", "if True else fault"),
+    Mutant("names in another order", "values[VEHICLE_COUNTS[n]]", "values[VEHICLE_COUNTS[5 - n]]"),
+    Mutant("two hits are a vehicle", "_HITS = 4", "_HITS = 2"),
+    Mutant("five hits are needed", "_HITS = 4", "_HITS = 5"),
+    Mutant("no way needed", "_TRAVEL_MM = 4_000", "_TRAVEL_MM = -9_000"),
+    Mutant("a long way needed", "_TRAVEL_MM = 4_000", "_TRAVEL_MM = 60_000"),
+    Mutant("gate of one metre", "_GATE_MM = 3_000", "_GATE_MM = 300"),
+    Mutant("gate of thirty metres", "_GATE_MM = 3_000", "_GATE_MM = 30_000"),
+    Mutant("no gate for the speed", "_GATE_KMH16 = 12 * 16", "_GATE_KMH16 = 200 * 16"),
+    Mutant("narrow gate for the speed", "_GATE_KMH16 = 12 * 16", "_GATE_KMH16 = 4"),
+    Mutant("tentative tracks live long", "_TENTATIVE_MISSES = 2", "_TENTATIVE_MISSES = 100"),
+    Mutant("no coasting", "_MISSES = 15 ", "_MISSES = 3 "),
+    Mutant("coasting without end", "_MISSES = 15 ", "_MISSES = 150 "),
+    Mutant("who stops is lost", "_STANDING_FRAMES = 1_800", "_STANDING_FRAMES = 100"),
+    Mutant("who stops is waited for for ever", "_STANDING_FRAMES = 1_800", "_STANDING_FRAMES = 18_000"),
+    Mutant("who stopped is not found again", "_RESTART_MM = 6_000", "_RESTART_MM = 10"),
+    Mutant("nothing ends near the radar", "_NEAR_MM = 4_000", "_NEAR_MM = -400_000"),
+    Mutant("no second echoes", "_LENGTH_MM = 14_000", "_LENGTH_MM = 0"),
+    Mutant("any speed is a second echo", "_SAME_KMH16 = 20", "_SAME_KMH16 = 2_000"),
+    Mutant("every follower is a second echo", "weak = 2 * lost >= hits", "weak = True"),
+    Mutant("second echoes in front count", " and (weak or self._count_weak[receding])", " and weak"),
+    Mutant("lost frames not noted", "self._lost[track] += self._misses[track] - 1", "pass"),
+    Mutant(
+        "prediction the wrong way",
+        "+= self._sign[track] * self._kmh16[track]",
+        "-= self._sign[track] * self._kmh16[track]",
+    ),
+    Mutant("prediction ten times too far", "self._kmh16[track] * 125 // 72", "self._kmh16[track] * 1250 // 72"),
+    Mutant("no prediction", "self._kmh16[track] * 125 // 72", "0"),
+    Mutant("position not followed", "self._mm[track] += (mm - self._mm[track]) // 2", "pass"),
+    Mutant("speed not followed", "self._kmh16[track] += (kmh16 - self._kmh16[track]) // 4", "pass"),
+    Mutant(
+        "directions mixed", "if self._sign[track] != sign or not misses:", "if not self._sign[track] or not misses:"
+    ),
+    Mutant("one track takes several targets", "        self._misses[track] = 0\n\n    def _begin", "\n    def _begin"),
+    Mutant("one target for several tracks", "        self._target_sign[target] = 0\n", ""),
+    Mutant("first fit instead of best", "if cost < best:", "if best == 1 << 29:"),
+    Mutant(
+        "targets kept for the next frame",
+        "        self._targets = 0\n        for track in range(_TRACKS):\n            if",
+        "        for track in range(_TRACKS):\n            if",
+    ),
+    Mutant("counted every frame", "self._counted[track] = 1", "self._counted[track] = 0"),
+    Mutant(
+        "never counted again",
+        "self._misses[track] = self._lost[track] = self._counted[track] = 0",
+        "self._misses[track] = self._lost[track] = 0",
+    ),
+    Mutant("counted on either side", " >= 0 > sign * (first_mm - self._line_mm)", " >= 0"),
+    Mutant("counted before the line", "sign * (mm - self._line_mm) >= 0 >", "0 >"),
+    Mutant("line of one's own ignored", "self._line_mm = line_m * 1000", "self._line_mm = 30_000"),
+    Mutant("receding is approaching", "1 if receding else -1", "-1 if receding else 1"),
+    Mutant("speed of the last frame only", "self._sum_kmh16[track] += along", "self._sum_kmh16[track] = along"),
+    Mutant("mean over too many", "16 * hits)", "16 * (hits + 3))"),
+    Mutant("cosine ignored", "kmh16 = kmh16 * 6565 // (6565 - min(degrees * degrees, 1600))", "pass"),
+    Mutant("sine instead of cosine", "(6565 - min(degrees", "(3000 - min(degrees"),
+    Mutant("angle not bounded", "min(degrees * degrees, 1600)", "degrees * degrees"),
+    Mutant("height ignored", "(twice + height_m * height_m) // twice", "twice // twice"),
+    Mutant("distance not bounded", "max(distance_m, 2 * height_m, 1)", "max(distance_m, 1)"),
+    Mutant("clear keeps tracks", "        for n in range(_TRACKS):\n            self._sign[n] = 0\n", ""),
+    Mutant("four targets a frame", "        if n < _TARGETS:\n", "        if n < 4:\n"),
+    Mutant(
+        "a full table takes nobody new",
+        "if self._misses[track] > self._misses[longest]:",
+        "if self._misses[track] < self._misses[longest]:",
+    ),
+)
