@@ -5,6 +5,7 @@ Nothing hangs on its sensor lines. A node of a kind (``tree_node.py``) is a ``Bo
 them in its constructor.
 """
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -23,6 +24,7 @@ from simulators.wires import I2cBus, OneWireDevice, Rs485, SerialPort, SpiDevice
 
 BATTERY_MV = 3_300  # LiFePO4 on its long plateau
 ANTENNA_DBI = 2.0
+ADC_NOISE_UV = 1_500.0  # standard deviation of one reading; assumed, from two steps of 12 bits
 _CHIP_TEMPERATURE = 63  # of an ESP32, as simulators/micropython/esp32.py asks for it
 _CORE_TEMPERATURE = 4  # of an RP2040, DS "Temperature Sensor": 0.706 V at 27 Cel, 1.721 mV less each degree
 _ASLEEP = (c.SLEEP_COLD, c.SLEEP_WARM)
@@ -153,11 +155,13 @@ class BoardSim:
         flash: Flash | None = None,
         seed: int = 0,
         battery_mv: int = BATTERY_MV,
+        adc_noise_uv: float = ADC_NOISE_UV,
         read_celsius: Callable[[int], float] = lambda _now_us: 20.0,
         rtc_drift_ppm: int = 0,
         cpu_us: int = 10,
         ticks_start_us: int = 0,
         heap: str = "64wK",
+        main: str = "main",
     ) -> None:
         self.clock = clock
         self.kind = KINDS[kind]
@@ -177,8 +181,13 @@ class BoardSim:
         self.chips.append(self.radio)
         self.spi: dict[int, SpiDevice] = {self.table.LORA_SPI: self.radio_faults.spi}  # a test may take the chip away
         self.i2c = I2cBus(pull_up=self.sensor_power)
-        self._uart: dict[int, SerialPort] = {}
+        table = self.table
+        # nobody at the far end of any line, so far
+        numbers = (table.RS485_UART, table.SDI12_UART, table.SERIAL_UART)
+        self._uart = {number: SerialPort(clock) for number in numbers}
         self._one_wire: dict[int, OneWireDevice | None] = {self.table.ONE_WIRE: None}
+        self._noise = random.Random(f"adc {seed}")
+        self._noise_uv = adc_noise_uv
         self._adc: dict[int, Callable[[], int]] = {gpio: lambda: 0 for gpio in self._inputs()}
         self._adc |= self._own_inputs(read_celsius)
         self.wiring = Wiring(
@@ -195,6 +204,7 @@ class BoardSim:
             self.wiring,
             firmware,
             index=index,
+            main=main,
             unique_id=b"\x24\x0a\xc4" + index.to_bytes(3, "big"),
             flash=flash,
             seed=seed,
@@ -229,7 +239,10 @@ class BoardSim:
 
     def analog(self, name: str, read_uv: Callable[[], int]) -> None:
         """What the analogue input ``name`` carries, uV at the pin; "WATERMARK_ADC" is one of them."""
-        self._adc[self._gpios[name if name in self._gpios else f"ANALOG {name}"]] = read_uv
+        self._adc[self._gpios[name if name in self._gpios else f"ANALOG {name}"]] = self._noisy(read_uv)
+
+    def _noisy(self, read_uv: Callable[[], int]) -> Callable[[], int]:
+        return lambda: read_uv() + round(self._noise.gauss(0.0, self._noise_uv))
 
     # --- wires ---
 
@@ -262,7 +275,7 @@ class BoardSim:
             celsius = read_celsius(self.clock.now_us)
             return round(celsius * 1e6) if esp32 else round(706_000 - (celsius - 27) * 1_721)
 
-        return {self.table.BATTERY: battery_uv, _CHIP_TEMPERATURE if esp32 else _CORE_TEMPERATURE: chip_uv}
+        return {self.table.BATTERY: self._noisy(battery_uv), _CHIP_TEMPERATURE if esp32 else _CORE_TEMPERATURE: chip_uv}
 
     def _divider_connected(self) -> bool:
         return self.table.BATTERY_SWITCH is None or self.wire("BATTERY_SWITCH").level == self.kind.connects

@@ -15,11 +15,13 @@ in ``lightsleep`` leaves the chip dead until power fails (micropython issue 1722
 """
 
 from firmware.boards.board import CommonBoard
+from firmware.radio.sx1262 import RadioFault
 
 if False:  # types only
     from machine import WDT
 
     from firmware.hal import Adc, Table, TicksMs, Value
+    from firmware.radio.sx1262 import Sx1262
 
 _SCRATCH = 0x4005_800C  # RP2040 datasheet, "Watchdog": base 0x40058000, SCRATCH0 at 0x0c; the SDK uses 4 to 7
 _MARK = 0x5AD7_F000  # in SCRATCH0, with flags; then seconds, milliseconds and the sum of all three
@@ -139,6 +141,17 @@ class Board(CommonBoard):
     def input(self, gpio: int, attenuation: int) -> "Adc":
         return _Adc(self.machine, gpio)
 
+    def radio(self) -> "Sx1262":
+        """The SX1262, as it was left: the reset let NSS fall and woke it, so the first time it goes back to sleep."""
+        woken = self._radio is None
+        radio = super().radio()
+        if woken:
+            try:
+                radio.sleep(True)
+            except RadioFault as fault:  # whoever uses it will find the same
+                print("radio:", fault)
+        return radio
+
     def node_temperature(self) -> "Value":
         """The processor's own temperature in 0.01 degrees Celsius."""
         return 2_700 - (_Adc(self.machine, _CORE_TEMPERATURE).read_uv() - 706_000) * 100 // 1_721
@@ -177,13 +190,7 @@ class Board(CommonBoard):
     def deep_sleep(self, ms: int) -> None:
         """Sleep, then boot; does not return."""
         self.sensor_power(False)
-        if self._radio is None:  # the reset woke it, and nobody has put it to sleep since
-            try:
-                radio = self.radio()
-                radio.start()
-                radio.sleep()
-            except Exception as error:
-                print("radio:", error)
+        self.radio()
         self._nss(1)
         if self._rf_switch is not None:
             self._rf_switch(0)

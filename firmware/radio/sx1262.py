@@ -46,7 +46,6 @@ _RX_DONE = 0x0002
 _BAD_RX = 0x0060  # HeaderErr, CrcErr
 _TIMEOUT = 0x0200
 _USED = 0x0263  # all of these; any other bit is an answer that no working chip gives
-_RISING = 1  # machine.Pin.IRQ_RISING
 
 # DS 12 "Register map"
 _SYMBOL_TIMEOUT = 0x0706
@@ -136,7 +135,7 @@ class Sx1262:
     def start(self) -> None:
         """Cold start: reset and configure everything that does not change from packet to packet."""
         self.oddity = ""
-        self._dio1.irq(handler=self._note_edge, trigger=_RISING)
+        self._dio1.irq(handler=self._note_edge, trigger=self._dio1.IRQ_RISING)
         self._nss(1)
         self._reset(0)
         self._clock.sleep_us(200)  # DS 8.1 "Reset": 100 us

@@ -331,8 +331,10 @@ class ADC:
         self._full_uv = self._FULL_SCALE_UV[atten]
 
     def read_uv(self) -> int:
+        """Whole millivolts: that is what ESP-IDF's calibration gives (ports/esp32, adc.c)."""
         _link.touch()
-        return min(max(_link.request(_ops.ADC_READ, self._gpio, 0), 0), self._full_uv)
+        uv = min(max(_link.request(_ops.ADC_READ, self._gpio, 0), 0), self._full_uv)
+        return (uv + 500) // 1000 * 1000
 
     def read_u16(self) -> int:
         return self.read_uv() * 65_535 // self._full_uv

@@ -289,7 +289,7 @@ MUTANTS = (
     Mutant(
         "oddity of the last time kept", '        self.oddity = ""\n        self._dio1.irq', "        self._dio1.irq"
     ),
-    Mutant("interrupt at the falling edge", "_RISING = 1", "_RISING = 2"),
+    Mutant("interrupt at the falling edge", "_dio1.IRQ_RISING", "_dio1.IRQ_FALLING"),
     # the technician's bench
     Mutant(
         "carrier at any power",
