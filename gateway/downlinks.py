@@ -76,8 +76,8 @@ class _Pending:
 class _Given:
     order: Order
     choice: Choice
-    bookings: list[Booking]
-    windows: tuple[int, ...]
+    booking: Booking
+    fallback: Booking | None  # where it goes if a station must not send in RX1; booked when it has
     check_at_us: int  # by the concentrator's line: confirmed by then, or not sent
 
 
@@ -186,13 +186,9 @@ class Downlinks:
         given = pending.order
         transmitter = self._transmitters[concentrator]
         transmitter.confirms = True
-        unused = [
-            booking
-            for booking in given.bookings
-            if len(given.bookings) > 1 and frequency_hz is not None and booking.frequency_hz != frequency_hz
-        ]
-        for booking in unused[: len(given.bookings) - 1]:
-            transmitter.budget.release(booking)
+        if given.fallback is not None and given.fallback.frequency_hz == frequency_hz != given.booking.frequency_hz:
+            transmitter.budget.release(given.booking)
+            transmitter.budget.book(given.fallback)
         return self._end(pending, given.choice.variant, "")
 
     def refused(self, order_id: int, reason: str, now_us: int, concentrator: str | None = None) -> list[Step]:
@@ -203,9 +199,9 @@ class Downlinks:
         given = pending.order
         if concentrator not in (None, given.order.concentrator):
             return []
-        for booking in given.bookings:
-            self._transmitters[given.order.concentrator].budget.release(booking)
-        windows = range(len(pending.answer.windows)) if reason in _OUT_OF_REACH else given.windows
+        self._transmitters[given.order.concentrator].budget.release(given.booking)
+        both = given.fallback is not None or reason in _OUT_OF_REACH
+        windows = range(len(pending.answer.windows)) if both else (given.choice.window,)
         pending.tried |= {(given.order.concentrator, window) for window in windows}
         pending.order = None
         pending.last_reason = reason
@@ -276,13 +272,13 @@ class Downlinks:
     def _give(self, pending: _Pending, choice: Choice) -> Order:
         """Book it and make the order.
 
-        Basics Station may have both windows, and moves on to RX2 by itself when it must not send in RX1; but where
-        another concentrator could take RX2, each is offered alone, so that never two of them send at once.
+        Basics Station may have both windows, and moves on to RX2 by itself when it must not send in RX1 (which is
+        rare, so that RX2 stays free for others); but where another concentrator could take RX2, each is offered alone,
+        so that never two of them send at once.
         """
         answer, name = pending.answer, choice.concentrator
         transmitter = self._transmitters[name]
-        windows: tuple[int, ...] = (choice.window,)
-        bookings = [choice.booking]
+        fallback = None
         if (
             transmitter.protocol is Protocol.BASICS_STATION
             and choice.window == 0
@@ -292,21 +288,20 @@ class Downlinks:
             start_us = choice.candidate.ended_us + slot.delay_ms * 1000
             second = booking_of(choice.variant.phy_payload, slot, start_us)
             if (name, 1) not in pending.tried and not transmitter.budget.obstacle(second, choice.variant.priority):
-                windows, bookings = (0, 1), [choice.booking, second]
-        for booking in bookings:
-            transmitter.budget.book(booking)
+                fallback = second
+        transmitter.budget.book(choice.booking)
         self._last_order += 1
         reception = choice.candidate.reception
         order = Order(
             self._last_order, name, answer.dev_eui, reception.tmst_us, reception.antenna,
-            answer.windows[0] if 0 in windows and not answer.asap else None,
-            answer.windows[-1] if answer.asap or 1 in windows else None,
+            answer.windows[0] if choice.window == 0 and not answer.asap else None,
+            answer.windows[-1] if answer.asap or choice.window == 1 or fallback else None,
             answer.asap, power_dbm(choice.candidate, choice.slot), answer.priority, choice.variant.phy_payload,
         )  # fmt: skip
-        check_at_us = bookings[-1].start_us
+        check_at_us = (fallback or choice.booking).start_us
         if transmitter.protocol is Protocol.BASICS_STATION:
             check_at_us += _CONFIRMED_WITHIN_US
-        pending.order = _Given(order, choice, bookings, windows, check_at_us)
+        pending.order = _Given(order, choice, choice.booking, fallback, check_at_us)
         self._by_order[order.id] = pending
         return order
 

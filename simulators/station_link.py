@@ -8,6 +8,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from websockets.exceptions import InvalidHandshake, WebSocketException
@@ -54,6 +55,7 @@ class StationLink:
             if certificate is not None:
                 self._tls.load_cert_chain(*certificate)
         self._connection: ClientConnection | None = None
+        self._open_connection = ExitStack()
         self._tried_at = 0.0
         self.connections = 0
         self.lost = 0
@@ -69,7 +71,8 @@ class StationLink:
                 answer = json.loads(discovery.recv(self._hold_s))
             if "error" in answer or "uri" not in answer:
                 raise Rejected(str(answer.get("error")))
-            connection = self._open(answer["uri"])
+            self._open_connection.close()
+            connection = self._open_connection.enter_context(self._open(answer["uri"]))
             version = {
                 "msgtype": "version", "station": "2.0.6(linux/std)", "firmware": "", "package": "",
                 "model": "linux", "protocol": 2, "features": "rmtsh prod",
@@ -79,22 +82,21 @@ class StationLink:
         except InvalidHandshake as error:
             raise Rejected(str(error)) from error
         if config.get("msgtype") != "router_config":
-            connection.close()
+            self._open_connection.close()
             raise Rejected("no router_config")
         self._on_config(config)
         self._connection = connection
         self.connections += 1
 
-    def _open(self, uri: str) -> ClientConnection:
+    def _open(self, uri: str) -> AbstractContextManager[ClientConnection]:
         return connect(
             uri, ssl=self._tls, additional_headers=self._headers, compression=None, proxy=None,
             open_timeout=self._hold_s, close_timeout=1.0,
         )  # fmt: skip
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection = None
+        self._open_connection.close()
 
     def send(self, message: Json) -> bool:
         """Whether it went out; what does not is lost, as with the original."""
