@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The small Jena: four reference areas, their street trees, a node at each tree, one gateway, all from a seed.
+"""The small Jena: four reference areas, their street trees, stations, a node at each, one gateway, all from a seed.
 
 Simulation time 0 is Monday, 2026-07-06 00:00 UTC, in a dry spell. The areas dry out one after the other: first the
 sealed pits on the Löbdergraben, in the morning of the second day, then Westbahnhofstraße after a good three days, the
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from simulators.retention import SOILS, SoilClass
 from simulators.soil import PROBE_M, TreePit
+from simulators.stations import STATIONS, Station, Surroundings, chosen
 from simulators.weather import DAY_US, HOUR_US, Weather
 
 START_UNIX_S = 1_783_296_000  # 2026-07-06 00:00:00 UTC
@@ -27,6 +28,8 @@ EARTH_RADIUS_M = 6_371_008.8  # IUGG mean radius
 JOIN_EUI = "024a454e41000000"
 ACT_SHARE, CLEAR_SHARE, FULL_SHARE = 0.40, 0.50, 0.90  # REW: dry, fine again, what a watering aims at
 ROOT_DEPTH_M, PIT_AREA_M2, WATERING_EFFICIENCY = 0.5, 1.0, 0.7
+
+_STATION_EUIS = 0x800000  # of the last three bytes; trees' nodes count from 1
 
 Lon = float
 Lat = float
@@ -123,21 +126,25 @@ TREES = (
 
 
 class City:
-    """The city's trees, devices and soil. Tree ``i`` carries node ``i`` as far as there are nodes."""
+    """The city's trees, stations, devices and soil.
 
-    def __init__(self, seed: int, nodes: int) -> None:
+    Tree ``i`` carries device ``i`` as far as there are ``nodes`` for trees; the stations' devices follow these.
+    """
+
+    def __init__(self, seed: int, nodes: int, stations: tuple[Station, ...] = ()) -> None:
         self.seed = seed
         self.start_unix_s = START_UNIX_S
         self.gateway = GATEWAY
         self.weather = Weather(seed, START_UNIX_S, CENTER[1], CENTER[0])
         self.trees = TREES + tuple(_more_tree(n) for n in range(len(TREES), nodes))
         self.nodes = nodes
+        self.stations = stations
         self._start_shares = [_start_share(area, self.weather) for area in AREAS]
         self._pits: dict[int, TreePit] = {}
 
     def registry(self, interval_s: int = 3600) -> dict[str, Any]:
         """What the city's side knows of all this: the contents of ``city.json``."""
-        return {
+        registry: dict[str, Any] = {
             "name": {"de": "Jena", "en": "Jena"},
             "center": list(CENTER),
             "zoom": 13,
@@ -165,17 +172,34 @@ class City:
             ],
             "nodes": [
                 {"dev_eui": device.dev_eui, "tree": tree.id, "interval_s": interval_s}
-                for device, tree in zip(self.devices(), self.trees, strict=False)
+                for device, tree in zip(self.devices()[: self.nodes], self.trees, strict=False)
             ],
         }
+        if self.stations:
+            registry["stations"] = [
+                {"id": one.id, "kind": one.kind, "name": {"de": one.de, "en": one.en}, "lon": one.lon, "lat": one.lat}
+                for one in self.stations
+            ]
+            registry["nodes"] += [
+                {
+                    "dev_eui": device.dev_eui,
+                    "station": one.id,
+                    "interval_s": interval_s,
+                    "instruments": list(one.instruments),
+                }
+                for device, one in zip(self.devices()[self.nodes :], self.stations, strict=True)
+            ]
+        return registry
 
     def devices(self) -> list[Device]:
-        """The nodes as the gateway provisions them, in the order of their trees."""
+        """The nodes as the gateway provisions them: those of the trees, then those of the stations."""
+        wanted = [(index + 1, "tree", self.trees[index].id) for index in range(self.nodes)]
+        wanted += [(_STATION_EUIS + STATIONS.index(one), one.kind, one.id) for one in self.stations]
         devices = []
-        for index in range(self.nodes):
-            dev_eui = f"024a454e41{index + 1:06x}"
+        for number, profile, name in wanted:
+            dev_eui = f"024a454e41{number:06x}"
             app_key = hashlib.sha256(f"small jena {self.seed} {dev_eui}".encode()).hexdigest()[:32]
-            devices.append(Device(dev_eui, JOIN_EUI, app_key, "tree", self.trees[index].id))
+            devices.append(Device(dev_eui, JOIN_EUI, app_key, profile, name))
         return devices
 
     def devices_csv(self) -> str:
@@ -186,10 +210,14 @@ class City:
         writer.writerows(self.devices())
         return text.getvalue()
 
-    def position(self, tree_index: int) -> tuple[float, float]:
-        """Metres east and north of the gateway."""
-        tree = self.trees[tree_index]
-        return _metres(self.gateway, (tree.lon, tree.lat))
+    def position(self, index: int) -> tuple[float, float]:
+        """Metres east and north of the gateway, of a device."""
+        place = self.trees[index] if index < self.nodes else self.stations[index - self.nodes]
+        return _metres(self.gateway, (place.lon, place.lat))
+
+    def surroundings(self, station: Station) -> Surroundings:
+        """What is at a station."""
+        return Surroundings(station, self.seed, self.weather)
 
     def truth(self, tree_index: int, now_us: int, depth_m: float = PROBE_M) -> Truth:
         """What is at this tree and depth, ``now_us`` after the start of the simulation."""
@@ -217,11 +245,11 @@ class City:
         return self._pits[tree_index]
 
 
-def small_jena(seed: int, nodes: int = 12) -> City:
-    """The demo's city: 12 trees, or as many as there are nodes."""
-    if nodes < 1 or nodes > 0xFFFFFF:
-        raise ValueError(f"nodes must be 1 to {0xFFFFFF}, not {nodes}")
-    return City(seed, nodes)
+def small_jena(seed: int, nodes: int = 12, air: int = 0, traffic: int = 0) -> City:
+    """The demo's city: 12 trees, or as many as there are nodes for them; so many stations of each kind."""
+    if nodes < 1 or nodes >= _STATION_EUIS:
+        raise ValueError(f"nodes must be 1 to {_STATION_EUIS - 1}, not {nodes}")
+    return City(seed, nodes, chosen(air, traffic))
 
 
 def _tree_pit(area: Area, weather: Weather, share: float, demand: float) -> TreePit:

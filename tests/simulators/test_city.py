@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud_ingest.registry import parse
 from simulators.city import small_jena
 from simulators.weather import DAY_US, HOUR_US
 
@@ -118,6 +119,58 @@ class TestNodes:
     def test_a_city_without_nodes_is_refused(self, nodes):
         with pytest.raises(ValueError, match="nodes must be"):
             small_jena(1, nodes)
+
+
+class TestStations:
+    CITY = small_jena(1, 4, air=2, traffic=2)
+
+    def test_come_after_the_trees_with_their_own_devices(self):
+        devices = self.CITY.devices()
+
+        assert [(device.profile, device.name) for device in devices[3:]] == [
+            ("tree", "J-0004"),
+            ("air", "L-01"),
+            ("traffic", "V-01"),
+            ("air", "L-02"),
+            ("traffic", "V-02"),
+        ]
+        assert [device.dev_eui for device in devices[4:]] == [f"024a454e4180000{n}" for n in range(4)]
+
+    def test_are_in_the_registry_with_what_they_carry(self):
+        registry = self.CITY.registry(900)
+
+        assert [(one["id"], one["kind"]) for one in registry["stations"]][:2] == [("L-01", "air"), ("V-01", "traffic")]
+        assert registry["nodes"][4] == {
+            "dev_eui": "024a454e41800000",
+            "station": "L-01",
+            "interval_s": 900,
+            "instruments": ["SPS30", "SCD41", "BME280"],
+        }
+
+    def test_the_clouds_registry_takes_it(self):
+        city = parse(json.dumps(self.CITY.registry()))
+
+        assert list(city.stations) == ["L-01", "V-01", "L-02", "V-02"]
+        assert len(city.nodes) == 8
+
+    def test_a_station_more_changes_no_other_device(self):
+        fewer = small_jena(1, 4, air=1, traffic=2).devices()
+
+        assert [device for device in self.CITY.devices() if device.name != "L-02"] == fewer
+
+    def test_stand_within_two_kilometres_of_the_gateway(self):
+        assert all(10 < math.hypot(*self.CITY.position(n)) < 2000 for n in range(4, 8))
+
+    def test_the_roadside_has_more_dust_than_the_residential_street(self):
+        roadside, street = (self.CITY.surroundings(one) for one in self.CITY.stations if one.kind == "air")
+        rush = [day * DAY_US + hour * HOUR_US for day in range(5) for hour in (5, 6, 15, 16)]
+
+        assert sum(roadside.air(t).nox_index for t in rush) > 3 * sum(street.air(t).nox_index for t in rush)
+
+    @pytest.mark.parametrize("counts", [(3, 0), (0, 3), (-1, 0)])
+    def test_more_than_there_are_is_refused(self, counts):
+        with pytest.raises(ValueError, match="must be 0 to 2"):
+            small_jena(1, 4, *counts)
 
 
 class TestPositions:

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The traffic node as it hangs in the street: a board with a radar HLK-LD2451 on its serial line."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from simulators.air import Air
+from simulators.board import BoardSim
+from simulators.chips.ld2451 import Ld2451Sim
+from simulators.clock import Clock
+from simulators.traffic import Traffic
+from simulators.vehicles import Vehicle
+from simulators.weather import HOUR_US
+
+
+def endless(traffic: Traffic, from_us: int = 0) -> Iterator[Vehicle]:
+    """Everybody who passes from ``from_us`` on, in order of time."""
+    while True:
+        yield from traffic.passages(from_us, from_us + HOUR_US)
+        from_us += HOUR_US
+
+
+class TrafficNode(BoardSim):
+    """``vehicles`` pass it, in order of time; options are those of ``BoardSim``."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        air: Air,
+        firmware: Path,
+        vehicles: Iterable[Vehicle],
+        kind: str = "heltec_v3",
+        *,
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__(clock, air, firmware, kind, seed=seed, **options)
+        # A radar in service says nothing while nothing moves; that some do is for the driver's tests.
+        self.ld2451 = Ld2451Sim(clock, self.serial(), self.sensor_power, vehicles, seed=seed, sends_empty=False)
+        self.chips.append(self.ld2451)
