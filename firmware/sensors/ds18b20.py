@@ -9,7 +9,7 @@ not been powered up since (DS "Memory": they come back from EEPROM at power-up).
 """
 
 if False:  # types only
-    from firmware.hal import Clock, OneWire, TicksMs, Value
+    from firmware.hal import Clock, OneWire, TicksMs, Value, Values
 
 # Written to TH, TL (unused alarms, never copied to EEPROM) and the configuration: R1 R0 = 11, 12 bits
 # (DS "Configuration Register"). The first two differ from the factory's EEPROM (4Bh 46h) and from a dead bus.
@@ -19,6 +19,7 @@ _CONVERT_T = 0x44  # DS "Function Commands"
 _WRITE_SCRATCHPAD = 0x4E
 _READ_SCRATCHPAD = 0xBE
 _CONVERSION_MS = 1_000  # DS "AC Electrical Characteristics": 750 ms at most at 12 bits; a third more for tired ones
+_TYPICAL_MS = 750
 _TRIES = 3
 _COLDEST = -55 * 16  # sixteenths of a degree, DS "Features"
 _HOTTEST = 125 * 16
@@ -35,29 +36,37 @@ def crc8(data: "bytes | bytearray") -> int:
 
 
 class Ds18b20:
-    """``bus``: onewire.OneWire; ``clock``: the time module. ``start``, do something else for 750 ms, ``read``."""
+    """``bus``: onewire.OneWire; ``clock``: the time module. ``quantity``: what it is stuck into."""
 
-    def __init__(self, bus: "OneWire", clock: "Clock") -> None:
+    QUANTITIES: "tuple[str, ...]" = ("surface_temperature",)
+
+    def __init__(self, bus: "OneWire", clock: "Clock", quantity: str = "surface_temperature") -> None:
+        self.QUANTITIES = (quantity,)
         self._bus = bus
         self._clock = clock
         self._fault: "str | None" = "not_ready"
         self._started_ms: "TicksMs | int" = 0
         self._scratchpad = bytearray(9)
 
-    def start(self) -> None:
-        """Begin a conversion."""
+    def start(self) -> int:
+        """Begin a conversion; return how many ms it takes."""
         self._fault = "no_answer"
-        if not self._select(_WRITE_SCRATCHPAD):
-            return
-        self._bus.write(_MARK)
-        if not self._select(_CONVERT_T):
-            return
-        # DS "Function Commands", Convert T: read slots give 0 while it converts (external supply)
-        self._fault = "not_ready" if self._bus.readbit() else None
-        self._started_ms = self._clock.ticks_ms()
+        if self._select(_WRITE_SCRATCHPAD):
+            self._bus.write(_MARK)
+            if self._select(_CONVERT_T):
+                # DS "Function Commands", Convert T: read slots give 0 while it converts (external supply)
+                self._fault = "not_ready" if self._bus.readbit() else None
+                self._started_ms = self._clock.ticks_ms()
+        return _TYPICAL_MS
 
-    def read(self) -> "Value":
-        """Return the temperature in 0.01 degrees Celsius, or a fault's name; waits for the conversion."""
+    def read(self) -> "Values":
+        """The temperature in 0.01 degrees Celsius; waits for the conversion, if it is not over."""
+        return {self.QUANTITIES[0]: self._read()}
+
+    def stop(self) -> None:
+        """Nothing to do before its power goes off."""
+
+    def _read(self) -> "Value":
         fault, self._fault = self._fault, "not_ready"
         if fault is not None:
             return fault

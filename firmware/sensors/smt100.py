@@ -8,34 +8,47 @@ of a fault; the driver raises nothing for a sensor's sake.
 from firmware.sensors.modbus import Modbus
 
 if False:  # types only
-    from firmware.hal import Clock, Pin, Uart, Value
+    from firmware.hal import Clock, Pin, Uart, Values
 
-START_MS = 400  # from power on to an answer; 300 ms asked for by the sister SMT50's data sheet, and margin
-_TEMPERATURE = 0  # AN002: holding register 0, (raw - 10000) / 100 degrees Celsius; 1, raw / 100 % water by volume
+_START_MS = 400  # from power on to an answer; 300 ms asked for by the sister SMT50's data sheet, and margin
+# AN002, holding registers: temperature (raw - 10000) / 100 degrees Celsius, raw / 100 % water by volume, permittivity
+_FIRST, _COUNT = 0, 3
 _ZERO_CEL = 10_000
-_COLDEST_CENTI_CEL = -4_000  # SMT100 data sheet: -40..80 degrees Celsius
-_HOTTEST_CENTI_CEL = 8_000
-_WETTEST_CENTI_PERCENT = 10_000  # pure water
+# name, zero, lowest and highest value: SMT100 data sheet, -40..80 degrees Celsius; pure water; air to water
+_RANGES = (
+    ("soil_temperature", _ZERO_CEL, -4_000, 8_000),
+    ("soil_moisture", 0, 0, 10_000),
+    ("soil_permittivity", 0, 100, 10_000),
+)
+
+
+def plausible(name: str, value: int) -> "int | str":
+    """``value`` in hundredths, if the sensor can have measured it."""
+    for known, _, lowest, highest in _RANGES:
+        if known == name and not lowest <= value <= highest:
+            return "out_of_range"
+    return value
 
 
 class Smt100:
     """One sensor on the line of ``uart`` and driver-enable pin ``de``; ``clock`` is the time module."""
 
+    QUANTITIES = ("soil_moisture", "soil_temperature", "soil_permittivity")
+
     def __init__(self, uart: "Uart", de: "Pin", clock: "Clock", address: int = 1) -> None:
         self._modbus = Modbus(uart, de, clock)
         self._address = address
 
-    def read(self) -> "tuple[Value, Value]":
-        """Return (soil moisture in 0.01 %, soil temperature in 0.01 degrees Celsius); a fault's name for either."""
-        registers, fault = self._modbus.read_holding_registers(self._address, _TEMPERATURE, 2)
+    def start(self) -> int:
+        """Power is on; return the ms until it answers."""
+        return _START_MS
+
+    def read(self) -> "Values":
+        """Moisture in 0.01 % water by volume, temperature in 0.01 degrees Celsius, permittivity in hundredths."""
+        registers, fault = self._modbus.read_holding_registers(self._address, _FIRST, _COUNT)
         if fault is not None:
-            return fault, fault
-        temperature: "Value"
-        moisture: "Value"
-        temperature = registers[0] - _ZERO_CEL
-        moisture = registers[1]
-        if not _COLDEST_CENTI_CEL <= temperature <= _HOTTEST_CENTI_CEL:
-            temperature = "out_of_range"
-        if moisture > _WETTEST_CENTI_PERCENT:
-            moisture = "out_of_range"
-        return moisture, temperature
+            return {name: fault for name in self.QUANTITIES}
+        return {name: plausible(name, registers[n] - zero) for n, (name, zero, _, _) in enumerate(_RANGES)}
+
+    def stop(self) -> None:
+        """Nothing to do before its power goes off."""

@@ -55,10 +55,12 @@ MUTANTS = (
     Mutant("presence ignored", "if not self._bus.reset():\n            return False\n", "self._bus.reset()\n"),
     Mutant("no reset", "if not self._bus.reset():", "if False:"),
     Mutant("no ROM command", "        self._bus.writebyte(_SKIP_ROM)\n", ""),
-    Mutant("alarms and configuration not written", "        self._bus.write(_MARK)\n", ""),
+    Mutant("alarms and configuration not written", "            self._bus.write(_MARK)\n", ""),
     Mutant("missing chip at read called bad", 'return "no_answer"', 'return "bad_answer"'),
     Mutant("missing chip at start called not ready", 'self._fault = "no_answer"', 'self._fault = "not_ready"'),
     Mutant("bad answer called no answer", 'return "bad_answer"', 'return "no_answer"'),
     Mutant("start's fault forgotten", "if fault is not None:", "if False:"),
+    Mutant("ready at once", "_TYPICAL_MS = 750", "_TYPICAL_MS = 0"),
+    Mutant("one quantity for all", "self.QUANTITIES = (quantity,)", "pass"),
     Mutant("old conversion read again", 'self._fault = self._fault, "not_ready"', "self._fault = self._fault, None"),
 )

@@ -43,7 +43,11 @@ class Bench:
 
     def measure(self) -> int | str:
         self.driver.start()
-        value: int | str = self.driver.read()
+        return self.read()
+
+    def read(self) -> int | str:
+        (value,) = self.driver.read().values()
+        assert isinstance(value, int | str)
         return value
 
 
@@ -101,7 +105,7 @@ def the_power_on_value_after_a_power_cut_is_not(driver: ModuleType) -> None:
     bench.time.sleep_ms(10)
     bench.power.drive(1)
 
-    assert bench.driver.read() == "not_ready"
+    assert bench.read() == "not_ready"
 
 
 def the_power_on_value_of_a_chip_that_did_not_convert_is_not(driver: ModuleType) -> None:
@@ -132,7 +136,7 @@ def leaves_the_conversion_time_to_its_caller(driver: ModuleType) -> None:
     assert bench.clock.now_us < 20_000
     bench.time.sleep_ms(800)
     started_us = bench.clock.now_us
-    assert bench.driver.read() == 2_150
+    assert bench.read() == 2_150
 
     assert bench.clock.now_us - started_us < 20_000
 
@@ -177,7 +181,7 @@ def a_chip_that_is_unplugged_while_converting_gives_no_answer(driver: ModuleType
     bench.driver.start()
     bench.sim.fault = Fault.ABSENT
 
-    assert bench.driver.read() == "no_answer"
+    assert bench.read() == "no_answer"
 
 
 def a_conversion_without_end_is_given_up_after_a_second(driver: ModuleType) -> None:
@@ -237,12 +241,26 @@ def a_bus_held_low_is_no_temperature(driver: ModuleType) -> None:
     assert Bench(driver, on_the_bus=Short([0, 1])).measure() == "bad_answer"
 
 
+def it_has_the_shape_of_every_driver(driver: ModuleType) -> None:
+    bench = Bench(driver, limit_ms=2_000)
+
+    assert bench.driver.start() == 750
+    assert bench.driver.read() == {"surface_temperature": 2_150}
+    assert tuple(driver.Ds18b20.QUANTITIES) == ("surface_temperature",)
+    bench.driver.stop()
+
+    deep: Any = driver.Ds18b20(bench.bus, bench.time, "soil_temperature")
+    deep.start()
+    assert deep.read() == {"soil_temperature": 2_150}
+    assert deep.QUANTITIES == ("soil_temperature",)
+
+
 def a_reading_is_given_once(driver: ModuleType) -> None:
     bench = Bench(driver)
 
-    assert bench.driver.read() == "not_ready"
+    assert bench.read() == "not_ready"
     assert bench.measure() == 2_150
-    assert bench.driver.read() == "not_ready"
+    assert bench.read() == "not_ready"
 
 
 BEHAVIOURS: list[Behaviour] = [
@@ -264,5 +282,6 @@ BEHAVIOURS: list[Behaviour] = [
     every_single_wrong_bit_is_noticed,
     noise_in_the_first_transfers_is_read_again,
     a_bus_held_low_is_no_temperature,
+    it_has_the_shape_of_every_driver,
     a_reading_is_given_once,
 ]

@@ -39,8 +39,9 @@ class Line:
         raise AssertionError("the driver takes too long")
 
     def read(self) -> tuple[int | str, int | str]:
-        values: tuple[int | str, int | str] = self.driver.read()
-        return values
+        values: dict[str, int | str] = self.driver.read()
+        assert set(values) == {"soil_moisture", "soil_temperature", "soil_permittivity"}
+        return values["soil_moisture"], values["soil_temperature"]
 
 
 class Sensor(Line):
@@ -61,7 +62,7 @@ class Sensor(Line):
         )
         self.sim.fault = fault
         self.power.drive(1)
-        self.time.sleep_ms(driver.START_MS)
+        self.time.sleep_ms(self.driver.start())
 
 
 class Slave(Line):
@@ -104,7 +105,7 @@ def frame(body: str) -> bytes:
     return data + crc16(data).to_bytes(2, "little")
 
 
-GOOD = frame("01 03 04 2af8 0929")  # 11000 - 10000 = 10.00 degrees; 23.45 %
+GOOD = frame("01 03 06 2af8 0929 04d2")  # 11000 - 10000 = 10.00 degrees; 23.45 %; permittivity 12.34
 
 
 # AN002, registers 0 and 1
@@ -129,25 +130,25 @@ def reads_moisture_and_temperature(driver: ModuleType) -> None:
 
 def decodes_the_registers_of_a_known_frame(driver: ModuleType) -> None:
     for body, values in (
-        ("01 03 04 2af8 0929", (2_345, 1_000)),
-        ("01 03 04 2710 0000", (0, 0)),
-        ("01 03 04 1770 2710", (10_000, -4_000)),
-        ("01 03 04 4650 0001", (1, 8_000)),
-        ("01 03 04 1388 06c6", (1_734, "out_of_range")),
-        ("01 03 04 176f 06c6", (1_734, "out_of_range")),
-        ("01 03 04 4651 06c6", (1_734, "out_of_range")),
-        ("01 03 04 2af8 2711", ("out_of_range", 1_000)),
-        ("01 03 04 2af8 ffff", ("out_of_range", 1_000)),
+        ("01 03 06 2af8 0929 04d2", (2_345, 1_000)),
+        ("01 03 06 2710 0000 04d2", (0, 0)),
+        ("01 03 06 1770 2710 04d2", (10_000, -4_000)),
+        ("01 03 06 4650 0001 04d2", (1, 8_000)),
+        ("01 03 06 1388 06c6 04d2", (1_734, "out_of_range")),
+        ("01 03 06 176f 06c6 04d2", (1_734, "out_of_range")),
+        ("01 03 06 4651 06c6 04d2", (1_734, "out_of_range")),
+        ("01 03 06 2af8 2711 04d2", ("out_of_range", 1_000)),
+        ("01 03 06 2af8 ffff 04d2", ("out_of_range", 1_000)),
     ):
         assert Slave(driver, frame(body)).read() == values
 
 
-def asks_once_for_registers_0_and_1_when_all_is_well(driver: ModuleType) -> None:
+def asks_once_for_registers_0_to_2_when_all_is_well(driver: ModuleType) -> None:
     slave = Slave(driver, GOOD)
 
     slave.read()
 
-    assert slave.requests == [bytes.fromhex("01 03 0000 0002 c40b")]
+    assert slave.requests == [bytes.fromhex("01 03 0000 0003 05cb")]
 
 
 def asks_the_address_it_was_given(driver: ModuleType) -> None:
@@ -270,7 +271,7 @@ def a_sensor_is_ready_after_the_start_time(driver: ModuleType) -> None:
 
 
 def the_third_try_still_counts(driver: ModuleType) -> None:
-    slave = Slave(driver, None, b"\x01\x03\x04", GOOD)
+    slave = Slave(driver, None, b"\x01\x03\x06", GOOD)
 
     assert slave.read() == (2_345, 1_000)
 
@@ -285,8 +286,8 @@ def a_wrong_crc_is_a_bad_answer(driver: ModuleType) -> None:
 
 
 def every_single_wrong_bit_is_noticed(driver: ModuleType) -> None:
-    for bit in range(72):
-        wrong = (int.from_bytes(GOOD, "little") ^ 1 << bit).to_bytes(9, "little")
+    for bit in range(88):
+        wrong = (int.from_bytes(GOOD, "little") ^ 1 << bit).to_bytes(11, "little")
 
         assert Slave(driver, wrong, wrong, wrong).read() == ("bad_answer", "bad_answer")
 
@@ -297,13 +298,13 @@ def a_broken_cable_is_a_bad_answer(driver: ModuleType) -> None:
 
 def an_answer_of_the_wrong_kind_is_bad_even_with_a_right_crc(driver: ModuleType) -> None:
     for body in (
-        "02 03 04 2af8 0929",  # another slave's
-        "01 04 04 2af8 0929",  # another function's
-        "01 03 02 2af8",  # too few registers
-        "01 03 06 2af8 0929 0000",  # too many
-        "01 03 06 2af8 0929",  # fewer than it says
-        "01 03 04 2af8 0929 00",  # more than it says
-        "01 03 04 2af8",  # less than it says
+        "02 03 06 2af8 0929 04d2",  # another slave's
+        "01 04 06 2af8 0929 04d2",  # another function's
+        "01 03 04 2af8 0929",  # too few registers
+        "01 03 08 2af8 0929 04d2 0000",  # too many
+        "01 03 08 2af8 0929 04d2",  # fewer than it says
+        "01 03 06 2af8 0929 04d2 00",  # more than it says
+        "01 03 06 2af8 0929",  # less than it says
         "01 03",
         "01 83 02",  # APP 7, exception ILLEGAL DATA ADDRESS
         "02 83 06",
@@ -326,10 +327,27 @@ def a_babbling_line_is_left_alone(driver: ModuleType) -> None:
     assert Slave(driver, babble, limit_ms=500).read() == ("bad_answer", "bad_answer")
 
 
+def knows_the_permittivity(driver: ModuleType) -> None:
+    for raw, permittivity in (("04d2", 1_234), ("0064", 100), ("0063", "out_of_range"), ("2711", "out_of_range")):
+        slave = Slave(driver, frame(f"01 03 06 2af8 0929 {raw}"))
+
+        assert slave.driver.read()["soil_permittivity"] == permittivity
+
+
+def it_has_the_shape_of_every_driver(driver: ModuleType) -> None:
+    slave = Slave(driver)
+
+    assert slave.driver.start() == 400
+    assert set(slave.driver.read()) == set(driver.Smt100.QUANTITIES)
+    slave.driver.stop()
+
+
 BEHAVIOURS: list[Behaviour] = [
+    it_has_the_shape_of_every_driver,
+    knows_the_permittivity,
     decodes_the_registers_of_a_known_frame,
     reads_moisture_and_temperature,
-    asks_once_for_registers_0_and_1_when_all_is_well,
+    asks_once_for_registers_0_to_2_when_all_is_well,
     asks_the_address_it_was_given,
     a_broken_blade_is_out_of_range,
     a_blade_in_the_air_reads_dry,
