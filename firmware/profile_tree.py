@@ -22,7 +22,7 @@ def battery_level(header: "Values") -> int:
 def measure(board: "Board") -> "tuple[Values, Values]":
     """Switch the sensors on, read each once, switch them off; return (header, sample) for ``LAYOUT.encode``."""
     from firmware.sensors.ds18b20 import Ds18b20
-    from firmware.sensors.smt100 import START_MS, Smt100
+    from firmware.sensors.smt100 import Smt100
 
     clock = board.clock
     board.sensor_power(True)
@@ -30,15 +30,11 @@ def measure(board: "Board") -> "tuple[Values, Values]":
         uart, de = board.rs485()
         soil = Smt100(uart, de, clock)
         surface = Ds18b20(board.one_wire(), clock)
-        clock.sleep_ms(START_MS)
+        clock.sleep_ms(soil.start())
         surface.start()
-        moisture, soil_temperature = soil.read()
-        surface_temperature = surface.read()
+        values = soil.read()
+        values.update(surface.read())
     finally:
         board.sensor_power(False)
-    sample: "Values" = {
-        "soil_moisture": moisture,
-        "soil_temperature": soil_temperature,
-        "surface_temperature": surface_temperature,
-    }
+    sample: "Values" = {field.name: values[field.name] for field in LAYOUT.sample}
     return {"battery_voltage": board.battery_mv()}, sample

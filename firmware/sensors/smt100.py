@@ -47,7 +47,7 @@ class Smt100:
         """Moisture in 0.01 % water by volume, temperature in 0.01 degrees Celsius, permittivity in hundredths."""
         registers, fault = self._modbus.read_holding_registers(self._address, _FIRST, _COUNT)
         if fault is not None:
-            return {name: fault for name in self.QUANTITIES}
+            return dict.fromkeys(self.QUANTITIES, fault)
         return {name: plausible(name, registers[n] - zero) for n, (name, zero, _, _) in enumerate(_RANGES)}
 
     def stop(self) -> None:
