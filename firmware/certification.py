@@ -2,10 +2,9 @@
 """Lets a certification script drive the node: a test build only, see manifest_certification.py.
 
 TS009 = LoRaWAN Certification Protocol Specification (TS009-1.0.0), on FPort 224, and the older protocol that the
-payload 01010101 switches on. Names and codes of TS009 "Certification protocol commands"; that RxAppCnt goes low byte
-first, and the order of the versions, is as Semtech's SWL2001 (lorawan_certification.c) and RadioLib (LoRaWAN TS009) have
-it. This build joins at every boot, stays awake, and sends a counter on FPort 1 every ``period_s`` until it is told
-otherwise.
+payload 01010101 switches on. Names and codes of TS009 "Certification protocol commands"; RxAppCnt with its low byte
+first, and the order of the versions, as in Semtech's SWL2001 (lorawan_certification.c) and in RadioLib. This build
+joins at every boot, stays awake, and sends a counter on FPort 1 every ``period_s`` until it is told otherwise.
 """
 
 from firmware.mac import Accepted, Acknowledged, LinkChecked

@@ -76,17 +76,17 @@ class Link:
         rate = self._plan.data_rates[transmit.dr]
         power_dbm = transmit.eirp_dbm - self._antenna_gain_dbi
         events: "list[Event]" = []
-        started = clock.ticks_us()
-        gc.collect()
-        self._collect_us = 2 * clock.ticks_diff(clock.ticks_us(), started)
-        gc.disable()
         try:
             started = clock.ticks_us()
             radio.stage_tx(transmit.frequency_hz, rate.sf, rate.bandwidth_hz, power_dbm, transmit.phy_payload)
+            staged = clock.ticks_us()
+            gc.collect()
+            gc.disable()
             asked = clock.ticks_us()
             launched = radio.launch_tx()
+            self._stage_us = clock.ticks_diff(staged, started) * 3 // 2 + _SPARE_US
+            self._collect_us = 2 * clock.ticks_diff(asked, staged)
             self._launch_us = clock.ticks_diff(launched, asked)
-            self._stage_us = clock.ticks_diff(asked, started) * 3 // 2 + _SPARE_US
             self._asleep_us = 0
             ended = clock.ticks_add(launched, TX_START_US + transmit.airtime_us)
             most_us = min(transmit.airtime_us, self._budget.most_asleep_us())
@@ -98,10 +98,12 @@ class Link:
                 self._feed()
                 length = self._listen(window, ended)
                 if length:
+                    gc.enable()  # judging a frame takes room, and there is time: RX2 opens a second after RX1
                     told = mac.received(bytes(memoryview(self._buffer)[:length]), radio.snr_quarter_db)
                     events += told
                     if not isinstance(told[0], Dropped):
                         self._learn(window, ended, length)
+                    gc.disable()
                 else:
                     mac.window_closed()
                 window = mac.next_window()

@@ -15,7 +15,6 @@ Channels and duty cycle are in mac_channels, joining in mac_join, the network's 
 are loaded only when they are needed.
 """
 
-import gc
 import hashlib
 from collections import namedtuple
 
@@ -255,7 +254,6 @@ class Mac:
 
     def received(self, phy_payload: bytes, snr_quarter_db: int = 0) -> "list[Event]":
         """Judge what was received in the open window; return events. A frame for us ends the exchange."""
-        _collect()  # there is time: RX2 opens a second after RX1
         try:
             if self.joining is not None:
                 from firmware import mac_join
@@ -289,8 +287,6 @@ class Mac:
             return [Dropped("f_cnt")]
         frame.verify_data(phy_payload, session.nwk_s_key, f_cnt)
         session.f_cnt_down = f_cnt
-        _collect()  # what follows needs room, the more the longer it is,
-        gc.enable()  # and nothing is timed any more
         payload = data.decrypt(session.nwk_s_key, session.app_s_key, f_cnt)
         session.ack = data.m_type == frame.CONFIRMED_DOWN
         session.answers = b""  # the sticky ones too: the network has heard them
@@ -318,8 +314,3 @@ class Mac:
         """0 to ``below`` - 1, the same for the same node and counter."""
         digest = hashlib.sha256(bytes.fromhex(self.identity.dev_eui) + counter.to_bytes(5, "little")).digest()
         return int.from_bytes(digest[:3], "little") % below
-
-
-def _collect() -> None:
-    if hasattr(gc, "mem_free"):  # MicroPython; CPython has room
-        gc.collect()

@@ -220,7 +220,9 @@ class Sx1262:
             raise RadioFault("power %d dBm" % power_dbm)
 
     def _power(self, power_dbm: int) -> None:
-        dbm, pa_duty_cycle, hp_max = min(row for row in _PA if power_dbm <= row[0])
+        for dbm, pa_duty_cycle, hp_max in _PA:  # noqa: B007  # the row that is found
+            if power_dbm <= dbm:
+                break
         self._command(bytes((0x95, pa_duty_cycle, hp_max, 0x00, 0x01)))  # DS 13.1.14: SX1262, paLut
         self._write_register(_OCP, 0x38)  # DS 12 "Register Map": 140 mA; after SetPaConfig, which sets it too
         # DS 13.4.4 SetTxParams: dBm as a signed byte, ramp 0x02 = 40 us

@@ -159,6 +159,21 @@ def the_collector_rests_from_the_uplink_to_the_last_window(link: ModuleType) -> 
     assert rig.fed == 3  # the watchdog: before each window and afterwards
 
 
+def the_collector_may_run_while_a_frame_is_judged(link: ModuleType) -> None:
+    rig = Rig(link)
+    rig.answer(THEIRS, 1_000_000)
+    mac = ScriptedMac()
+    judged: list[bool] = []
+    receive = mac.received
+    mac.received = lambda *frame: judged.append(rig.gc.enabled) or receive(*frame)  # type: ignore[assignment, func-returns-value]
+
+    rig.exchange(mac)
+
+    assert judged == [True]
+    assert rig.radio.collecting == [False, False, False]
+    assert rig.gc.enabled
+
+
 def the_heap_is_collected_before_a_window_if_there_is_time(link: ModuleType) -> None:
     for free, pause_us, collections in (
         (100_000, 2_000, 3),  # a board without PSRAM: before the uplink and each window
@@ -435,6 +450,7 @@ BEHAVIOURS: list[Behaviour] = [
     level_and_noise_reach_the_core,
     a_slow_interpreter_opens_on_time,
     the_collector_rests_from_the_uplink_to_the_last_window,
+    the_collector_may_run_while_a_frame_is_judged,
     the_heap_is_collected_before_a_window_if_there_is_time,
     the_arrival_is_measured_to_a_fraction_of_a_millisecond,
     light_sleep_fills_the_waits_and_ends_before_the_radio_is_needed,

@@ -35,8 +35,8 @@ MUTANTS = (
     Mutant("own launch left out", "self._launch_us = clock.ticks_diff(launched, asked)", "self._launch_us = 0"),
     Mutant(
         "staging takes no time",
-        "self._stage_us = clock.ticks_diff(asked, started)",
-        "self._stage_us = 0 * clock.ticks_diff(asked, started) + 0",
+        "self._stage_us = clock.ticks_diff(staged, started)",
+        "self._stage_us = 0 * clock.ticks_diff(staged, started) + 0",
     ),
     Mutant("RX2 where RX1 is", "radio.stage_rx(window.frequency_hz", "radio.stage_rx(868_300_000"),
     Mutant(
@@ -57,7 +57,13 @@ MUTANTS = (
     ),
     Mutant("window never late", "clock.ticks_us(), ready) > opening.us:", "clock.ticks_us(), ready) > -40_000:"),
     # the collector
-    Mutant("collector left on", "        gc.disable()\n", ""),
+    Mutant("collector left on", "            gc.disable()\n            asked", "            asked"),
+    Mutant(
+        "collector left off while a frame is judged",
+        "                    gc.enable()",
+        "                    gc.disable()",
+    ),
+    Mutant("collector left on after a frame", "                    gc.disable()\n", ""),
     Mutant("collector left off", "            gc.enable()\n", ""),
     Mutant("collector runs whether there is time or not", "if collecting and clock", "if collecting or clock"),
     Mutant(
