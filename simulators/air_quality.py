@@ -22,7 +22,7 @@ from simulators.weather import HOUR_US, Weather
 
 KAPPA_FINE, KAPPA_COARSE = 0.40, 0.05  # of fine particles (Crilley) and of road dust (assumed)
 _PARTICLE_DENSITY = 1.65  # g/cm3, Crilley equation 1
-_MOST_ACTIVITY = 0.97  # beyond, droplets are no longer what a particle sensor sizes
+_MOST_ACTIVITY = 0.95  # beyond, it is the droplets of fog that are sized
 _CITY_TIME = ZoneInfo("Europe/Berlin")
 _STILL = 200.0  # m2/s: so much air is always exchanged
 _WASHOUT_PER_MM = 0.12

@@ -49,7 +49,12 @@ export class Chart {
         },
         axes: [
           { stroke: INK, grid: GRID, space: 120 },
-          { stroke: INK, grid: GRID, size: 64, values: (_, ticks) => ticks.map((tick) => withUnit(tick, series.unit)) },
+          {
+            stroke: INK,
+            grid: GRID,
+            size: (_, labels) => Math.max(64, ...(labels ?? []).map((label) => 16 + 7 * label.length)), // 12 px letters
+            values: (_, ticks) => ticks.map((tick) => withUnit(tick, series.unit)),
+          },
         ],
         series: [
           {},
