@@ -146,6 +146,9 @@ class BasicsStation(ConcentratorRadio):
 
     def take(self, transmission: Transmission) -> None:
         t = transmission
+        self.link.poll()
+        if not self.link.stands():
+            return  # without a connection the radio is off: BS src/tc.c, ``tc_free``
         fields = uplink_fields(t.phy_payload)
         if fields is None:
             return  # "Not a LoRaWAN frame"

@@ -8,7 +8,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Any
 
 from websockets.exceptions import InvalidHandshake, WebSocketException
@@ -100,9 +100,8 @@ class StationLink:
 
     def send(self, message: Json) -> bool:
         """Whether it went out; what does not is lost, as with the original."""
-        if self._connection is None and not self._again():
+        if self._connection is None:
             return False
-        assert self._connection is not None
         try:
             self._connection.send(json.dumps(message))
         except (OSError, WebSocketException):
@@ -112,7 +111,6 @@ class StationLink:
 
     def uplink(self, message: Json, now_us: int) -> bool:
         """Send it and hold until the server answers the timesync that follows; raises GatewaySilent in lockstep."""
-        self.poll()
         if not self.send(message) or not self.send({"msgtype": "timesync", "txtime": now_us}):
             if self._lockstep:
                 raise GatewaySilent("updf", now_us & 0xFFFF, 0.0)
@@ -153,12 +151,11 @@ class StationLink:
         self.lost += 1
         self._connection = None
 
-    def _again(self) -> bool:
-        """Connect again, now and then."""
-        if not self._lockstep and time.monotonic() - self._tried_at < _RECONNECT_S:
-            return False
-        try:
-            self.connect()
-        except (OSError, TimeoutError, WebSocketException, Rejected):
-            return False
-        return True
+    def stands(self) -> bool:
+        """Whether there was a connection; if not, there is an attempt to connect now and then."""
+        if self._connection is not None:
+            return True
+        if self._lockstep or time.monotonic() - self._tried_at >= _RECONNECT_S:
+            with suppress(OSError, TimeoutError, WebSocketException, Rejected):
+                self.connect()
+        return False

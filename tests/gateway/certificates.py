@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 
-def issue_certificates(folder: Path) -> None:
-    """Write ca.pem, and a .pem and a .key for broker (localhost), client and cloud."""
+def issue_certificates(folder: Path, names: tuple[str, ...] = ("broker", "client", "cloud")) -> None:
+    """Write ca.pem, and a .pem and a .key for each name, which is also good for localhost."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("ca", "ca", ca_key, ca_key)
     (folder / "ca.pem").write_bytes(ca.public_bytes(Encoding.PEM))
-    for name in ("broker", "client", "cloud"):
+    for name in names:
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certificate(name, "ca", key, ca_key)
         (folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
