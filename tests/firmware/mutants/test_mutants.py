@@ -2,16 +2,16 @@
 """The drivers' tests have teeth: every driver broken on purpose fails at least one behaviour, for the right reason."""
 
 import traceback
+from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 
 from tests.firmware import link_behaviours
-from tests.firmware.mutants import ds18b20, link, smt100, sx1262
+from tests.firmware.mutants import link, sx1262
 from tests.firmware.mutants.loading import Mutant, broken, load, sources
 from tests.firmware.radio import sx1262_behaviours
-from tests.firmware.sensors import ds18b20_behaviours, smt100_behaviours
 
 
 class Driver(NamedTuple):
@@ -19,9 +19,23 @@ class Driver(NamedTuple):
     suite: ModuleType
 
 
+# mutants/<name>.py and sensors/<name>_behaviours.py
+SENSORS = (
+    "bme280",
+    "ds18b20",
+    "scd41",
+    "sds011",
+    "sen55",
+    "smt100",
+    "sps30",
+)
 DRIVERS = (
-    Driver(ds18b20, ds18b20_behaviours),
-    Driver(smt100, smt100_behaviours),
+    *(
+        Driver(
+            import_module(f"tests.firmware.mutants.{name}"), import_module(f"tests.firmware.sensors.{name}_behaviours")
+        )
+        for name in SENSORS
+    ),
     Driver(sx1262, sx1262_behaviours),
     Driver(link, link_behaviours),
 )
