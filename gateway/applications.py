@@ -26,7 +26,10 @@ _HEARD_BY = 4  # concentrators remembered for a class C node
 
 
 class Applications:
-    """``publish`` takes an event as JSON; ``push`` is to be set: it sends to a class C node at once."""
+    """``publish`` takes an event as JSON; ``push`` is to be set: it sends to a class C node at once.
+
+    ``class_c`` is to be kept up to date: the devices that listen all the time.
+    """
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class Applications:
         self._time_keeper = time_keeper
         self._metrics = metrics
         self._publish = publish
-        self._class_c: frozenset[str] = frozenset()
+        self.class_c: frozenset[str] = frozenset()
         self._heard_by: dict[str, list[Reception]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.push: Callable[[Answer, Iterable[Reception]], None] = lambda _answer, _receptions: None
@@ -49,7 +52,6 @@ class Applications:
     async def start(self) -> None:
         """Take up the queue where the last run left it."""
         await self._writer.run(self._ledger.downlinks.recover)
-        self._class_c = await self._writer.run(self._ledger.class_c)
 
     async def finish(self) -> None:
         """Finish what has begun."""
@@ -78,8 +80,7 @@ class Applications:
         if new:
             self._metrics.count("commands")
         self.report(DownlinkEvent(command.id, command.dev_eui, "queued"))
-        self._class_c = await self._writer.run(self._ledger.class_c)
-        if new and command.dev_eui in self._class_c:
+        if new and command.dev_eui in self.class_c:
             await self._send_now(command.dev_eui)
 
     async def _send_now(self, dev_eui: str) -> None:
@@ -100,7 +101,7 @@ class Applications:
 
     def located(self, dev_eui: str, reception: Reception) -> None:
         """Who hears a node that listens all the time, the latest first."""
-        if dev_eui in self._class_c:
+        if dev_eui in self.class_c:
             others = [old for old in self._heard_by.get(dev_eui, ()) if old.concentrator != reception.concentrator]
             self._heard_by[dev_eui] = [reception, *others][:_HEARD_BY]
 

@@ -104,6 +104,7 @@ class Gateway:
         """Open the ports and begin to forward; raises PortTaken."""
         config = self._config
         self.page_port = await self._page.listen(config.page.host, config.page.port)
+        self._applications.class_c = self._reader.class_c()
         await self._applications.start()
         if config.basics_station.enabled:
             await self._listen_to_stations()
@@ -244,6 +245,7 @@ class Gateway:
         while True:
             try:
                 taken = await self._date_some()
+                self._applications.class_c = self._reader.class_c()
                 if self._reader.expired(self._time_keeper.now()):
                     await self._applications.expire()
             except (StoreError, sqlite3.Error) as error:  # they go on waiting

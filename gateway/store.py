@@ -104,10 +104,6 @@ class Ledger:
         """(dev_eui, profile, name, last dev_nonce) of all, by DevEUI; no keys."""
         return self._db.execute("SELECT dev_eui, profile, name, dev_nonce FROM devices ORDER BY dev_eui").fetchall()
 
-    def class_c(self) -> frozenset[str]:
-        """The devices that listen all the time."""
-        return frozenset(row[0] for row in self._db.execute("SELECT dev_eui FROM devices WHERE class_c"))
-
     def set_class(self, dev_eui: str, device_class: str) -> None:
         """A or C; raises DevicesError."""
         row = (device_class == "C", dev_eui)
@@ -320,6 +316,10 @@ class OutboxReader:
     def waiting(self) -> int:
         """Uplinks that wait for a time."""
         return int(self._db.execute("SELECT count(*) FROM waiting").fetchone()[0])
+
+    def class_c(self) -> frozenset[str]:
+        """The devices that listen all the time."""
+        return frozenset(row[0] for row in self._db.execute("SELECT dev_eui FROM devices WHERE class_c"))
 
     def expired(self, now: float | None) -> bool:
         """Whether a downlink has waited too long."""

@@ -18,3 +18,5 @@ CREATE INDEX downlinks_by_device ON downlinks (dev_eui, id);
 
 -- A node on mains power that listens all the time. TS001-1.0.4 "Class C"
 ALTER TABLE devices ADD COLUMN class_c INTEGER NOT NULL DEFAULT 0;
+
+CREATE INDEX devices_of_class_c ON devices (dev_eui) WHERE class_c;

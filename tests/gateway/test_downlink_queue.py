@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Downlinks of applications: queued on the disk, sent one at a time, confirmed with bounded retries."""
+
+import json
+import time
+
+import pytest
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from decoders import topics
+from decoders.downlink import DownlinkCommand, DownlinkEvent, encode_command
+from decoders.lorawan.frame import ACK, CONFIRMED_DOWN, F_PENDING, UNCONFIRMED_DOWN
+from gateway.downlink_queue import MOST_PER_DEVICE
+from gateway.errors import Refused
+from gateway.radio import Priority
+from gateway.store import open_store
+from tests.gateway.nodes import GATEWAY_EUI, Node, new_store
+from tests.gateway.radio_world import GWMP, STATION, world
+from tests.gateway.running import Broker, eventually
+from tests.gateway.test_network_server import Bench
+
+NOW = 1_770_964_782.0
+LATER = NOW + 3600
+
+
+def command(name="one", payload=b"\x01\x02", *, node=None, confirmed=False, expires_at=LATER):
+    return DownlinkCommand(name, (node or Node()).dev_eui, 21, payload, confirmed, expires_at)
+
+
+@pytest.fixture
+def node():
+    return Node()
+
+
+@pytest.fixture
+def bench(tmp_path, node):
+    return Bench(tmp_path, node)
+
+
+def put(bench, *commands, now=NOW):
+    with bench.store.transaction() as ledger:
+        return [ledger.downlinks.put(item, now) for item in commands]
+
+
+def settle(bench, variant, sent=True):
+    with bench.store.transaction() as ledger:
+        return ledger.downlinks.settle(variant.item, sent)
+
+
+def opened(node, variant, f_cnt):
+    frame = node.open_downlink(variant.phy_payload, f_cnt)
+    return frame, frame.decrypt(node.nwk_s_key, node.app_s_key, f_cnt)
+
+
+class TestQueue:
+    def test_the_same_command_twice_is_one(self, bench):
+        assert put(bench, command(), command()) == [True, False]
+
+    @pytest.mark.parametrize(
+        ("item", "reason"),
+        [(command(node=Node(9)), "unknown_dev_eui"), (command(expires_at=NOW), "expired")],
+    )
+    def test_what_cannot_be_sent_is_refused_at_once(self, bench, item, reason):
+        with pytest.raises(Refused) as refused:
+            put(bench, item)
+
+        assert refused.value.reason == reason
+
+    def test_a_queue_has_an_end(self, bench):
+        put(bench, *(command(f"c{n}") for n in range(MOST_PER_DEVICE)))
+
+        with pytest.raises(Refused) as refused:
+            put(bench, command("too many"))
+
+        assert refused.value.reason == "queue_full"
+
+    def test_it_outlasts_a_restart(self, bench, node):
+        put(bench, command())
+        bench.restart()
+
+        assert bench.handle(node.uplink()).answer.variants[0].item is not None
+
+    def test_what_was_on_its_way_at_a_crash_waits_again(self, bench, node):
+        put(bench, command())
+        bench.handle(node.uplink())
+        assert bench.handle(node.uplink()).answer is None
+        bench.restart()
+        with bench.store.transaction() as ledger:
+            ledger.downlinks.recover()
+
+        assert bench.handle(node.uplink()).answer is not None
+
+    def test_the_old_ones_expire(self, bench, node):
+        put(bench, command("short", expires_at=NOW + 10), command("long"))
+        with bench.store.transaction() as ledger:
+            events = ledger.downlinks.expire(NOW + 10)
+
+        assert events == [DownlinkEvent("short", node.dev_eui, "expired")]
+        assert bench.handle(node.uplink()).answer is not None
+
+    def test_a_removed_device_takes_its_downlinks_along(self, bench, node):
+        put(bench, command())
+        with bench.store.transaction() as ledger:
+            ledger.remove(node.dev_eui)
+
+            assert ledger.downlinks.held() == 0
+
+    def test_one_may_be_taken_back(self, bench):
+        put(bench, command())
+        with bench.store.transaction() as ledger:
+            assert ledger.downlinks.cancel("one") is True
+            assert ledger.downlinks.cancel("one") is False
+
+
+class TestFrames:
+    """TS001-1.0.4 "MAC Frame Formats": FPort, FPending, confirmed and not."""
+
+    def test_any_uplink_takes_the_next_one_along(self, bench, node):
+        put(bench, command(payload=b"\x05\x06"))
+
+        answer = bench.handle(node.uplink()).answer
+
+        (variant,) = answer.variants
+        frame, payload = opened(node, variant, 0)
+        assert (frame.m_type, frame.f_port, payload) == (UNCONFIRMED_DOWN, 21, b"\x05\x06")
+        assert frame.fhdr.f_ctrl == 0
+        assert answer.priority == Priority.APPLICATION
+
+    def test_f_pending_says_that_more_waits(self, bench, node):
+        put(bench, command("one"), command("two"))
+
+        (variant,) = bench.handle(node.uplink()).answer.variants
+
+        assert opened(node, variant, 0)[0].fhdr.f_ctrl == F_PENDING
+
+    def test_an_ack_has_a_frame_of_its_own_to_fall_back_to(self, bench, node):
+        put(bench, command(payload=bytes(51)))
+
+        full, bare = bench.handle(node.uplink(confirmed=True)).answer.variants
+
+        frame, payload = opened(node, full, 0)
+        assert (frame.fhdr.f_ctrl, payload) == (ACK, bytes(51))
+        frame, payload = opened(node, bare, 1)
+        assert (frame.fhdr.f_ctrl, frame.f_port, payload) == (ACK | F_PENDING, None, b"")
+        assert (full.priority, bare.priority) == (Priority.APPLICATION, Priority.ACK)
+
+    def test_mac_answers_leave_no_room_for_a_long_payload_and_go_first(self, bench, node):
+        put(bench, command(payload=bytes(51)))
+
+        (bare,) = bench.handle(node.uplink(f_opts=b"\x0d")).answer.variants
+
+        frame, _ = opened(node, bare, 0)
+        assert (frame.fhdr.f_opts[0], frame.fhdr.f_ctrl) == (0x0D, F_PENDING)
+        (variant,) = bench.handle(node.uplink()).answer.variants
+        assert variant.item is not None
+
+    def test_every_frame_fits_the_slowest_data_rate(self, bench, node):
+        """RP002-1.0.4 "EU863-870 Maximum Payload Size": DR0 carries a MACPayload of 59 bytes."""
+        for size in range(52):
+            put(bench, command(f"c{size}", bytes(size)))
+            answer = bench.handle(node.uplink(confirmed=True, f_opts=b"\x0d")).answer
+            assert all(len(variant.phy_payload) - 5 <= 59 for variant in answer.variants)
+            for variant in answer.variants:
+                if variant.item is not None:
+                    settle(bench, variant)
+            with bench.store.transaction() as ledger:
+                ledger.downlinks.cancel(f"c{size}")
+
+
+class TestConfirmed:
+    """TS001-1.0.4 "Confirmed frame": the next uplink says whether it arrived."""
+
+    def sent(self, bench, node, **uplink):
+        (variant,) = bench.handle(node.uplink(**uplink)).answer.variants
+        assert settle(bench, variant).state == "sent"
+        return variant
+
+    def test_an_acknowledged_one_is_done(self, bench, node):
+        put(bench, command(confirmed=True))
+        variant = self.sent(bench, node)
+        assert opened(node, variant, 0)[0].m_type == CONFIRMED_DOWN
+
+        accepted = bench.handle(node.uplink(f_ctrl=ACK))
+
+        assert accepted.event == DownlinkEvent("one", node.dev_eui, "acknowledged")
+        assert accepted.answer is None
+
+    def test_it_is_sent_again_under_a_new_counter_and_then_given_up(self, bench, node):
+        put(bench, command(confirmed=True))
+        counters = [opened(node, self.sent(bench, node), n)[0].fhdr.f_cnt for n in range(3)]
+
+        accepted = bench.handle(node.uplink())
+
+        assert counters == [0, 1, 2]
+        assert accepted.event == DownlinkEvent("one", node.dev_eui, "failed", "not_acknowledged")
+        assert accepted.answer is None
+
+    def test_a_repetition_of_the_uplink_says_nothing_about_it(self, bench, node):
+        put(bench, command(confirmed=True))
+        phy_payload = node.uplink()
+        (variant,) = bench.handle(phy_payload, tmst_us=0).answer.variants
+        settle(bench, variant)
+
+        again = bench.handle(phy_payload, tmst_us=5_000_000)
+
+        assert again.answer is None
+        assert bench.handle(node.uplink(f_ctrl=ACK)).event.state == "acknowledged"
+
+    def test_an_ack_under_a_new_session_is_not_for_the_old_one(self, bench, node):
+        put(bench, command(confirmed=True))
+        self.sent(bench, node)
+        bench.join()
+
+        accepted = bench.handle(node.uplink(f_ctrl=ACK))
+
+        assert accepted.event is None
+        assert accepted.answer.variants[0].item is not None
+
+    def test_an_unsent_one_costs_no_try(self, bench, node):
+        put(bench, command(confirmed=True))
+        for _ in range(5):
+            (variant,) = bench.handle(node.uplink()).answer.variants
+            assert settle(bench, variant, sent=False) is None
+
+        self.sent(bench, node)
+
+
+class Application:
+    """What asks for downlinks over the broker, and keeps the events."""
+
+    def __init__(self, broker):
+        self.events = []
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="application", protocol=mqtt.MQTTv311)
+        self._client.on_message = lambda _client, _data, message: self.events.append(json.loads(message.payload))
+        self._client.on_connect = lambda client, *_: client.subscribe(topics.events(GATEWAY_EUI), qos=1)
+        self._client.connect("127.0.0.1", broker.port)
+        self._client.loop_start()
+
+    def ask(self, payload):
+        self._client.publish(topics.down(GATEWAY_EUI), payload, qos=1)
+
+    def states(self, name="one"):
+        return [event["state"] for event in self.events if event["id"] == name]
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def application(broker):
+    application = Application(broker)
+    yield application
+    application.close()
+
+
+def over(broker):
+    return {"mqtt": {"port": broker.port}}
+
+
+def named(name="one", confirmed=False):
+    return encode_command(command(name, confirmed=confirmed, expires_at=time.time() + 30 * 86_400))
+
+
+class TestOverMqtt:
+    @pytest.mark.parametrize("kind", [GWMP, STATION])
+    def test_a_command_reaches_the_node_and_its_acknowledgement_the_application(self, broker, application, kind):
+        with world(**over(broker)) as made:
+            made.concentrator(kind)
+            node = made.nodes[0]
+            made.join(node)
+            eventually(lambda: made.gateway.status()["broker_connected"])
+            application.ask(named(confirmed=True))
+            eventually(lambda: application.states() == ["queued"])
+
+            made.send(node.uplink())
+            (down,) = made.wait(30)
+            frame = node.open_downlink(down.phy_payload, 0)
+            assert frame.decrypt(node.nwk_s_key, node.app_s_key, 0) == b"\x01\x02"
+            eventually(lambda: application.states() == ["queued", "sent"])
+            made.send(node.uplink(f_ctrl=ACK))
+            made.wait(30)
+
+            eventually(lambda: application.states() == ["queued", "sent", "acknowledged"])
+
+    def test_a_command_that_is_none_is_refused_with_a_reason(self, broker, application):
+        with world(**over(broker)) as made:
+            eventually(lambda: made.gateway.status()["broker_connected"])
+            application.ask('{"id": "bad", "f_port": 0}')
+            application.ask(encode_command(command("stranger", node=Node(99), expires_at=time.time() + 60)))
+            application.ask("nonsense")
+
+            eventually(lambda: made.gateway.metrics.counters["commands_refused"] == 3)
+            eventually(lambda: len(application.events) == 2)
+            assert application.states("bad") == ["refused"]
+            assert application.events[1]["reason"] == "unknown_dev_eui"
+
+    @pytest.mark.parametrize("kind", [GWMP, STATION])
+    def test_a_class_c_node_gets_it_at_once(self, broker, application, kind):
+        with world(**over(broker)) as made:
+            concentrator = made.concentrator(kind)
+            node = made.nodes[0]
+            with made.store.transaction() as ledger:
+                ledger.set_class(node.dev_eui, "C")
+            eventually(lambda: node.dev_eui in made.gateway._applications.class_c)
+            made.join(node)
+            made.send(node.uplink())
+            made.wait(30)
+            eventually(lambda: made.gateway.status()["broker_connected"])
+
+            application.ask(named())
+            eventually(lambda: made.gateway.metrics.counters["downlinks"] == 2)
+            eventually(lambda: concentrator.poll() or concentrator.counters.asked == 2)
+            (down,) = made.wait(1)
+
+            assert (down.frequency_hz, down.sf) == (869_525_000, 12)
+            frame = node.open_downlink(down.phy_payload, 0)
+            assert frame.decrypt(node.nwk_s_key, node.app_s_key, 0) == b"\x01\x02"
+
+
+def test_commands_are_kept_in_the_gateway_s_own_file(tmp_path):
+    config, store = new_store(tmp_path, [Node()])
+    with store.transaction() as ledger:
+        ledger.downlinks.put(command(), NOW)
+    store.close()
+    again = open_store(config.gateway.database, config.gateway.key_file)
+
+    assert again.ledger.downlinks.held() == 1
+    again.close()
