@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """What the gateway counts since its start. README.md lists every name here (a test compares)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 # Why a datagram, a frame or a payload went no further
 REFUSALS = {
@@ -94,6 +95,17 @@ GAUGES = {
     "uptime_seconds": "time since the start",
 }
 
+# Of each concentrator; all but the first as it says itself in its last GWMP statistics
+CONCENTRATOR_GAUGES = {
+    "airtime_ms": "airtime of its last hour, by the lower edge of the sub-band",
+    "rxnb": "packets received since its statistics before",
+    "rxok": "of these, with a good CRC",
+    "rxfw": "of these, forwarded",
+    "ackr": "percentage of its datagrams that were acknowledged",
+    "dwnb": "downlinks given to it",
+    "txnb": "packets sent",
+}
+
 _PREFIX = "stadtfunk_gateway"
 
 
@@ -113,7 +125,7 @@ class Metrics:
         self.counters[name] += times
 
 
-def exposition(metrics: Metrics, gauges: Mapping[str, float]) -> str:
+def exposition(metrics: Metrics, gauges: Mapping[str, float], concentrators: Iterable[Mapping[str, Any]] = ()) -> str:
     """Prometheus text format 0.0.4."""
     lines = [
         f"# HELP {_PREFIX}_refused_total What went no further, by reason",
@@ -136,4 +148,18 @@ def exposition(metrics: Metrics, gauges: Mapping[str, float]) -> str:
     for name, help_text in GAUGES.items():
         full = f"{_PREFIX}_{name}"
         lines += [f"# HELP {full} {help_text}", f"# TYPE {full} gauge", f"{full} {gauges[name]}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_by_concentrator(list(concentrators))]) + "\n"
+
+
+def _by_concentrator(concentrators: list[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for name, help_text in CONCENTRATOR_GAUGES.items():
+        full = f"{_PREFIX}_concentrator_{name}"
+        lines += [f"# HELP {full} {help_text}", f"# TYPE {full} gauge"]
+        for known in concentrators:
+            if name == "airtime_ms":
+                bands = known["airtime_ms"].items()
+                lines += [f'{full}{{eui="{known["eui"]}",sub_band_hz="{band}"}} {value}' for band, value in bands]
+            elif name in known:
+                lines.append(f'{full}{{eui="{known["eui"]}"}} {known[name]}')
+    return lines

@@ -88,7 +88,10 @@ class Gateway:
         self._page = Page(
             {
                 "/status": lambda: ("application/json", as_json(self.status())),
-                "/metrics": lambda: ("text/plain; version=0.0.4", exposition(self.metrics, self.gauges())),
+                "/metrics": lambda: (
+                    "text/plain; version=0.0.4",
+                    exposition(self.metrics, self.gauges(), self._concentrators()),
+                ),
             }
         )
         self._backhauls: dict[str, Backhaul] = {}
@@ -327,6 +330,18 @@ class Gateway:
             "uptime_seconds": round(time.monotonic() - self._began_s, 1),
         }
 
+    def _concentrators(self) -> list[dict[str, Any]]:
+        """What is known of each: the airtime of its last hour by sub-band, and its own counts if it sends some."""
+        stats = {} if self._endpoint is None else self._endpoint.stats
+        return [
+            {
+                "eui": eui,
+                "airtime_ms": {str(low): us // 1000 for low, us in self._transmitter.used_us(eui).items()},
+                **(stats[eui]._asdict() if eui in stats else {}),
+            }
+            for eui in sorted(self._backhauls.keys() | stats.keys())
+        ]
+
     def status(self) -> dict[str, Any]:
         """Everything of /metrics, as one JSON document."""
         gauges = self.gauges()
@@ -337,4 +352,7 @@ class Gateway:
             "broker_connected": bool(gauges["broker_connected"]),
             "counters": self.metrics.counters,
             "refused": self.metrics.refused,
+            "downlink_attempts_failed": self.metrics.failed_attempts,
+            "downlinks_dropped": self.metrics.downlinks_dropped,
+            "concentrator_list": self._concentrators(),
         }

@@ -123,9 +123,9 @@ def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
     return path
 
 
-def new_store(folder: Path, nodes: list[Node]) -> tuple[Config, Store]:
+def new_store(folder: Path, nodes: list[Node], **sections: dict[str, Any]) -> tuple[Config, Store]:
     """An open database that knows these nodes, and its configuration."""
-    config = load(write_config(folder))
+    config = load(write_config(folder, **sections))
     store = open_store(config.gateway.database, config.gateway.key_file)
     with store.transaction() as ledger:
         for node in nodes:

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Downlinks on the running service, in real time and over real UDP: deadlines, errors, second tries.
+
+``lead_ms`` is long and the Join-Accept's window far, so that a loaded machine has time.
+"""
+
+import json
+import urllib.request
+
+import pytest
+
+from tests.gateway.nodes import Concentrator, Node, new_store
+from tests.gateway.running import GatewayThread, eventually, join
+
+ONE, TWO = "0016c001ff10b001", "0016c001ff10b002"
+
+
+@pytest.fixture
+def node():
+    return Node()
+
+
+def serve(tmp_path, node, **downlinks):
+    config, store = new_store(tmp_path, [node], downlinks={"virtual_time": False} | downlinks)
+    return GatewayThread(config, store), store
+
+
+def tx_ack(concentrator, token, error=None):
+    """TX_ACK; PROTOCOL.md 5.5. It comes from whatever socket sends it."""
+    body = b"" if error is None else json.dumps({"txpk_ack": {"error": error}}).encode()
+    concentrator.send_raw(b"\x02" + token.to_bytes(2, "big") + b"\x05" + bytes.fromhex(concentrator.eui) + body)
+
+
+class TestRealTime:
+    """PUSH_ACK means stored, and does not wait for the downlink."""
+
+    def test_the_best_of_two_concentrators_sends_a_moment_before_it_is_due(self, tmp_path, node):
+        thread, store = serve(tmp_path, node, lead_ms=900)
+        with (
+            thread as service,
+            Concentrator(service.gwmp_port, ONE) as far,
+            Concentrator(service.gwmp_port, TWO) as near,
+        ):
+            for concentrator in (far, near):
+                concentrator.pull()
+            request = node.join_request()
+            first = far.push(request, lsnr=-3.0)
+            second = near.push(request, lsnr=9.0)
+
+            assert far.receive() == (1, first, None)
+            assert near.receive() == (1, second, None)
+            kind, token, body = near.receive(60)
+            tx_ack(near, token)
+            eventually(lambda: service.metrics.counters["downlinks_sent"] == 1)
+
+            assert (kind, body["txpk"]["tmst"]) == (3, 10_000_000)
+            assert service.metrics.counters["downlinks"] == 1
+        store.close()
+
+    def test_stopping_does_not_wait_for_what_is_owed(self, tmp_path, node):
+        thread, store = serve(tmp_path, node)
+        with thread as service, Concentrator(service.gwmp_port) as concentrator:
+            concentrator.pull()
+            concentrator.push(node.join_request())
+            eventually(lambda: service.metrics.counters["joins"] == 1)
+        store.close()
+
+
+class TestErrors:
+    """PROTOCOL.md 5.5 "TX_ACK packet": every error leads to another window or concentrator."""
+
+    @pytest.fixture
+    def service(self, tmp_path, node):
+        config, store = new_store(tmp_path, [node])
+        with GatewayThread(config, store) as service:
+            yield service
+        store.close()
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            "TOO_LATE",
+            "TOO_EARLY",
+            "COLLISION_PACKET",
+            "COLLISION_BEACON",
+            "TX_FREQ",
+            "TX_POWER",
+            "GPS_UNLOCKED",
+            "COFFEE",
+        ],
+    )
+    def test_rx2_follows_before_the_push_ack(self, service, node, error):
+        with Concentrator(service.gwmp_port) as concentrator:
+            concentrator.pull()
+            push = concentrator.push(node.join_request())
+            _, token, rx1 = concentrator.receive()
+            tx_ack(concentrator, token, error)
+            _, token, rx2 = concentrator.receive()
+            tx_ack(concentrator, token)
+
+            assert concentrator.receive() == (1, push, None)
+        assert (rx1["txpk"]["tmst"], rx1["txpk"]["freq"], rx1["txpk"]["datr"]) == (10_000_000, 868.3, "SF9BW125")
+        assert (rx2["txpk"]["tmst"], rx2["txpk"]["freq"], rx2["txpk"]["datr"]) == (11_000_000, 869.525, "SF12BW125")
+        assert rx1["txpk"]["data"] == rx2["txpk"]["data"]
+        reason = "other" if error == "COFFEE" else error.lower()
+        assert service.metrics.failed_attempts[reason] == 1
+        assert service.metrics.counters["downlinks_sent"] == 1
+
+    def test_an_ack_from_the_socket_for_uplinks_counts_too(self, service, node):
+        """Some forwarders answer from there (TheThingsNetwork/lorawan-stack #698)."""
+        with Concentrator(service.gwmp_port) as down, Concentrator(service.gwmp_port) as up:
+            down.pull()
+            push = up.push(node.join_request())
+            _, token, _ = down.receive()
+            tx_ack(up, token, "TOO_LATE")
+            _, token, _ = down.receive()
+            tx_ack(up, token)
+
+            assert up.receive() == (1, push, None)
+        assert service.metrics.counters["downlinks_sent"] == 1
+
+    def test_an_error_under_a_token_that_was_never_used_is_counted_and_no_more(self, service, node):
+        with Concentrator(service.gwmp_port) as concentrator:
+            concentrator.pull()
+            tx_ack(concentrator, 0xBEEF, "TOO_LATE")
+            join(concentrator, node)
+
+        assert service.metrics.counters["downlinks_failed"] == 1
+        assert sum(service.metrics.failed_attempts.values()) == 0
+
+    def test_what_every_concentrator_refuses_is_dropped_with_its_reason(self, service, node):
+        with Concentrator(service.gwmp_port) as concentrator:
+            concentrator.pull()
+            push = concentrator.push(node.join_request())
+            for _ in range(2):
+                _, token, _ = concentrator.receive()
+                tx_ack(concentrator, token, "TX_FREQ")
+
+            assert concentrator.receive() == (1, push, None)
+        assert service.metrics.downlinks_dropped["tx_freq"] == 1
+
+
+class TestStat:
+    """PROTOCOL.md 4 "JSON stat object"."""
+
+    def test_a_concentrator_s_own_counts_are_shown(self, tmp_path, node):
+        config, store = new_store(tmp_path, [node])
+        stat = {"time": "2014-01-12 08:59:28 GMT", "rxnb": 2, "rxok": 1, "rxfw": 1, "ackr": 99.5, "dwnb": 4, "txnb": 3}
+        with GatewayThread(config, store) as service, Concentrator(service.gwmp_port) as concentrator:
+            concentrator.send_raw(
+                b"\x02\x00\x07\x00" + bytes.fromhex(concentrator.eui) + json.dumps({"stat": stat}).encode()
+            )
+            assert concentrator.receive() == (1, 7, None)
+
+            (shown,) = service.status()["concentrator_list"]
+            with urllib.request.urlopen(f"http://127.0.0.1:{service.page_port}/metrics", timeout=10) as page:
+                metrics = page.read().decode()
+
+        assert shown["eui"] == ONE
+        assert (shown["rxnb"], shown["rxok"], shown["ackr"], shown["txnb"]) == (2, 1, 99.5, 3)
+        assert f'stadtfunk_gateway_concentrator_rxok{{eui="{ONE}"}} 1' in metrics
+        store.close()
