@@ -56,7 +56,7 @@ def _at(devices: Mapping[int, _Device], number: int, bus: str) -> _Device:
 class _Pad:
     """One GPIO: its output latch, its direction, its hold."""
 
-    __slots__ = ("driving", "held", "idle", "latch", "mode", "pull", "wire")
+    __slots__ = ("driving", "held", "idle", "isolated", "latch", "mode", "pull", "wire")
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
@@ -65,6 +65,7 @@ class _Pad:
         self.mode = _IN
         self.pull = 0
         self.held = False
+        self.isolated = False
         self.driving = False
 
     def apply(self) -> None:
@@ -72,12 +73,13 @@ class _Pad:
         if not self.held:
             drove = self.driving
             self.driving = self.mode == _OUT or (self.mode == _OPEN_DRAIN and not self.latch)
+            self.driving = self.driving and not self.isolated
             if self.driving or drove:
                 self.wire.drive(self.latch if self.driving else self.idle)
 
     def release(self, keep_hold: bool) -> None:
         """The chip is reset: the pad becomes an input, unless it is held and the hold outlasts this."""
-        self.latch, self.mode, self.pull = 0, _IN, 0
+        self.latch, self.mode, self.pull, self.isolated = 0, _IN, 0, False
         self.held = self.held and keep_hold
         self.apply()
 
@@ -139,6 +141,15 @@ class Board:
         """Whether the UARTs hear what arrives: not in light sleep."""
         for port in self._wiring.uart.values():
             port.deaf = not runs
+
+    def isolate(self, isolated: bool) -> None:
+        """Light sleep of an ESP32-S3: every pad floats that is not held.
+
+        ESP-IDF, components/esp_hw_support/Kconfig: ESP_SLEEP_GPIO_RESET_WORKAROUND, on by default for this chip.
+        """
+        for pad in self._pads.values():
+            pad.isolated = isolated
+            pad.apply()
 
     def reset(self, keep_rtc_memory: bool = True) -> None:
         """The microcontroller stops: every pin floats to its idle level, except those that are held."""

@@ -356,6 +356,7 @@ class NodeBench:
             self.notice(Moment.LIGHT_SLEEP)
             self._enter(State.LIGHT_SLEEP)
             self.board.uart_clock(False)
+            self.board.isolate(self._port is Port.ESP32)
             return
         if op == _ops.ONEWIRE_READ and len(self._bits) < pending.argument:
             self._bits.append(self.board.apply(op, pending.device, 0, b"")[0])
@@ -363,6 +364,7 @@ class NodeBench:
             return
         if op == _ops.WAIT:
             self._enter(State.AWAKE)
+            self.board.isolate(False)
             self.board.uart_clock(True)
             self.board.edges.clear()  # in light sleep nothing sees them
         elif op == _ops.ONEWIRE_READ:

@@ -356,6 +356,25 @@ class TestTime:
         assert said(bench) == ["2000 1", "edge 0"]
         assert bench.statistics.state_us[State.LIGHT_SLEEP] == 2 * S
 
+    def test_in_light_sleep_every_pad_floats_that_is_not_held(self, run: Run, clock: Clock) -> None:
+        held, floating, unused = Wire(0), Wire(0), Wire(1)
+        seen: list[tuple[int, int, int]] = []
+        for at_us in (BOOTED_US + S // 2, BOOTED_US + 2 * S):
+            clock.at(at_us, lambda: seen.append((held.level, floating.level, unused.level)))
+
+        run(
+            """
+            import machine, time
+            pins = [machine.Pin(gpio, machine.Pin.OUT, value=1) for gpio in (7, 8)]
+            pins[0].init(hold=True)
+            machine.lightsleep(1000)
+            time.sleep(3)
+            """,
+            Wiring(pins={7: held, 8: floating, 9: unused}),
+        )
+
+        assert seen == [(1, 0, 1), (1, 1, 1)]
+
     def test_the_rtc_can_be_set_and_keeps_its_time_over_sleep(self, run: Run) -> None:
         bench = run(
             """

@@ -12,6 +12,7 @@ _FED_ASLEEP = (
     "            if self._watchdog is not None:\n                self._watchdog.feed()\n            self.machine"
 )
 _ON_FROM_THE_START = "1)\n        self._nss"
+_LIGHT = "        self.machine.lightsleep"
 _PARTS = "self.machine.lightsleep(left if left < longest else longest)"
 
 MUTANTS = (
@@ -26,6 +27,7 @@ MUTANTS = (
     (_XIAO, _ESP32, Mutant("no hold in deep sleep", "gpio_deep_sleep_hold(True)", "gpio_deep_sleep_hold(False)")),
     (_XIAO, _ESP32, Mutant("only RTC pads are held", _HIGHEST, "table.SENSOR_POWER")),
     (_T3S3, _ESP32, Mutant("NSS floats in deep sleep", "        self._hold(True)\n        table", "        table")),
+    (_HELTEC, _ESP32, Mutant("NSS floats in light sleep", "self._hold(True)\n" + _LIGHT, _LIGHT.lstrip())),
     (_HELTEC, _ESP32, Mutant("the hold does not end", "value=level, hold=False)", "value=level)")),
     (_HELTEC, _ESP32, Mutant("a watchdog of two seconds", "WATCHDOG_MS = 30_000", "WATCHDOG_MS = 2_000")),
     (_PICO, _RP2, Mutant("the radio is left awake", "radio.sleep(True)", "pass")),
