@@ -46,6 +46,8 @@ MODULES = (
     "firmware/sensors/ds18b20.py",
     "firmware/sensors/modbus.py",
     "firmware/sensors/smt100.py",
+    "firmware/sensors/soil.py",
+    "firmware/sensors/watermark.py",
     "firmware/session.py",
     "firmware/state.py",
     "firmware/timing.py",

@@ -12,6 +12,8 @@ from simulators.wires import I2cBus, I2cOutcome, OneWireDevice, SerialPort, Seri
 
 TICKS_PERIOD = 1 << 30  # as on ESP32: MicroPython, py/mpconfig.h, MICROPY_PY_TIME_TICKS_PERIOD
 _ETIMEDOUT = 116
+ADC_US = 50  # one conversion; assumed
+_ADC_FULL_UV = 3_100_000
 _CALL_US = 2  # least time that a call into the machine module takes; ends busy loops
 
 
@@ -94,6 +96,20 @@ class Pin:
 
     def off(self) -> None:
         self.value(0)
+
+
+class Adc:
+    """``machine.ADC`` of an ESP32-S3 at 11 dB: whole millivolts up to 3.1 V, as its datasheet and ESP-IDF have it."""
+
+    def __init__(self, clock: Clock, read_uv: Callable[[], int], noise: Callable[[], float] = lambda: 0.0) -> None:
+        self._clock = clock
+        self._read_uv = read_uv
+        self._noise = noise
+
+    def read_uv(self) -> int:
+        self._clock.run_until(self._clock.now_us + ADC_US)
+        uv = min(max(self._read_uv() + round(self._noise()), 0), _ADC_FULL_UV)
+        return (uv + 500) // 1000 * 1000
 
 
 class Spi:

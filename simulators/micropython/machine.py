@@ -314,6 +314,9 @@ class UART:
         return bytes(buffer[:have]) if have else None
 
 
+_CONVERSION_US = 50  # assumed: nobody says what a reading takes, calibration included
+
+
 class ADC:
     """An analogue input. Full scale by attenuation: ESP32-S3 datasheet, "ADC Characteristics"."""
 
@@ -332,6 +335,7 @@ class ADC:
 
     def read_uv(self) -> int:
         """Whole millivolts: that is what ESP-IDF's calibration gives (ports/esp32, adc.c)."""
+        _link.spend(_CONVERSION_US)
         _link.touch()
         uv = min(max(_link.request(_ops.ADC_READ, self._gpio, 0), 0), self._full_uv)
         return (uv + 500) // 1000 * 1000

@@ -28,6 +28,7 @@ SENSORS = (
     "sen55",
     "smt100",
     "sps30",
+    "watermark",
 )
 DRIVERS = (
     *(
