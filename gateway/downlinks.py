@@ -21,6 +21,8 @@ from gateway.scheduler import Candidate, Choice, booking_of, choose, power_dbm
 _NEEDED_US = 60_000
 # lorabasics/basicstation, src/s2e.c: dntxed leaves when the frame is on the air, or with a doubt at its end
 _CONFIRMED_WITHIN_US = 300_000
+_AGAIN_US = 100_000
+_MAY_PASS = ("overlap", "duty_cycle", "blocked")
 _OUT_OF_REACH = ("no_way", "connection_lost")
 
 
@@ -157,7 +159,7 @@ class Downlinks:
         return steps
 
     def next_at_us(self) -> int | None:
-        """When ``due`` has something to do next."""
+        """When ``due`` has something to do next; in virtual time that is when something has been heard."""
         times = [pending.decide_at_us for pending in self._pending.values() if not pending.order]
         if not self._held:
             times += [
@@ -265,6 +267,10 @@ class Downlinks:
 
     def _decide(self, pending: _Pending, now_us: int) -> list[Step]:
         choice, obstacle = self._choose(pending, now_us, self._held_by_others(pending, now_us))
+        if choice is None and obstacle in _MAY_PASS:  # or another concentrator may report the uplink
+            pending.last_reason = obstacle
+            pending.decide_at_us = now_us if self._held else now_us + _AGAIN_US
+            return []
         if choice is None:
             return self._end(pending, None, pending.last_reason or obstacle)
         return [self._give(pending, choice)]

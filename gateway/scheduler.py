@@ -71,7 +71,7 @@ def choose(
     tried: Tried = frozenset(),
     held: Mapping[str, list[Booking]] | None = None,
 ) -> tuple[Choice | None, str]:
-    """The best possibility, or None and why the last one was none.
+    """The best possibility, or None and why there is none: "too_late" only if nothing may come of waiting.
 
     ``tried``: (concentrator, window) that have failed. ``held``: slots that are meant for what matters more.
     """
@@ -82,7 +82,7 @@ def choose(
         choices = []
         for found in _possibilities(answer, variant, offers, transmitters, tried, held or {}):
             if isinstance(found, str):
-                obstacle = found
+                obstacle = found if found != "too_late" else obstacle
             else:
                 choices.append(found)
         if choices:

@@ -52,6 +52,8 @@ class Transmitter:
     def copy(self, reception: Reception, ended_us: int) -> None:
         """A copy of an uplink that was accepted through another concentrator."""
         self._downlinks.copy(reception, ended_us)
+        if self._held:
+            self._carry_out(self._downlinks.due(_now_us()))
 
     def owe(self, reception: Reception, ended_us: int, answer: Answer) -> None:
         """An uplink is to be answered."""
@@ -119,7 +121,7 @@ class Transmitter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        next_at_us = self._downlinks.next_at_us()
+        next_at_us = None if self._held else self._downlinks.next_at_us()
         if next_at_us is not None:
             wait_s = max(0.001, (next_at_us - _now_us()) / 1_000_000)
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._due)
