@@ -38,17 +38,18 @@ class TestFrames:
             assert first.payload[2:6] == bytes(4)
 
     def test_a_node_asks_until_it_is_answered_and_then_keeps_the_time(self, ledger):
-        answered_at_once = 0
+        asked = []
         for dev_eui in ledger.joins:
             uplinks = [uplink for uplink in ledger.uplinks if uplink.dev_eui == dev_eui]
             without_time = [uplink.payload[2:6] == bytes(4) for uplink in uplinks].index(False)
 
             assert all(uplink.f_opts == b"\x0d" for uplink in uplinks[:without_time])
             assert all(uplink.payload[2:6] != bytes(4) for uplink in uplinks[without_time:])
-            assert without_time <= 3
-            answered_at_once += without_time == 1
-        # An answer can be lost: the one concentrator may be sending another one at that moment.
-        assert answered_at_once >= 10
+            asked.append(sum(uplink.delivered for uplink in uplinks[:without_time]))
+        # A question may be lost on the air, and an answer, as the one concentrator may be sending another one then.
+        assert min(asked) >= 1
+        assert max(asked) <= 4
+        assert sum(asked) <= 18
 
 
 class TestExactlyOnce:
