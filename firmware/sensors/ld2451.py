@@ -38,10 +38,9 @@ _AGAIN_MS = 10_000  # after so long a radar that does not answer is asked again
 
 
 class Ld2451:
-    """The radar on ``uart``, opened with ``BAUD`` and ``RXBUF``; it looks along the road and past ``line_m``.
-
-    ``height_m``: how high it hangs. ``snr``: 3 (sensitive) to 8. ``swapped``: approaching and receding change places; SP contradicts itself, so look at
-    the first vehicle after mounting.
+    """The radar on ``uart``, opened with ``BAUD`` and ``RXBUF``. It hangs at ``height_m``, looks along the road, and
+    counts who crosses a line ``line_m`` away. ``snr``: 3 (sensitive) to 8. ``swapped``: approaching and receding change
+    places; SP contradicts itself, so look at the first vehicle after mounting.
     """
 
     QUANTITIES = VEHICLE_COUNTS
@@ -90,7 +89,6 @@ class Ld2451:
         now = self._clock.ticks_ms()
         self._uart.read()
         self._tracker.clear()
-        self._counts.take(None)
         self._reset(now)
         self._heard_ms = self._clock.ticks_add(now, _BOOT_MS)
         self._ask(self._configuration, self._heard_ms)

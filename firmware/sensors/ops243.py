@@ -27,7 +27,8 @@ _BLIND_MS = 2_000
 _STUCK_REPORTS = 60
 _LONGEST_LINE = 120
 _HITS = 4
-_GAP = 10  # reports that may be missed within a passage
+_GAP = 30  # a passage may miss 10 reports, or 30 that somebody stronger has taken, who drives the other way
+_NOTHING, _MASKED = 3, 1
 _JUMP = 80  # tenths of km/h between two who follow each other
 _ANEW = 4  # times weaker than its best (coming) or stronger than its worst (going): somebody else
 _TWICE = 2  # reports that say so
@@ -46,10 +47,10 @@ class Passage:
         self._hits = self._missed = self._doubts = 0
         self._speed = self._top = self._magnitude = self._best = 0
 
-    def nobody(self) -> None:
-        """A report in which this direction does not occur."""
+    def nobody(self, other: int) -> None:
+        """A report in which this direction does not occur; ``other`` is the speed in the other one, or 0."""
         if self._hits:
-            self._missed += 1
+            self._missed += _MASKED if other else _NOTHING
             if self._missed > _GAP:
                 self._end()
 
@@ -57,7 +58,7 @@ class Passage:
         """``speed`` in tenths of km/h, as the radar sees it; ``magnitude`` of its own kind, 0 if it tells none."""
         if self._hits:
             smooth = (self._magnitude + magnitude) // 2
-            weaker, stronger = (self._best, smooth) if self._receding else (smooth, self._best)
+            weaker, stronger = (self._best, magnitude) if self._receding else (magnitude, self._best)
             if abs(speed - self._speed) > _JUMP or weaker * _ANEW < stronger:
                 self._doubts += 1
                 if self._doubts < _TWICE:
@@ -118,6 +119,7 @@ class Ops243:
         self._tries = 0
         self._last = b""
         self._same = 0
+        self._noise = False  # whether anything came since the last good line
         self._heard_ms = self._next_ms = now
         self._forget()
         self._begin()
@@ -163,13 +165,14 @@ class Ops243:
         if not self._started:
             return
         overrun = self._uart.any() >= RXBUF
-        good, bad = self._good, self._bad
+        good = self._good
         left = RXBUF
         while left > 0:
             count = self._uart.readinto(self._chunk)
             if not count:
                 break
             left -= count
+            self._noise = True
             for n in range(count):
                 self._character(self._chunk[n])
         now = self._clock.ticks_ms()
@@ -177,8 +180,10 @@ class Ops243:
             self._blind("bad_answer")
         if self._good != good:
             self._heard_ms = now
+            self._noise = False
         elif self._clock.ticks_diff(now, self._heard_ms) > _BLIND_MS:
-            self._blind("bad_answer" if self._bad != bad else "no_answer")
+            self._blind("bad_answer" if self._noise else "no_answer")
+            self._noise = False
             self._heard_ms = now
             self._configured = False  # it may have been without power
         self._configure(now)
@@ -239,11 +244,11 @@ class Ops243:
         if speed > 0:
             self._inbound.report(speed, magnitude or 0)
         else:
-            self._inbound.nobody()
+            self._inbound.nobody(speed)
         if speed < 0:
             self._outbound.report(-speed, magnitude or 0)
         else:
-            self._outbound.nobody()
+            self._outbound.nobody(speed)
 
     def _answer(self, line: bytes) -> None:
         if b"km-per-hr" in line:

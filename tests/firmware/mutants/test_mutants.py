@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.firmware import link_behaviours
-from tests.firmware.mutants import link, sx1262
+from tests.firmware import link_behaviours, tracking_behaviours
+from tests.firmware.mutants import link, sx1262, tracking
 from tests.firmware.mutants.loading import Mutant, broken, load, sources
 from tests.firmware.radio import sx1262_behaviours
 
@@ -23,6 +23,9 @@ class Driver(NamedTuple):
 SENSORS = (
     "bme280",
     "ds18b20",
+    "ld2451",
+    "ops243",
+    "pulses",
     "scd41",
     "sds011",
     "sen55",
@@ -39,6 +42,7 @@ DRIVERS = (
     ),
     Driver(sx1262, sx1262_behaviours),
     Driver(link, link_behaviours),
+    Driver(tracking, tracking_behaviours),
 )
 CASES = [(driver, mutant) for driver in DRIVERS for mutant in driver.table.MUTANTS]
 
