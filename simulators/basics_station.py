@@ -205,7 +205,10 @@ class BasicsStation(ConcentratorRadio):
             if len(pdu) > 255 or rx1 is rx2 is None:
                 raise ValueError("pdu")
             diid, priority = int(message["diid"]), int(message.get("priority", 0))
-            delay_us = max(1, int(message["RxDelay"])) * 1_000_000
+            delay_s = message.get("RxDelay", 1)
+            if delay_s not in range(16):
+                raise ValueError("RxDelay")
+            delay_us = max(1, delay_s) * 1_000_000
             tx_us = self._time_us(message["xtime"]) if message.get("xtime") else None
         except (KeyError, TypeError, ValueError):
             self._drop("MALFORMED")
