@@ -12,21 +12,28 @@ JOIN_ACCEPT_DELAY1_MS = 5000
 JOIN_ACCEPT_DELAY2_MS = 6000
 
 
-class DataRate(namedtuple("DataRate", ("sf", "bandwidth_hz", "max_payload"))):
-    """``max_payload`` is M, the longest MACPayload: FHDR, FPort and FRMPayload together."""
+# Rows of tables: as subclasses of namedtuples each would take twice as much of a node's heap.
+if False:  # types only
+    from typing import NamedTuple
 
-    sf: int
-    bandwidth_hz: int
-    max_payload: int
+    class DataRate(NamedTuple):
+        """``max_payload`` is M, the longest MACPayload: FHDR, FPort and FRMPayload together."""
 
+        sf: int
+        bandwidth_hz: int
+        max_payload: int
 
-class SubBand(namedtuple("SubBand", ("low_hz", "high_hz", "duty_permille", "max_erp_dbm"))):
-    """A stretch of spectrum with one duty cycle budget, for nodes and gateways alike."""
+    class SubBand(NamedTuple):
+        """A stretch of spectrum with one duty cycle budget, for nodes and gateways alike."""
 
-    low_hz: int
-    high_hz: int
-    duty_permille: int
-    max_erp_dbm: int
+        low_hz: int
+        high_hz: int
+        duty_permille: int
+        max_erp_dbm: int
+
+else:
+    DataRate = namedtuple("DataRate", ("sf", "bandwidth_hz", "max_payload"))  # type: ignore[no-redef]
+    SubBand = namedtuple("SubBand", ("low_hz", "high_hz", "duty_permille", "max_erp_dbm"))  # type: ignore[no-redef]
 
 
 class Plan(
