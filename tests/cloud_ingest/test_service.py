@@ -24,6 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from cloud_ingest.service import listen
 from decoders import topics
 from decoders.uplink import Watermark, decode_watermark
+from simulators.town import free_port
 from tests.cloud_ingest.serving import served
 from tests.cloud_ingest.world import (
     GATEWAY,
@@ -43,12 +44,6 @@ from tests.cloud_ingest.world import (
 
 BIN = Path(sys.executable).parent
 RESEND_S = 0.5
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:

@@ -133,12 +133,6 @@ def new_store(folder: Path, nodes: list[Node], **sections: dict[str, Any]) -> tu
     return config, store
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Concentrator:
     """A packet forwarder with one UDP socket. Written from PROTOCOL.md; blocking, for test threads."""
 

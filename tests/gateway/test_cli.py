@@ -18,7 +18,8 @@ from gateway.config import load
 from gateway.errors import PortTaken
 from gateway.metrics import COUNTERS, FAILURES, GAUGES, REFUSALS
 from gateway.store import open_store
-from tests.gateway.nodes import free_port, write_config
+from simulators.town import free_port
+from tests.gateway.nodes import write_config
 from tests.gateway.running import BIN, GatewayProcess
 
 README = (Path(__file__).parents[2] / "gateway" / "README.md").read_text("utf-8")
