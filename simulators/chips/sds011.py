@@ -72,6 +72,7 @@ class Sds011Sim:
         self._pending: list[Event] = []
         port.device = self
         self._supply = Supply(clock, power, self._switched)
+        self._work()
 
     @property
     def working(self) -> bool:
@@ -94,7 +95,7 @@ class Sds011Sim:
         self._pending.clear()
         self._stop()
         if on:
-            self._clock.at(self._clock.now_us, self._work)  # it is at work after power-on
+            self._work()  # as it does after power-on
 
     def _stop(self) -> None:
         self._working = False

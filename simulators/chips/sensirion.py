@@ -79,6 +79,8 @@ class SensirionSim:
         self._stretched = False
         self._commands: Mapping[int, Command] = {}
         self._supply = Supply(clock, power, self._switched)
+        if self._supply.on:
+            self._powered_on()
 
     # For each sensor to fill in
 
@@ -106,9 +108,7 @@ class SensirionSim:
         self._state = "idle"
         self._busy_until_us = 0
         self._answer = b""
-        if not hasattr(self, "_supply"):  # power was there before the sensor
-            self._clock.at(self._clock.now_us, lambda: self._powered_on() if on else None)
-        elif on:
+        if on:
             self._powered_on()
         else:
             self._powered_off()

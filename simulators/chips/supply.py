@@ -8,19 +8,17 @@ from simulators.wires import Wire
 
 
 class Supply:
-    """``wire`` at level 1 is power. ``switched(on)`` is called at each edge, and at once if there is power already."""
+    """``wire`` at level 1 is power. ``switched(on)`` is called at each edge; who is born under power asks ``on``."""
 
     def __init__(self, clock: Clock, wire: Wire, switched: Callable[[bool], None]) -> None:
         self._clock = clock
         self._switched = switched
-        self._since_us: int | None = None
+        self._since_us: int | None = clock.now_us if wire.level else None
         self._powered_us = 0
         self._drawn_ua_us = 0
         self._ua = 0
         self._ua_since_us = clock.now_us
         wire.watch(self._edge)
-        if wire.level:
-            self._edge(1)
 
     @property
     def on(self) -> bool:

@@ -12,6 +12,7 @@ from simulators.bench import NotWired, Wiring
 from simulators.clock import Clock
 from simulators.inprocess import I2c, SoftI2c
 from simulators.kernel import Kernel
+from simulators.node import Port
 from simulators.wires import I2cBus, I2cFault, Wire
 from tests.simulators.node_bench import BOOTED_US, node, said
 
@@ -289,6 +290,17 @@ print((time.ticks_us() - before) // 100)
         assert real.cells == in_process.cells
         spent = [times[1] - times[0] for times in (real.times, in_process.times)]
         assert abs(spent[0] - spent[1]) <= 20  # a call into machine costs 10 us here and 2 there
+
+    def test_an_rp2_has_other_numbers(self, tmp_path: Path) -> None:
+        clock = Clock()
+        bus = I2cBus(Memory(clock))
+        source = (HEAD + FAILING).replace("42", "5").replace("41", "4") + "print(number(i2c.writeto, 0x51, b'x'))\n"
+        bench = node(clock, tmp_path, source, Wiring(i2c={0: bus}), port=Port.RP2)
+        with Kernel(clock, [bench]) as kernel:
+            bench.power_on()
+            kernel.run_until(5_000_000)
+
+            assert said(bench) == [str(errno.EIO)]
 
     def test_a_bus_that_is_not_wired_is_an_error_of_the_bench(self, tmp_path: Path) -> None:
         clock = Clock()

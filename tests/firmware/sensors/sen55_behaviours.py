@@ -29,6 +29,7 @@ def chip(driver: ModuleType, air: Air = Air(), fault: Fault | None = None, **opt
     """The driver with a simulated sensor that has just got its supply."""
     rig = Chip(driver.Sen55, lambda clock, power: Sen55Sim(clock, power, lambda _us: air, noise_percent=0), **options)
     rig.sim.fault = fault
+    rig.READ_MS = 2_500
     return rig.on()
 
 
