@@ -45,6 +45,7 @@ MODULES = (
     "firmware/sensors/__init__.py",
     "firmware/sensors/ds18b20.py",
     "firmware/sensors/modbus.py",
+    "firmware/sensors/sdi12.py",
     "firmware/sensors/smt100.py",
     "firmware/sensors/soil.py",
     "firmware/sensors/watermark.py",

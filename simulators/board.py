@@ -20,7 +20,7 @@ from simulators.faults import FaultySpi, Line, RadioFaults
 from simulators.flash import Flash
 from simulators.kernel import Kernel
 from simulators.node import Moment, NodeBench, Port
-from simulators.wires import I2cBus, OneWireDevice, Rs485, SerialPort, SpiDevice, Wire
+from simulators.wires import I2cBus, OneWireDevice, Rs485, Sdi12Line, SerialPort, SpiDevice, Wire
 
 BATTERY_MV = 3_300  # LiFePO4 on its long plateau
 ANTENNA_DBI = 2.0
@@ -184,7 +184,7 @@ class BoardSim:
         table = self.table
         # nobody at the far end of any line, so far
         numbers = (table.RS485_UART, table.SDI12_UART, table.SERIAL_UART)
-        self._uart = {number: SerialPort(clock) for number in numbers}
+        self._uart: dict[int, SerialPort] = {number: SerialPort(clock) for number in numbers}
         self._one_wire: dict[int, OneWireDevice | None] = {self.table.ONE_WIRE: None}
         self._noise = random.Random(f"adc {seed}")
         self._noise_uv = adc_noise_uv
@@ -227,6 +227,11 @@ class BoardSim:
         port = Rs485(self.clock, self.wire("RS485_DE"))
         self._uart[self.table.RS485_UART] = port
         return port
+
+    def sdi12(self) -> Sdi12Line:
+        """The SDI-12 line behind its buffer."""
+        line = self._uart[self.table.SDI12_UART] = Sdi12Line(self.clock, self.wire("SDI12_DRIVE"))
+        return line
 
     def serial(self) -> SerialPort:
         """The line of a sensor with a UART of its own."""

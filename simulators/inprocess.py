@@ -217,6 +217,9 @@ SoftI2c = I2c  # the same but for its pins
 class Uart:
     """``machine.UART`` on one serial port."""
 
+    INV_RX = 4
+    INV_TX = 32
+
     def __init__(self, clock: Clock, port: SerialPort) -> None:
         self._clock = clock
         self._port = port
@@ -229,8 +232,11 @@ class Uart:
         stop: int = 1,
         *,
         rxbuf: int | None = None,
+        invert: int = 0,
     ) -> None:
-        self._port.settings = SerialSettings(baudrate, bits, parity, stop)
+        if invert not in (0, self.INV_TX | self.INV_RX):
+            raise NotImplementedError("one line inverted without the other")
+        self._port.settings = SerialSettings(baudrate, bits, parity, stop, bool(invert))
         if rxbuf is not None:
             self._port.rxbuf = rxbuf
 

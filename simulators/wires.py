@@ -173,12 +173,16 @@ class OneWireDevice(Protocol):
 
 
 class SerialSettings(NamedTuple):
-    """Framing of an asynchronous serial line. ``parity``: None, 0 even, 1 odd (as machine.UART has it)."""
+    """Framing of an asynchronous serial line. ``parity``: None, 0 even, 1 odd (as machine.UART has it).
+
+    ``inverted``: it idles low, and a start bit is high.
+    """
 
     baud: int
     bits: int = 8
     parity: int | None = None
     stop: int = 1
+    inverted: bool = False
 
     def byte_us(self) -> int:
         """Duration of one character including start, parity and stop bits, us, rounded up."""
@@ -267,3 +271,12 @@ class Rs485(SerialPort):
     def _deliver(self, byte: int, settings: SerialSettings) -> None:
         if self._held(0, settings):
             super()._deliver(byte, settings)
+
+
+class Sdi12Line(Rs485):
+    """A UART behind a buffer that drives SDI-12's one wire while its enable is high. It hears itself."""
+
+    def _arrived(self, byte: int, settings: SerialSettings) -> None:
+        super()._arrived(byte, settings)
+        if self._held(1, settings):
+            SerialPort._deliver(self, byte, settings)

@@ -6,6 +6,7 @@ of a fault; the driver raises nothing for a sensor's sake.
 """
 
 from firmware.sensors.modbus import Modbus
+from firmware.sensors.soil import plausible
 
 if False:  # types only
     from firmware.hal import Clock, Pin, Uart, Values
@@ -14,20 +15,7 @@ _START_MS = 400  # from power on to an answer; 300 ms asked for by the sister SM
 # AN002, holding registers: temperature (raw - 10000) / 100 degrees Celsius, raw / 100 % water by volume, permittivity
 _FIRST, _COUNT = 0, 3
 _ZERO_CEL = 10_000
-# name, zero, lowest and highest value: SMT100 data sheet, -40..80 degrees Celsius; pure water; air to water
-_RANGES = (
-    ("soil_temperature", _ZERO_CEL, -4_000, 8_000),
-    ("soil_moisture", 0, 0, 10_000),
-    ("soil_permittivity", 0, 100, 10_000),
-)
-
-
-def plausible(name: str, value: int) -> "int | str":
-    """``value`` in hundredths, if the sensor can have measured it."""
-    for known, _, lowest, highest in _RANGES:
-        if known == name and not lowest <= value <= highest:
-            return "out_of_range"
-    return value
+_REGISTERS = (("soil_temperature", _ZERO_CEL), ("soil_moisture", 0), ("soil_permittivity", 0))  # name, zero
 
 
 class Smt100:
@@ -48,7 +36,7 @@ class Smt100:
         registers, fault = self._modbus.read_holding_registers(self._address, _FIRST, _COUNT)
         if fault is not None:
             return dict.fromkeys(self.QUANTITIES, fault)
-        return {name: plausible(name, registers[n] - zero) for n, (name, zero, _, _) in enumerate(_RANGES)}
+        return {name: plausible(name, registers[n] - zero) for n, (name, zero) in enumerate(_REGISTERS)}
 
     def stop(self) -> None:
         """Nothing to do before its power goes off."""

@@ -4,8 +4,20 @@
 if False:  # types only
     from firmware.hal import Value, Values
 
+# lowest and highest value in hundredths: SMT100 data sheet, -40..80 degrees Celsius; pure water; air to water
+_LIMITS = {
+    "soil_temperature": (-4_000, 8_000),
+    "soil_moisture": (0, 10_000),
+    "soil_permittivity": (100, 10_000),
+}
 FREEZING_CENTI_CEL = 0
 _WATER = ("soil_moisture", "soil_water_tension", "soil_permittivity")
+
+
+def plausible(name: str, value: int) -> "Value":
+    """``value`` in hundredths, if a probe can have measured it."""
+    lowest, highest = _LIMITS[name]
+    return value if lowest <= value <= highest else "out_of_range"
 
 
 def frozen(values: "Values", soil_temperature: "Value") -> "Values":

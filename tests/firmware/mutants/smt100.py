@@ -3,7 +3,7 @@
 
 from tests.firmware.mutants.loading import Mutant
 
-MODULES = ("firmware.sensors.modbus", "firmware.sensors.smt100")
+MODULES = ("firmware.sensors.modbus", "firmware.sensors.soil", "firmware.sensors.smt100")
 
 MUTANTS = (
     Mutant("4800 baud", "_BAUD = 9600", "_BAUD = 4800"),
@@ -77,20 +77,20 @@ MUTANTS = (
     Mutant("registers from 1", "_FIRST, _COUNT = 0, 3", "_FIRST, _COUNT = 1, 3"),
     Mutant("no offset of the temperature", "_ZERO_CEL = 10_000", "_ZERO_CEL = 0"),
     Mutant("offset of the temperature ten times too small", "_ZERO_CEL = 10_000", "_ZERO_CEL = 1_000"),
-    Mutant("range in whole degrees", "_ZERO_CEL, -4_000", "_ZERO_CEL, -40"),
-    Mutant("coldest one step too low", "_ZERO_CEL, -4_000", "_ZERO_CEL, -4_001"),
+    Mutant("range in whole degrees", "(-4_000, 8_000)", "(-40, 8_000)"),
+    Mutant("coldest one step too low", "(-4_000, 8_000)", "(-4_001, 8_000)"),
     Mutant("hottest one step too high", "-4_000, 8_000", "-4_000, 8_001"),
     Mutant("hottest of the analog sensor", "-4_000, 8_000", "-4_000, 6_000"),
-    Mutant("wettest at 60 %", '"soil_moisture", 0, 0, 10_000', '"soil_moisture", 0, 0, 6_000'),
-    Mutant("wettest not bounded", '"soil_moisture", 0, 0, 10_000', '"soil_moisture", 0, 0, 70_000'),
+    Mutant("wettest at 60 %", "(0, 10_000)", "(0, 6_000)"),
+    Mutant("wettest not bounded", "(0, 10_000)", "(0, 70_000)"),
     Mutant("wettest excluded", "<= value <= highest", "<= value < highest"),
-    Mutant("permittivity of less than air", '"soil_permittivity", 0, 100', '"soil_permittivity", 0, 99'),
-    Mutant("permittivity not bounded", "0, 100, 10_000", "0, 100, 70_000"),
+    Mutant("permittivity of less than air", "(100, 10_000)", "(99, 10_000)"),
+    Mutant("permittivity not bounded", "(100, 10_000)", "(100, 70_000)"),
     Mutant("values swapped", '("soil_temperature", _ZERO', '("soil_moisture", _ZERO'),
     Mutant("registers swapped", "registers[n] - zero", "registers[n - 1] - zero"),
     Mutant("scale of whole units", "registers[n] - zero", "(registers[n] - zero) // 100"),
     Mutant("sign lost", "registers[n] - zero", "abs(registers[n] - zero)"),
-    Mutant("no plausibility", 'return "out_of_range"', "return value"),
+    Mutant("no plausibility", "if lowest <= value <= highest else", "if True else"),
     Mutant("address fixed", "self._address = address", "self._address = 1"),
     Mutant("two registers", "_FIRST, _COUNT = 0, 3", "_FIRST, _COUNT = 0, 2"),
     Mutant("sensor asked before it is ready", "_START_MS = 400", "_START_MS = 200"),

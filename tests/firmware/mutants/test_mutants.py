@@ -27,6 +27,7 @@ SENSORS = (
     "ops243",
     "pulses",
     "scd41",
+    "sdi12",
     "sds011",
     "sen55",
     "smt100",
