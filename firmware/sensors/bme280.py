@@ -12,9 +12,17 @@ if False:  # types only
     from firmware.hal import Clock, I2c, Value, Values
 
 # DS "Memory map"
-_ID, _RESET, _CTRL_HUM, _STATUS, _CTRL_MEAS, _DATA = 0xD0, 0xE0, 0xF2, 0xF3, 0xF4, 0xF7
-_CALIBRATION, _H1, _CALIBRATION_H = 0x88, 0xA1, 0xE1
-_BME280, _BMP280 = 0x60, 0x58
+_ID = 0xD0
+_RESET = 0xE0
+_CTRL_HUM = 0xF2
+_STATUS = 0xF3
+_CTRL_MEAS = 0xF4
+_DATA = 0xF7
+_CALIBRATION = 0x88
+_H1 = 0xA1
+_CALIBRATION_H = 0xE1
+_BME280 = 0x60
+_BMP280 = 0x58
 _RESET_WORD = 0xB6
 _ONCE = 1  # DS "Weather monitoring": every quantity without oversampling, no filter
 _FORCED = _ONCE << 5 | _ONCE << 2 | 1
@@ -22,10 +30,14 @@ _MEASURING = 0x08
 _STARTUP_MS = 3  # DS: 2 ms
 _MEASURING_MS = 10  # DS "Measurement time": at most 9.3 ms
 _TRIES = 3
-_SKIPPED, _SKIPPED_HUMIDITY = 0x80000, 0x8000  # what the registers hold when nothing was measured
-_COLDEST, _HOTTEST = -4_000, 8_500  # 0.01 Cel, DS "Operating range"
-_LOWEST, _HIGHEST = 3_000, 11_000  # 0.1 hPa
-_DRIEST, _WETTEST = -1_000, 11_000  # 0.01 %: so far beyond the limits it is no error of measurement
+_SKIPPED = 0x80000  # what the registers hold when nothing was measured
+_SKIPPED_HUMIDITY = 0x8000
+_COLDEST = -4_000  # 0.01 Cel, DS "Operating range"
+_HOTTEST = 8_500
+_LOWEST = 3_000  # 0.1 hPa
+_HIGHEST = 11_000
+_DRIEST = -1_000  # 0.01 %: so far beyond the limits it is no error of measurement
+_WETTEST = 11_000
 
 
 class Bme280:

@@ -15,15 +15,22 @@ if False:  # types only
 
 _ADDRESS = 0x62
 # DS "Command Overview"; execution times beside their use
-_SHOOT, _READY, _READ = 0x219D, 0xE4B8, 0xEC05
-_PRESSURE, _SELF_CALIBRATION, _POWER_DOWN, _WAKE_UP = 0xE000, 0x2416, 0x36E0, 0x36F6
+_SHOOT = 0x219D
+_READY = 0xE4B8
+_READ = 0xEC05
+_PRESSURE = 0xE000
+_SELF_CALIBRATION = 0x2416
+_POWER_DOWN = 0x36E0
+_WAKE_UP = 0x36F6
 _READY_BITS = 0x07FF
 _POWER_UP_MS = 1_200  # 1 s in the first editions of DS
 _WAKE_UP_MS = 30
 _SHOT_MS = 5_000
 _LATE_MS = 500
-_LOWEST_HPA, _HIGHEST_HPA = 700, 1_200  # DS "set_ambient_pressure"
-_LEAST_PPM, _MOST_PPM = 300, 40_000  # no air on Earth has less; DS "CO2 output range"
+_LOWEST_HPA = 700  # DS "set_ambient_pressure"
+_HIGHEST_HPA = 1_200
+_LEAST_PPM = 300  # no air on Earth has less
+_MOST_PPM = 40_000  # DS "CO2 output range"
 
 
 class Scd41:

@@ -11,9 +11,15 @@ if False:  # types only
 
 BAUD = 9_600  # 8N1
 
-_MODE, _QUERY, _SLEEP, _PERIOD = 0x02, 0x04, 0x06, 0x08  # DS "Command"
-_REPLY, _REPORT = 0xC5, 0xC0
-_ON_REQUEST, _WORK, _ALWAYS = 1, 1, 0
+_MODE = 0x02  # DS "Command"
+_QUERY = 0x04
+_SLEEP = 0x06
+_PERIOD = 0x08
+_REPLY = 0xC5
+_REPORT = 0xC0
+_ON_REQUEST = 1
+_WORK = 1
+_ALWAYS = 0
 _WARM_UP_MS = 28_000  # 30 s are advised; one that is set to work now and then stops after 30 s
 _ANSWER_MS = 200
 _TRIES = 3

@@ -12,18 +12,30 @@ if False:  # types only
 
 _ADDRESS = 0x69
 # DS "I2C Commands"; execution times beside their use
-_START, _STOP, _READY, _READ, _CLEAN, _VOC_STATE, _READ_STATUS = 0x21, 0x0104, 0x0202, 0x03C4, 0x5607, 0x6181, 0xD210
+_START = 0x21
+_STOP = 0x0104
+_READY = 0x0202
+_READ = 0x03C4
+_CLEAN = 0x5607
+_VOC_STATE = 0x6181
+_READ_STATUS = 0xD210
 # DS "Device Status Register": bits 21 and 19 of the high word; of the low one
-_FAN_SPEED, _CLEANING = 1 << 5, 1 << 3
-_FAN, _LASER, _HUMIDITY, _GAS = 1 << 4, 1 << 5, 1 << 6, 1 << 7
+_FAN_SPEED = 1 << 5
+_CLEANING = 1 << 3
+_FAN = 1 << 4
+_LASER = 1 << 5
+_HUMIDITY = 1 << 6
+_GAS = 1 << 7
 _POWER_UP_MS = 100  # DS: 50 ms
 _WARM_UP_MS = 30_000  # DS "Particulate matter": start-up time in clean air
 _GAS_MS = 60_000  # DS: the indices have nothing to say before
 _CLEANING_MS = 10_000
 _SAMPLE_MS = 1_500  # a value every second
 _MOST_DUST = 10_000  # 0.1 ug/m3, DS: 0 to 1000 ug/m3
-_UNKNOWN_DUST, _UNKNOWN = 0xFFFF, 0x7FFF  # DS "Read Measured Values"
-_COLDEST, _HOTTEST = -4_000, 7_000  # 0.01 Cel, DS "Recommended operating and storage conditions"
+_UNKNOWN_DUST = 0xFFFF  # DS "Read Measured Values"
+_UNKNOWN = 0x7FFF
+_COLDEST = -4_000  # 0.01 Cel, DS "Recommended operating and storage conditions"
+_HOTTEST = 7_000
 
 
 class Sen55:

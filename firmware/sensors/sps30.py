@@ -13,8 +13,13 @@ if False:  # types only
 
 _ADDRESS = 0x69
 # DS "I2C Commands"; execution times beside their use
-_START, _STOP, _READY, _READ, _CLEAN = 0x0010, 0x0104, 0x0202, 0x0300, 0x5607
-_SLEEP, _WAKE_UP = 0x1001, 0x1103  # firmware 2.0 and later
+_START = 0x0010
+_STOP = 0x0104
+_READY = 0x0202
+_READ = 0x0300
+_CLEAN = 0x5607
+_SLEEP = 0x1001  # firmware 2.0 and later
+_WAKE_UP = 0x1103
 _STATUS = 0xD206  # firmware 2.2 and later
 _FLOAT = 0x0300
 _BROKEN_HIGH = 1 << 5  # DS "Device Status Register", bit 21: speed of the fan

@@ -7,19 +7,11 @@ MODULES = ("firmware.sensors.sensirion", "firmware.sensors.sds011")
 
 MUTANTS = (
     Mutant("19200 baud", "BAUD = 9_600", "BAUD = 19_200"),
-    Mutant(
-        "mode and period swapped",
-        "_MODE, _QUERY, _SLEEP, _PERIOD = 0x02, 0x04, 0x06, 0x08",
-        "_MODE, _QUERY, _SLEEP, _PERIOD = 0x08, 0x04, 0x06, 0x02",
-    ),
-    Mutant(
-        "identity asked for",
-        "_MODE, _QUERY, _SLEEP, _PERIOD = 0x02, 0x04",
-        "_MODE, _QUERY, _SLEEP, _PERIOD = 0x02, 0x05",
-    ),
-    Mutant("reports unasked", "_ON_REQUEST, _WORK, _ALWAYS = 1,", "_ON_REQUEST, _WORK, _ALWAYS = 0,"),
-    Mutant("sleeps at start", "_ON_REQUEST, _WORK, _ALWAYS = 1, 1", "_ON_REQUEST, _WORK, _ALWAYS = 1, 0"),
-    Mutant("a pause every minute", "_ON_REQUEST, _WORK, _ALWAYS = 1, 1, 0", "_ON_REQUEST, _WORK, _ALWAYS = 1, 1, 1"),
+    Mutant("mode for period", "_PERIOD = 0x08", "_PERIOD = 0x02"),
+    Mutant("identity asked for", "_QUERY = 0x04", "_QUERY = 0x05"),
+    Mutant("reports unasked", "_ON_REQUEST = 1", "_ON_REQUEST = 0"),
+    Mutant("sleeps at start", "_WORK = 1", "_WORK = 0"),
+    Mutant("a pause every minute", "_ALWAYS = 0", "_ALWAYS = 1"),
     Mutant("warm-up of 3 s", "_WARM_UP_MS = 28_000", "_WARM_UP_MS = 3_000"),
     Mutant("warm-up beyond the first pause", "_WARM_UP_MS = 28_000", "_WARM_UP_MS = 31_000"),
     Mutant("no patience", "_ANSWER_MS = 200", "_ANSWER_MS = 20"),
@@ -63,7 +55,9 @@ MUTANTS = (
     ),
     Mutant("old words taken for the answer", "            self._uart.read()  # what", "            # what"),
     Mutant("silence called bad", 'fault = "no_answer"', 'fault = "bad_answer"'),
-    Mutant("noise called silence", '    fault = "bad_answer"\n        return', '    fault = "no_answer"\n        return'),
+    Mutant(
+        "noise called silence", '    fault = "bad_answer"\n        return', '    fault = "no_answer"\n        return'
+    ),
     Mutant("checksum ignored", " or sum(window[2:8]) & 0xFF != window[8]", ""),
     Mutant("checksum of data alone", "sum(window[2:8])", "sum(window[2:6])"),
     Mutant("head ignored", "window[0] != 0xAA or window[9]", "window[9]"),

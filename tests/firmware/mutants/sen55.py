@@ -15,10 +15,10 @@ _STOP = "        sensor.send(_STOP, 200)\n"
 
 MUTANTS = (
     Mutant("another address", "_ADDRESS = 0x69", "_ADDRESS = 0x62"),
-    Mutant("no dust", "_VOC_STATE, _READ_STATUS = 0x21,", "_VOC_STATE, _READ_STATUS = 0x37,"),
-    Mutant("SCD4x's stop", "= 0x21, 0x0104,", "= 0x21, 0x3F86,"),
-    Mutant("raw values", "0x0202, 0x03C4,", "0x0202, 0x03D2,"),
-    Mutant("status not cleared", "0x6181, 0xD210", "0x6181, 0xD206"),
+    Mutant("no dust", "_START = 0x21", "_START = 0x37"),
+    Mutant("SCD4x's stop", "_STOP = 0x0104", "_STOP = 0x3F86"),
+    Mutant("raw values", "_READ = 0x03C4", "_READ = 0x03D2"),
+    Mutant("status not cleared", "_READ_STATUS = 0xD210", "_READ_STATUS = 0xD206"),
     Mutant("no time to power up", "_POWER_UP_MS = 100", "_POWER_UP_MS = 0"),
     Mutant(
         "no time to stop first", "sensor.send(_STOP, 200, (), _POWER_UP_MS)", "sensor.send(_STOP, 20, (), _POWER_UP_MS)"
@@ -68,9 +68,9 @@ MUTANTS = (
     Mutant("dust limited to 100 ug/m3", "_MOST_DUST = 10_000", "_MOST_DUST = 1_000"),
     Mutant("humidity without limit", "0 <= raw <= 10_000", "0 <= raw <= 20_000"),
     Mutant("dry air refused", "0 <= raw <= 10_000", "0 < raw <= 10_000"),
-    Mutant("no frost", "_COLDEST, _HOTTEST = -4_000", "_COLDEST, _HOTTEST = -1_000 + 1"),
-    Mutant("no limit of cold", "_COLDEST, _HOTTEST = -4_000", "_COLDEST, _HOTTEST = -5_000"),
-    Mutant("hottest one step too high", "_HOTTEST = -4_000, 7_000", "_HOTTEST = -4_000, 7_001"),
+    Mutant("no frost", "_COLDEST = -4_000", "_COLDEST = -999"),
+    Mutant("no limit of cold", "_COLDEST = -4_000", "_COLDEST = -5_000"),
+    Mutant("hottest one step too high", "_HOTTEST = 7_000", "_HOTTEST = 7_001"),
     Mutant("index below one", "10 <= raw <= 5_000", "1 <= raw <= 5_000"),
     Mutant("index without limit", "10 <= raw <= 5_000", "10 <= raw"),
     Mutant("quantities swapped", '"relative_humidity", "air_temperature"', '"air_temperature", "relative_humidity"'),
