@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The one command line: joins the commands that the installed folders offer through entry points."""
+"""The one command line: joins the commands that the installed folders offer through entry points.
+
+An entry point ``node.energy`` is the command ``stadtfunk node energy``: so several folders share one group.
+"""
 
 import sys
 from importlib.metadata import entry_points
@@ -8,17 +11,25 @@ import click
 
 _EXIT_USAGE = 2
 _EXTRAS = {"gateway": "gateway", "ingest": "cloud", "demo": "gateway,cloud,simulators"}  # what others need: simulators
+_GROUPS = {"node": "Nodes in the hand: what they draw, and what they are given."}  # those that several folders share
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class _Commands(click.Group):
     """Loads a command's folder only when it is called, so a gateway needs nothing of the cloud."""
 
+    prefix = ""  # of the names of its entry points
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(entry_points(group="stadtfunk.commands").names)
+        names = entry_points(group="stadtfunk.commands").names
+        return sorted({name[len(self.prefix) :].split(".")[0] for name in names if name.startswith(self.prefix)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        for entry in entry_points(group="stadtfunk.commands", name=cmd_name):
+        if cmd_name in _GROUPS and not self.prefix:
+            group = _Commands(cmd_name, help=_GROUPS[cmd_name])
+            group.prefix = f"{cmd_name}."
+            return group
+        for entry in entry_points(group="stadtfunk.commands", name=self.prefix + cmd_name):
             try:
                 command = entry.load()
             except ModuleNotFoundError as missing:

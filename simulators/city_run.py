@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from firmware.provisioning import pack_identity
 from simulators.air import Air, Position, Transmission
 from simulators.city import City
 from simulators.clock import Clock
 from simulators.concentrator import Concentrator
 from simulators.firmware_build import REPOSITORY, build_rom
 from simulators.kernel import Kernel
-from simulators.tree_node import TreeNode, provisioned_flash
+from simulators.nodes import make_node, provisioned, world_of
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -69,15 +68,16 @@ class CityRun:
         self.nodes = []
         for index, device in enumerate(city.devices()):
             dice = random.Random(f"node {city.seed} {index}")
-            identity = pack_identity(device.dev_eui, device.join_eui, bytes.fromhex(device.app_key), interval_s)
-            node = TreeNode(
+            key = bytes.fromhex(device.app_key)
+            node = make_node(
+                device.profile,
                 self.clock,
                 air,
                 firmware,
-                lambda now_us, index=index: city.truth(index, now_us),  # type: ignore[misc]
+                world_of(city, index),
                 index=index,
                 position=city.position(index),
-                flash=provisioned_flash(identity),
+                flash=provisioned(device.dev_eui, device.join_eui, key, interval_s, device.profile),
                 seed=dice.getrandbits(32),
                 rtc_drift_ppm=dice.randint(-20, 20),
             )

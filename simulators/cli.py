@@ -18,6 +18,7 @@ from simulators.city import small_jena
 from simulators.city_run import DAY_US, HOUR_US, CityRun
 from simulators.gwmp_forwarder import GatewaySilent
 from simulators.node_run import HEAP_WK, one_cpu, run_node, smallest_heap_wk, table
+from simulators.nodes import PROFILES
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
 
 _SILENT_UPLINKS = 5  # so many without an answer, and none with one: say so
@@ -40,6 +41,12 @@ class Speed(click.ParamType["float | None"]):
 
 NODES = click.option(
     "--nodes", default=12, show_default=True, type=click.IntRange(1, 200), help="How many trees have one."
+)
+AIR = click.option(
+    "--air", default=0, show_default=True, type=click.IntRange(0, 2), help="How many air quality stations."
+)
+TRAFFIC = click.option(
+    "--traffic", default=0, show_default=True, type=click.IntRange(0, 2), help="How many traffic counters."
 )
 SEED = click.option("--seed", default=1, show_default=True, help="The same seed gives the same city and frames.")
 SPEED = click.option(
@@ -71,6 +78,8 @@ def _stop(_signal: int, _frame: object) -> None:
 
 @click.command()
 @NODES
+@AIR
+@TRAFFIC
 @click.option(
     "--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Of the page, on 127.0.0.1."
 )
@@ -80,7 +89,16 @@ def _stop(_signal: int, _frame: object) -> None:
 @click.option(
     "--folder", type=click.Path(path_type=Path), help="Where it keeps its files; emptied first.  [default: .demo/PORT]"
 )
-def demo(nodes: int, port: int, until_alert: bool, speed: float | None, seed: int, folder: Path | None) -> None:
+def demo(
+    nodes: int,
+    air: int,
+    traffic: int,
+    port: int,
+    until_alert: bool,
+    speed: float | None,
+    seed: int,
+    folder: Path | None,
+) -> None:
     """A small Jena on this machine: nodes, gateway, broker, cloud and page, until Ctrl-C.
 
     \b
@@ -91,7 +109,9 @@ def demo(nodes: int, port: int, until_alert: bool, speed: float | None, seed: in
     town = None
     try:
         check_port(port)
-        town = Town(folder or Path(".demo", str(port)), http_port=port, nodes=nodes, seed=seed)
+        town = Town(
+            folder or Path(".demo", str(port)), http_port=port, nodes=nodes, air=air, traffic=traffic, seed=seed
+        )
         screen.run(town, speed=speed, until_alert=until_alert)
     except TownError as error:
         raise click.ClickException(str(error)) from error
@@ -110,6 +130,8 @@ def simulate() -> None:
 
 @simulate.command()
 @NODES
+@AIR
+@TRAFFIC
 @SEED
 @SPEED
 @click.option("--gwmp-host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
@@ -124,6 +146,8 @@ def simulate() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines.")
 def city(
     nodes: int,
+    air: int,
+    traffic: int,
     seed: int,
     speed: float | None,
     gwmp_host: str,
@@ -143,7 +167,7 @@ def city(
     Example:
         stadtfunk simulate city --devices > devices.csv
     """
-    jena = small_jena(seed, nodes)
+    jena = small_jena(seed, nodes, air, traffic)
     if registry or devices:
         click.echo(
             json.dumps(jena.registry(interval), ensure_ascii=False, indent=1) if registry else jena.devices_csv(),
@@ -193,6 +217,7 @@ def city(
 
 
 @simulate.command()
+@click.option("--profile", type=click.Choice(PROFILES), default="tree", show_default=True, help="What it measures.")
 @click.option(
     "--days", default=30.0, show_default=True, type=click.FloatRange(min=0, min_open=True), help="Virtual days."
 )
@@ -207,8 +232,10 @@ def city(
 )
 @click.option("--frames", type=FramesFile(), help="Write every frame on the air to this file, JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="The facts as JSON.")
-def node(days: float, seed: int, interval: int, downlinks: float, frames: TextIO | None, as_json: bool) -> None:
-    """One tree node against a small network: link, energy, flash wear, heap, speed.
+def node(
+    profile: str, days: float, seed: int, interval: int, downlinks: float, frames: TextIO | None, as_json: bool
+) -> None:
+    """One node against a small network: link, readings, energy, flash wear, heap, speed.
 
     \b
     Example:
@@ -221,12 +248,13 @@ def node(days: float, seed: int, interval: int, downlinks: float, frames: TextIO
         facts = run_node(
             days,
             seed,
+            profile=profile,
             interval_s=interval,
             downlink_share=downlinks,
             frames=frames,
             progress=lambda done: bar.update(round(done * 1000) - bar.pos),
         )
-        facts = facts._replace(heap_spare_kb=HEAP_WK - smallest_heap_wk(seed))
+        facts = facts._replace(heap_spare_kb=HEAP_WK - smallest_heap_wk(seed, profile=profile))
     if as_json:
         click.echo(json.dumps(facts.as_json(), ensure_ascii=False, indent=1))
     else:

@@ -4,6 +4,7 @@
 import shutil
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo
@@ -41,6 +42,10 @@ def _number(value: int) -> str:
     return f"{value:,}".replace(",", " ")
 
 
+def _stations(town: Town) -> dict[str, int]:
+    return dict(Counter(station.kind for station in town.city.stations))
+
+
 def _alert(area: dict[str, Any]) -> str:
     why = area["why"]
     reading = f"{why['quantity'].replace('_', ' ')} {why['value']:.1f} {why['unit']} (threshold {why['threshold']:.1f})"
@@ -53,10 +58,11 @@ def lines(town: Town, nodes: dict[str, Any], public: dict[str, Any], crew: dict[
     alerts = [_alert(area) for area in crew.get("areas", [])]
     down = [part for part in _SERVICES if not town.alive(part)]
     return [
-        f"Stadtfunk, a small Jena: {len(town.city.trees)} trees in {len(AREAS)} reference areas",
+        f"Stadtfunk, a small Jena: {len(town.city.trees)} trees in {len(AREAS)} reference areas"
+        + "".join(f", {count} {kind} stations" for kind, count in _stations(town).items()),
         f"  page      {town.url}/   crew: {town.url}/crew",
         f"  city time {now:%a %d %b %Y %H:%M}",
-        f"  nodes     {nodes.get('joined', 0)} of {town.city.nodes} joined",
+        f"  nodes     {nodes.get('joined', 0)} of {len(town.city.devices())} joined",
         f"  uplinks   {_number(nodes.get('uplinks', 0))} heard by the gateway",
         f"  readings  {_number(public.get('readings', 0))} stored",
         f"  alerts    {alerts[0] if alerts else 'none yet'}",

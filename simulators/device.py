@@ -23,14 +23,15 @@ from typing import NamedTuple
 
 from decoders.lorawan.airtime import time_on_air_us
 from decoders.lorawan.region import EU868
-from firmware.provisioning import pack_identity
 from simulators.air import Air, PathLoss, Position, Receiver, Transmission
+from simulators.air_quality import AirTruth
+from simulators.board import KINDS
 from simulators.city import Truth
 from simulators.clock import Clock
 from simulators.faults import RadioFaults
-from simulators.firmware_build import REPOSITORY, build_rom
+from simulators.firmware_build import DEFAULT_BOARD, REPOSITORY, build_rom
 from simulators.kernel import Kernel
-from simulators.tree_node import TreeNode, provisioned_flash
+from simulators.nodes import World, make_node, provisioned
 
 _CABLE = PathLoss(0.0, 1.0, 0.0, 0.0, 0.0)  # between bench and node stands nothing
 _BENCH = Position(0.0, 0.0)
@@ -38,7 +39,8 @@ _DR_BY_RATE = {(rate.sf, rate.bandwidth_hz): dr for dr, rate in enumerate(EU868.
 _PUBLIC_SYNC_WORD = 0x3444
 _PREAMBLE_SYMBOLS = 8
 _SLOW_SYMBOL_US = 16_380
-_MILD = Truth(23.45, 18.2, 21.5, 0.0)
+_MILD_AIR = AirTruth(5.0, 7.0, 9.0, 12.0, 425.0, 18.0, 60.0, 1000.0, 100.0, 1.0)
+_MILD = World(lambda _now_us: Truth(23.45, 18.2, 21.5, 0.0), lambda _now_us: _MILD_AIR)
 
 
 class DeviceError(Exception):
@@ -99,10 +101,11 @@ class _Cable(Air):
 
 
 class Device:
-    """One tree node. ``dev_eui`` and ``join_eui`` are hex, ``app_key`` 16 bytes, ``interval_s`` between uplinks.
+    """One node. ``dev_eui`` and ``join_eui`` are hex, ``app_key`` 16 bytes, ``interval_s`` between uplinks.
 
-    ``read_truth(now_us)`` says what its probes stand in. ``firmware`` is an image or a folder (``NodeBench``); None
-    builds this repository's image. ``on_transmit`` and ``on_listen`` are called when it happens, in virtual time.
+    ``profile`` is tree, air or traffic; ``world`` says what its sensors are exposed to, ``board`` is one of
+    ``simulators.board.KINDS``. ``firmware`` is an image or a folder (``NodeBench``); None builds this repository's
+    image. ``on_transmit`` and ``on_listen`` are called when it happens, in virtual time.
     """
 
     def __init__(
@@ -116,7 +119,9 @@ class Device:
         rtc_drift_ppm: int = 0,
         cpu_us: int = 10,
         heap: str = "64wK",
-        read_truth: Callable[[int], Truth] = lambda now_us: _MILD,
+        profile: str = "tree",
+        world: World = _MILD,
+        board: str = "heltec_v3",
         firmware: Path | None = None,
         on_transmit: Callable[[Uplink], None] | None = None,
         on_listen: Callable[[Window], None] | None = None,
@@ -125,13 +130,19 @@ class Device:
         self.on_listen = on_listen
         self._clock = Clock()
         self._air = _Cable(self._clock, seed)
-        self.node = TreeNode(
+        if firmware is None:
+            table = KINDS[board].firmware
+            name = "firmware" if table == DEFAULT_BOARD else f"firmware-{table}"
+            firmware = build_rom(REPOSITORY / ".build" / name, board=table)
+        self.node = make_node(
+            profile,
             self._clock,
             self._air,
-            build_rom(REPOSITORY / ".build" / "firmware") if firmware is None else firmware,
-            read_truth,
+            firmware,
+            world,
+            board,
             position=_BENCH,
-            flash=provisioned_flash(pack_identity(dev_eui, join_eui, app_key, interval_s)),
+            flash=provisioned(dev_eui, join_eui, app_key, interval_s, profile),
             seed=seed,
             rtc_drift_ppm=rtc_drift_ppm,
             cpu_us=cpu_us,

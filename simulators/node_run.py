@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""One tree node over days or years against the small network, and the facts at the end."""
+"""One node over days or years against the small network, and the facts at the end."""
 
 import json
 import os
@@ -13,12 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TextIO
 
 from decoders.lorawan.gps_time import gps_from_unix
-from simulators.city import START_UNIX_S, small_jena
+from simulators.board import KINDS
+from simulators.city import START_UNIX_S
 from simulators.device import Device, Uplink
 from simulators.energy import Battery, EnergyLedger
 from simulators.firmware_build import build_rom
 from simulators.micropython import _ops
 from simulators.node_memory import memory_of
+from simulators.nodes import alone
 from simulators.small_network import SmallNetwork
 
 DEV_EUI = "70b3d57ed0000001"
@@ -51,6 +53,7 @@ class Facts(NamedTuple):
     interval_s: int
     join_requests: int
     uplinks: int
+    readings: int
     repetitions: int
     downlinks_sent: int
     downlinks_received: int
@@ -102,6 +105,8 @@ def run_node(
     days: float,
     seed: int,
     *,
+    profile: str = "tree",
+    board: str = "heltec_v3",
     interval_s: int = 900,
     downlink_share: float = 0.05,
     heap: str = "64wK",
@@ -111,7 +116,7 @@ def run_node(
 ) -> Facts:
     """Run one node of the small Jena for ``days``; ``progress`` is told the share that is done."""
     dice = Random(f"node {seed}")
-    app_key, jena = dice.randbytes(16), small_jena(seed, 1)
+    app_key = dice.randbytes(16)
     until_us = round(days * _DAY_US)
     cpu_before_s = _cpu_s()
     with (
@@ -124,8 +129,10 @@ def run_node(
             seed=dice.getrandbits(32),
             rtc_drift_ppm=dice.randint(-20, 20),
             heap=heap,
-            read_truth=lambda now_us: jena.truth(0, now_us),
-            firmware=build_rom(Path(own)) if firmware is None else firmware,
+            profile=profile,
+            world=alone(profile, seed),
+            board=board,
+            firmware=build_rom(Path(own), board=KINDS[board].firmware) if firmware is None else firmware,
         ) as device,
     ):
         gps_at_0 = gps_from_unix(START_UNIX_S)
@@ -157,7 +164,7 @@ def _cpu_s() -> float:
     )
 
 
-def smallest_heap_wk(seed: int, firmware: Path | None = None) -> int:
+def smallest_heap_wk(seed: int, firmware: Path | None = None, profile: str = "tree") -> int:
     """The least heap, thousands of words, in which a node joins and exchanges frames both ways without a crash.
 
     So it counts what lies between two collections, and the gaps: what a heap really needs.
@@ -165,7 +172,9 @@ def smallest_heap_wk(seed: int, firmware: Path | None = None) -> int:
     works, fails = HEAP_WK, 0
     while works - fails > 1:
         middle = (works + fails) // 2
-        facts = run_node(_HEAP_TRIAL_DAYS, seed, downlink_share=1.0, heap=f"{middle}wK", firmware=firmware)
+        facts = run_node(
+            _HEAP_TRIAL_DAYS, seed, profile=profile, downlink_share=1.0, heap=f"{middle}wK", firmware=firmware
+        )
         if facts.uplinks >= _FEWEST_UPLINKS and facts.join_requests == 1 and not facts.complaints:
             works = middle
         else:
@@ -205,6 +214,7 @@ def _facts(
         interval_s=interval_s,
         join_requests=network.join_requests,
         uplinks=network.uplinks,
+        readings=len(network.sampled),
         repetitions=network.repetitions,
         downlinks_sent=network.downlinks_sent,
         downlinks_received=network.downlinks_received,
@@ -240,11 +250,12 @@ def table(facts: Facts) -> list[tuple[str, str]]:
     """(what, value with its unit) for people."""
     total = sum(facts.energy_mah.values())
     rate = "-" if facts.hit_rate is None else f"{facts.hit_rate:.1%}"
-    worst = max(facts.flash_erases)
+    worst, due = max(facts.flash_erases), int(facts.days * 86_400 / facts.interval_s) + 1
     rows = [
         ("days", f"{facts.days:g}, an uplink every {facts.interval_s} s"),
         ("join requests", f"{facts.join_requests}"),
         ("uplinks", f"{facts.uplinks}, and {facts.repetitions} repetitions"),
+        ("readings", f"{facts.readings} of {due} samples arrived"),
         ("downlinks", f"{facts.downlinks_sent} sent, {facts.downlinks_received} received: {rate}"),
         ("energy", f"{total:.2f} mAh, {facts.mah_per_day:.3f} a day, {facts.uah_per_uplink:.2f} uAh an uplink"),
     ]

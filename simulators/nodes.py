@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from firmware.provisioning import pack_identity
 from simulators.air import Air
 from simulators.air_node import AirNode
 from simulators.board import BoardSim
 from simulators.chips.air_state import AirState
-from simulators.city import City, Truth
+from simulators.city import City, Truth, small_jena
 from simulators.clock import Clock
+from simulators.flash import Flash
 from simulators.traffic_node import TrafficNode, endless
-from simulators.tree_node import TreeNode
+from simulators.tree_node import TreeNode, provisioned_flash
 from simulators.vehicles import Vehicle
 
 PROFILES = ("tree", "air", "traffic")
@@ -32,6 +34,18 @@ def world_of(city: City, index: int) -> World:
         return World(soil=lambda now_us: city.truth(index, now_us))
     around = city.surroundings(city.stations[index - city.nodes])
     return World(air=around.air, vehicles=endless(around.traffic))
+
+
+def provisioned(dev_eui: str, join_eui: str, app_key: bytes, interval_s: int, profile: str) -> Flash:
+    """The flash of a node that has left the factory."""
+    more = {} if profile == PROFILES[0] else {"profile": profile}
+    return provisioned_flash(pack_identity(dev_eui, join_eui, app_key, interval_s, **more))  # type: ignore[arg-type]
+
+
+def alone(profile: str, seed: int) -> World:
+    """Of a single node of this profile somewhere in the small Jena."""
+    jena = small_jena(seed, 1, air=profile == "air", traffic=profile == "traffic")
+    return world_of(jena, 0 if profile == "tree" else 1)
 
 
 def make_node(

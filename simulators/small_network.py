@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""A network for one ``Device``, scripted: it answers joins, DeviceTime, LinkCheck, confirmed uplinks and ADRACKReq.
+"""A network for one ``Device``, scripted: it answers joins, DeviceTime, LinkCheck, confirmed uplinks and ADRACKReq,
+and orders a data rate if it is given one.
 
 Every data downlink is a confirmed one, so the node's next uplink tells whether it was received. Beyond what must be
 answered, an uplink gets a downlink with ``downlink_share``, drawn from the seed and the frame counter. Answers go out
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from decoders.lorawan import frame, mac_commands
 from decoders.lorawan.errors import MicMismatch, RemoteError
 from decoders.lorawan.region import EU868, JOIN_ACCEPT_DELAY1_MS
+from decoders.profiles import BY_F_PORT, LAYOUTS, PROFILES, decode
 from simulators.device import Device, Uplink
 
 NET_ID = 0x000013
@@ -21,17 +23,28 @@ _LINK_MARGIN_DB = 20
 _ACK_BITS = frame.ACK
 _ADR_ACK_REQ = 0x40
 _RX_DELAY_US = 1_000_000
+_READINGS = [layout.f_port for layout in LAYOUTS if layout.profile in PROFILES]
+_ADR_DONE = 0x07  # TS001-1.0.4 "LinkADRAns": channel mask, data rate and power taken
 
 
 class SmallNetwork:
-    """``gps_at_0``: network time when the device's clock stands at 0, GPS seconds.
+    """``gps_at_0``: network time when the device's clock stands at 0, GPS seconds. ``dr``: the data rate it orders.
 
     ``on_send(time_us, frequency_hz, dr, phy_payload)`` is called for every downlink.
     """
 
     def __init__(
-        self, device: Device, app_key: bytes, *, seed: int = 0, downlink_share: float = 0.0, gps_at_0: int = 0
+        self,
+        device: Device,
+        app_key: bytes,
+        *,
+        seed: int = 0,
+        downlink_share: float = 0.0,
+        gps_at_0: int = 0,
+        dr: int | None = None,
     ) -> None:
+        self.dr_ordered = dr is None  # or taken, since
+        self._dr = dr
         self._device = device
         self._app_key = app_key
         self._seed = seed
@@ -50,6 +63,7 @@ class SmallNetwork:
         self.downlinks_received = 0
         self.refused = 0
         self.answering = True  # otherwise it hears everything and says nothing
+        self.sampled: set[int] = set()  # when the readings that arrived were taken, GPS seconds
         self.on_send: Callable[[int, int, int, bytes], None] | None = None
 
     @property
@@ -88,13 +102,21 @@ class SmallNetwork:
             self.uplinks += 1
             self._account(bool(data.fhdr.f_ctrl & _ACK_BITS))
         self._f_cnt_up = f_cnt
+        if data.f_port in _READINGS:
+            message = decode(BY_F_PORT[data.f_port], data.decrypt(*keys, f_cnt))
+            self.sampled |= {sample.time for sample in message.samples if sample.time > 0}
         commands = data.fhdr.f_opts or (data.decrypt(*keys, f_cnt) if data.f_port == 0 else b"")
         answers = b""
-        for cid, _ in mac_commands.parse_uplink(commands):
+        for cid, payload in mac_commands.parse_uplink(commands):
             if cid == mac_commands.DEVICE_TIME:
                 answers += mac_commands.device_time_ans(*self._gps(uplink.end_us))
             elif cid == mac_commands.LINK_CHECK:
                 answers += mac_commands.link_check_ans(_LINK_MARGIN_DB, 1)
+            elif cid == mac_commands.LINK_ADR:
+                self.dr_ordered = payload[0] == _ADR_DONE
+        if not self.dr_ordered and self._dr is not None:
+            # "LinkADRReq": data rate and full power, the three default channels, one transmission each
+            answers += bytes([mac_commands.LINK_ADR, self._dr << 4, 0x07, 0x00, 0x01])
         confirmed = data.m_type == frame.CONFIRMED_UP
         wanted = answers or confirmed or data.fhdr.f_ctrl & _ADR_ACK_REQ or self._chance(f_cnt)
         if not wanted or not self.answering:

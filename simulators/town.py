@@ -68,10 +68,12 @@ class Town:
     ``folder`` is removed. Raises TownError for a folder that holds anything else, or is in use.
     """
 
-    def __init__(self, folder: Path, *, http_port: int, nodes: int = 12, seed: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, http_port: int, nodes: int = 12, air: int = 0, traffic: int = 0, seed: int = 1
+    ) -> None:
         self.folder = folder
         self.seed = seed
-        self.city: City = small_jena(seed, nodes)
+        self.city: City = small_jena(seed, nodes, air, traffic)
         self.http_port = http_port
         self.gwmp_port = free_port(socket.SOCK_DGRAM)
         self.page_port = free_port()
@@ -170,6 +172,8 @@ class Town:
     def start_nodes(self, *, speed: float | None, days: float | None = None, frames: Path | None = None) -> None:
         """Start the simulated city against the gateway; ``speed`` is virtual per real seconds, None for all it can."""
         options = ["--nodes", str(self.city.nodes), "--seed", str(self.seed), "--gwmp-port", str(self.gwmp_port)]
+        for kind in ("air", "traffic"):
+            options += [f"--{kind}", str(sum(station.kind == kind for station in self.city.stations))]
         options += ["--speed", "max" if speed is None else str(speed), "--gateway-eui", GATEWAY_EUI, "--json"]
         if days is not None:
             options += ["--days", str(days)]

@@ -27,7 +27,7 @@ def leaves(command, path):
 COMMANDS = [
     leaf
     for entry in entry_points(group="stadtfunk.commands")
-    for leaf in leaves(entry.load(), f"stadtfunk {entry.name}")
+    for leaf in leaves(entry.load(), f"stadtfunk {entry.name.replace('.', ' ')}")
 ]
 
 

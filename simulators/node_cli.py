@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""``stadtfunk node energy``: how long a node runs on its battery, in plain words, German or English."""
+
+import json
+import locale
+import signal
+import sys
+
+import click
+
+from simulators.board import KINDS
+from simulators.energy import Battery
+from simulators.node_energy import DAYS, Estimate, NeverSettled, currents, estimate
+from simulators.node_run import one_cpu
+from simulators.nodes import PROFILES
+
+_WORDS = {
+    "de": {
+        "head": "{profile}-Knoten auf {board}: {per_day:g} Meldungen am Tag mit SF{sf}",
+        "years": "{years:.1f} Jahre mit einer Batterie von {capacity:g} mAh",
+        "years_short": "{days:.0f} Tage mit einer Batterie von {capacity:g} mAh: er braucht ein Netzteil oder Sonne",
+        "day": "Am Tag: {total:.3f} mAh, {uplinks:.1f} Meldungen, {airtime:.1f} s auf Sendung, {awake:.0f} s wach",
+        "parts": "Wer braucht wie viel (mAh am Tag):",
+        "assumed": "Angenommen:",
+        "battery": "{usable:.0%} der Kapazität nutzbar, {loss:.0%} Selbstentladung im Jahr, ohne Alterung und Kälte",
+        "run": "gemessen in einem Lauf der echten Firmware über {days:g} Tage auf simulierter Hardware (seed {seed}), "
+        "nach dem Beitritt; ohne die Wochenmeldung, wenn der Lauf kürzer ist; volle Sendeleistung",
+        "currents": "Ströme (µA an der Batterie; nichts davon ist an unserem Knoten gemessen):",
+        "trouble": "Die Teile haben sich beschwert; siehe oben.",
+    },
+    "en": {
+        "head": "{profile} node on {board}: {per_day:g} uplinks a day at SF{sf}",
+        "years": "{years:.1f} years on a battery of {capacity:g} mAh",
+        "years_short": "{days:.0f} days on a battery of {capacity:g} mAh: this node needs mains or solar power",
+        "day": "A day: {total:.3f} mAh, {uplinks:.1f} uplinks, {airtime:.1f} s on the air, {awake:.0f} s awake",
+        "parts": "What draws how much (mAh a day):",
+        "assumed": "Assumed:",
+        "battery": "{usable:.0%} of the capacity usable, {loss:.0%} self-discharge a year, no ageing, no cold",
+        "run": "measured in a run of the real firmware over {days:g} days on simulated hardware (seed {seed}), after "
+        "it had joined; without the weekly report if the run is shorter; full transmit power",
+        "currents": "currents (uA at the battery; none of them measured on a node of ours):",
+        "trouble": "The parts complained; see above.",
+    },
+}
+_PARTS_DE = {
+    "MCU awake": "Prozessor wach",
+    "MCU light sleep": "Prozessor im leichten Schlaf",
+    "MCU deep sleep": "Prozessor im Tiefschlaf",
+    "radio transmit": "Funk sendet",
+    "radio receive": "Funk empfängt",
+    "radio standby": "Funk bereit",
+    "radio sleep": "Funk schläft",
+    "regulators": "Regler und Wandler",
+}
+_LONG_LIVED_YEARS = 0.5
+
+
+def _stop(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _own_language() -> str:
+    return "de" if (locale.getlocale()[0] or "").lower().startswith(("de", "german")) else "en"
+
+
+def _name(component: str, language: str) -> str:
+    if language == "en":
+        return component
+    return _PARTS_DE.get(component, component.replace("sensor ", "Sensor "))
+
+
+def lines(found: Estimate, language: str) -> list[str]:
+    """The answer for people."""
+    words, battery = _WORDS[language], found.battery
+    long_lived = found.years >= _LONG_LIVED_YEARS
+    told = words["years" if long_lived else "years_short"].format(
+        years=found.years, days=battery.days(found.total), capacity=battery.capacity_mah
+    )
+    parts = sorted(found.mah_per_day.items(), key=lambda part: -part[1])
+    return [
+        words["head"].format(profile=found.profile, board=found.board, per_day=found.per_day, sf=found.sf),
+        told,
+        words["day"].format(total=found.total, uplinks=found.uplinks, airtime=found.airtime_s, awake=found.awake_s),
+        words["parts"],
+        *(f"  {_name(name, language):<30}{mah:>9.4f} {mah / found.total:>6.1%}" for name, mah in parts),
+        words["assumed"],
+        "  " + words["battery"].format(usable=battery.usable, loss=battery.self_discharge),
+        "  " + words["run"].format(days=found.run_days, seed=found.seed),
+        "  " + words["currents"],
+        *(
+            f"    {_name(one['component'], language):<30}{one['ua']:>8g}  {one['source']}"
+            for one in currents(found.board)
+        ),
+    ]
+
+
+@click.command()
+@click.option("--profile", type=click.Choice(PROFILES), default="tree", show_default=True, help="What it measures.")
+@click.option("--sf", type=click.IntRange(7, 12), default=9, show_default=True, help="Spreading factor it sends with.")
+@click.option(
+    "--per-day", type=click.FloatRange(2, 288), default=24.0, show_default=True, help="Uplinks with a new reading."
+)
+@click.option("--board", type=click.Choice(sorted(KINDS)), default="heltec_v3", show_default=True, help="Its board.")
+@click.option(
+    "--battery-mah", type=click.FloatRange(min=1), default=2500.0, show_default=True, help="Capacity, LiFePO4."
+)
+@click.option(
+    "--days", type=click.FloatRange(min=0.01), help="Virtual days of the run.  [default: tree 3, air 1, traffic 0.125]"
+)
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same answer.")
+@click.option("--language", type=click.Choice(["de", "en"]), help="Of the answer.  [default: this machine's]")
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON, with every current and its source.")
+def energy(
+    profile: str,
+    sf: int,
+    per_day: float,
+    board: str,
+    battery_mah: float,
+    days: float | None,
+    seed: int,
+    language: str | None,
+    as_json: bool,
+) -> None:
+    """How many years a node's battery lasts, what draws how much, and what is assumed.
+
+    A short run of the real firmware on simulated hardware.
+
+    \b
+    Example:
+        stadtfunk node energy --profile tree --sf 9 --per-day 24
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    length = DAYS[profile] if days is None else days
+    try:
+        with one_cpu(), click.progressbar(length=1000, label="days", file=sys.stderr) as bar:
+            found = estimate(
+                profile,
+                sf,
+                per_day,
+                board=board,
+                days=length,
+                seed=seed,
+                battery=Battery(battery_mah),
+                progress=lambda done: bar.update(round(done * 1000) - bar.pos),
+            )
+    except NeverSettled as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
+    else:
+        for line in lines(found, language or _own_language()):
+            click.echo(line)
+    for complaint in found.complaints:
+        click.echo(complaint, err=True)
+    if found.complaints:
+        raise click.ClickException(_WORDS["en"]["trouble"])
