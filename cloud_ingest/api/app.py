@@ -62,75 +62,107 @@ class Ingesting(Protocol):
     def problem(self) -> str | None: ...
 
 
+class _Service:
+    """What the routes share. ``clock`` is asked only with ``[time] source = "system"``."""
+
+    def __init__(
+        self, config: Config, city: City, broker: Broker, writer: Ingesting, clock: Callable[[], float]
+    ) -> None:
+        self.config, self.city, self.broker, self.writer, self._clock = config, city, broker, writer, clock
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self.readers, self.public_queries = (
+            Readers(config.store.path, config.http.query_timeout_s, connections, config.disclosure.min_count)
+            for connections in (_PAGE_CONNECTIONS, _QUERY_CONNECTIONS)
+        )
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.readers.open()
+        await self.public_queries.open()
+        yield
+        await self.public_queries.close()
+        await self.readers.close()
+
+    @property
+    def broker_state(self) -> str:
+        return "connected" if self.broker.connected else "disconnected"
+
+    async def present(self, db: Snapshot) -> float:
+        if self.config.time.source == "system":
+            return self._clock()
+        return float((await db.row("SELECT coalesce(max(received_at), 0) FROM uplinks"))[0])
+
+    async def ask(self, request: Request, question: Callable[[Snapshot, City, float], Awaitable[Any]]) -> Response:
+        async with self.readers.snapshot() as db:
+            return await answer(request, await question(db, self.city, await self.present(db)))
+
+
 def create_app(
     config: Config, city: City, broker: Broker, writer: Ingesting, clock: Callable[[], float] = time.time
 ) -> FastAPI:
     """The service over the store that ``config`` names; ``clock`` is asked only with ``[time] source = "system"``."""
-    readers, public_queries = (
-        Readers(config.store.path, config.http.query_timeout_s, connections, config.disclosure.min_count)
-        for connections in (_PAGE_CONNECTIONS, _QUERY_CONNECTIONS)
-    )
-    requests: Counter[tuple[str, int]] = Counter()
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await readers.open()
-        await public_queries.open()
-        yield
-        await public_queries.close()
-        await readers.close()
-
+    service = _Service(config, city, broker, writer, clock)
     app = FastAPI(
         title="Stadtfunk",
         version="1",
         summary="Open data of a city's trees, air and traffic",
-        lifespan=lifespan,
+        lifespan=service.lifespan,
         docs_url=None,
         redoc_url=None,
     )
     app.add_middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES)  # pages; answers come compressed
-    app.add_middleware(_Outermost, requests=requests)
+    app.add_middleware(_Outermost, requests=service.requests)
     for kind in _STATUS:
         app.add_exception_handler(kind, _problem)
     app.add_exception_handler(RequestValidationError, _unusable)
+    for add in (_add_sensorthings, _add_places, _add_series, _add_operations, _add_pages):
+        add(app, service)
+    return app
 
-    async def present(db: Snapshot) -> float:
-        if config.time.source == "system":
-            return clock()
-        return float((await db.row("SELECT coalesce(max(received_at), 0) FROM uplinks"))[0])
 
-    async def ask(request: Request, question: Callable[[Snapshot, City, float], Awaitable[Any]]) -> Response:
-        async with readers.snapshot() as db:
-            return await answer(request, await question(db, city, await present(db)))
+def _add_sensorthings(app: FastAPI, service: _Service) -> None:
+    public_url = service.config.http.public_url
 
     @app.get("/v1.1", include_in_schema=False)
     @app.get("/v1.1/{path:path}", summary="OGC SensorThings API 1.1, reading")
     async def sensorthings(request: Request, path: str = "") -> Response:
-        root = (config.http.public_url or str(request.base_url)).rstrip("/") + "/v1.1"
-        async with public_queries.snapshot() as db:
+        root = (public_url or str(request.base_url)).rstrip("/") + "/v1.1"
+        async with service.public_queries.snapshot() as db:
             found = await SensorThings(db, root).get(path, request.url.query)
         if found is None:
             return Response(status_code=204)
         if isinstance(found, Raw):
             return tagged(request, found.encode(), "text/plain; charset=utf-8")
         # without public_url its links are as the caller's Host header says, which may be a lie
-        return await answer(request, found, shared=bool(config.http.public_url))
+        return await answer(request, found, shared=bool(public_url))
+
+
+def _add_places(app: FastAPI, service: _Service) -> None:
+    """What the pages show now."""
 
     @app.get("/api/areas", summary="Reference areas and their state, GeoJSON")
     async def areas(request: Request) -> Response:
-        return await ask(request, public.areas)
+        return await service.ask(request, public.areas)
 
     @app.get("/api/trees", summary="Trees, the state of their sensors and latest values, GeoJSON")
     async def trees(request: Request) -> Response:
-        return await ask(request, public.trees)
+        return await service.ask(request, public.trees)
 
     @app.get("/api/stations", summary="Stations of air quality and traffic, and their latest values, GeoJSON")
     async def stations(request: Request) -> Response:
-        return await ask(request, public.stations)
+        return await service.ask(request, public.stations)
+
+    @app.get("/api/crew", summary="Today's list: what to water, and which sensors to look at")
+    async def crew(request: Request) -> Response:
+        return await service.ask(request, public.crew)
+
+
+def _add_series(app: FastAPI, service: _Service) -> None:
+    """What the charts show."""
 
     @app.get("/api/trees/{tree_id}/series", summary="One quantity at one tree over time")
     async def series(request: Request, tree_id: str, quantity: str, begin: _From = None, end: _To = None) -> Response:
-        return await ask(
+        return await service.ask(
             request, lambda db, city, now: public.series(db, city, now, city.trees.get(tree_id), quantity, begin, end)
         )
 
@@ -138,42 +170,44 @@ def create_app(
     async def station_series(
         request: Request, station_id: str, quantity: str, begin: _From = None, end: _To = None
     ) -> Response:
-        return await ask(
+        return await service.ask(
             request,
             lambda db, city, now: public.series(db, city, now, city.stations.get(station_id), quantity, begin, end),
         )
 
-    @app.get("/api/crew", summary="Today's list: what to water, and which sensors to look at")
-    async def crew(request: Request) -> Response:
-        return await ask(request, public.crew)
+
+def _add_operations(app: FastAPI, service: _Service) -> None:
+    """What those who run it look at."""
 
     @app.get("/api/status", summary="How much came in, and what could not be used")
     async def status(request: Request) -> Response:
-        state = "connected" if broker.connected else "disconnected"
-        async with readers.snapshot() as db:
-            return await answer(request, await public.status(db, city, await present(db), config.time.source, state))
+        source, state = service.config.time.source, service.broker_state
+        async with service.readers.snapshot() as db:
+            return await answer(
+                request, await public.status(db, service.city, await service.present(db), source, state)
+            )
 
     @app.get("/health", summary="200 while readings can be stored")
     async def health() -> Response:
-        problem = writer.problem
+        problem = service.writer.problem
         body = {
             "status": "ok" if problem is None else "failed",
             "writer": "running" if problem is None else problem,
-            "broker": "connected" if broker.connected else "disconnected",
+            "broker": service.broker_state,
         }
         return JSONResponse(body, 200 if problem is None else 503, {"Cache-Control": "no-store"})
 
     @app.get("/metrics", summary="Prometheus text")
     async def prometheus() -> Response:
-        async with readers.snapshot() as db:
-            text = await metrics.text(db, requests, broker.connected, writer.problem is None)
+        async with service.readers.snapshot() as db:
+            text = await metrics.text(db, service.requests, service.broker.connected, service.writer.problem is None)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
 
+
+def _add_pages(app: FastAPI, _: _Service) -> None:
     @app.get("/{path:path}", include_in_schema=False)
     async def page(path: str) -> Response:
         return _page(path)
-
-    return app
 
 
 def _page(path: str) -> Response:
