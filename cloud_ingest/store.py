@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The SQLite file: opened by one writer (WAL, synchronous=FULL), changed only inside `transaction()`.
 
-Migrations are `migrations/NNN_*.sql`, applied in order, each in one transaction with its record in ``user_version``.
+Migrations are `migrations/NNNN_*.sql`, applied in order, each in one transaction with its record in ``user_version``.
 Readers open their own read-only connections (api/readers.py). Times in Unix seconds.
 """
 
@@ -335,7 +335,7 @@ def _station_row(station: Station) -> _ThingRow:
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
     found = []
     for entry in resources.files("cloud_ingest").joinpath("migrations").iterdir():
-        match = re.fullmatch(r"(\d{3})_\w+\.sql", entry.name)
+        match = re.fullmatch(r"(\d{4})_\w+\.sql", entry.name)
         if match:
             found.append((int(match[1]), entry))
     found.sort(key=lambda item: item[0])
