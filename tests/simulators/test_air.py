@@ -4,20 +4,9 @@ import statistics
 
 import pytest
 
-from simulators.air import OULU_2015, REJECTION_DB, STEADY, Air, Position, Transmission, noise_dbm, total_dbm
-from simulators.clock import Clock
+from simulators.air import OULU_2015, REJECTION_DB, Air, Position, Transmission, noise_dbm, total_dbm
 
 GATEWAY = Position(0.0, 0.0)
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def air(clock):
-    return Air(clock, 0, STEADY)
 
 
 def packet(clock, **changes):

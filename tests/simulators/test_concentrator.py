@@ -6,7 +6,7 @@ import select
 
 import pytest
 
-from simulators.air import STEADY, Air, Position, Transmission
+from simulators.air import Air, Position, Transmission
 from simulators.clock import Clock
 from simulators.concentrator import Concentrator
 from simulators.gwmp_forwarder import GatewaySilent
@@ -15,16 +15,6 @@ from tests.simulators.sx1262_host import Host
 
 EUI = "70b3d57ed0000001"
 EPOCH = 1_780_000_000  # 2026-05-28T20:26:40Z
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def air(clock):
-    return Air(clock, 0, STEADY)
 
 
 @pytest.fixture

@@ -24,16 +24,6 @@ class Ear:
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def air(clock):
-    return Air(clock, 0, STEADY)
-
-
-@pytest.fixture
 def fresh(clock, air):
     """Just out of reset."""
     host = Host(clock, air)

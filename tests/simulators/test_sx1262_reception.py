@@ -3,22 +3,11 @@
 
 import pytest
 
-from simulators.air import STEADY, Air, Position, Transmission
-from simulators.clock import Clock
+from simulators.air import Position, Transmission
 from tests.simulators.sx1262_host import Host
 
 PREAMBLE, HEADER, RX_DONE, HEADER_ERR, CRC_ERR, TIMEOUT = 0x0004, 0x0010, 0x0002, 0x0020, 0x0040, 0x0200
 SYMBOL_US = 1_024  # SF7, 125 kHz
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def air(clock):
-    return Air(clock, 0, STEADY)
 
 
 @pytest.fixture
