@@ -161,7 +161,7 @@ class Bench:
         if mac.room() < len(payload):
             payload = b""  # answers to MAC commands need a frame of their own
         self._wait_ms(mac.wait_s(self._clock.time()) * 1000)
-        self._store.reserve(mac, self._clock.time())
+        self._store.reserve(mac, self._memory, self._clock.time())
         transmit = mac.uplink(self._clock.time(), f_port, payload, self.responder.confirmed)
         while True:
             self._save(False)
@@ -202,7 +202,7 @@ class Bench:
 
     def _save(self, flash: bool) -> None:
         if flash:
-            self._store.checkpoint(self._mac, self._clock.time())
+            self._store.checkpoint(self._mac, self._memory, self._clock.time())
         self._store.save(self._mac, self._memory, self._clock.time())
 
     def _wait_ms(self, ms: int) -> None:
@@ -233,9 +233,8 @@ def _run(board: "Board") -> None:
 
     with open(board.folder + "/identity.bin", "rb") as file:
         mac = Mac(parse_identity(file.read()))
-    store = Store(board.rtc, Journal(board.folder), ())
+    store = Store(board.rtc, Journal(board.folder))
     memory = store.load(mac, board.clock.time())
-    memory.history = []
     board.watchdog_start()
     link = Link(board.radio(), board.clock, board.watchdog_feed, board.antenna_gain_dbi, memory.budget)
     bench = Bench(board, mac, store, memory, link)

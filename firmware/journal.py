@@ -10,14 +10,14 @@ import struct
 _VERSION = 1
 _HEAD = "<BI"
 _HEAD_SIZE = struct.calcsize(_HEAD)
-_SLOTS = ("/state.a", "/state.b")
+_SLOTS = (".a", ".b")
 
 
 class Journal:
-    """``folder``: where the two files live; it must exist."""
+    """``folder``: where the two files live, it must exist; ``name`` is what they are called."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, name: str = "/state") -> None:
+        self._path = folder + name
         self._sequence = 0
         self._slot = 1  # of the newest record, so that the first one goes to slot 0
 
@@ -35,7 +35,7 @@ class Journal:
         """Write ``record`` over the older slot; it is on flash when this returns. Raises OSError."""
         slot = 1 - self._slot
         data = struct.pack(_HEAD, _VERSION, self._sequence + 1) + record
-        with open(self._folder + _SLOTS[slot], "wb") as file:
+        with open(self._path + _SLOTS[slot], "wb") as file:
             file.write(data + struct.pack("<I", binascii.crc32(data)))
         self._slot = slot
         self._sequence += 1
@@ -43,7 +43,7 @@ class Journal:
     def _read(self, number: int) -> "tuple[int, bytes | None]":
         """(sequence, record); sequence 0 if the slot holds nothing whole."""
         try:
-            with open(self._folder + _SLOTS[number], "rb") as file:
+            with open(self._path + _SLOTS[number], "rb") as file:
                 data = file.read()
         except OSError:
             return 0, None

@@ -11,6 +11,8 @@ from firmware.identity import (
     CONFIRMED,
     FORMAT,
     MAGIC,
+    PROFILE_SHIFT,
+    PROFILES,
     SESSION,
     VERSION,
     parse_identity,
@@ -25,10 +27,14 @@ def pack_identity(
     *,
     confirmed: bool = False,
     adr: bool = True,
+    profile: str = PROFILES[0],
     session: "tuple[int, bytes, bytes] | None" = None,
 ) -> bytes:
     """The bytes of ``identity.bin``; raises IdentityInvalid for a value the node would refuse."""
     options = (CONFIRMED if confirmed else 0) | (0 if adr else ADR_OFF)
+    if profile not in PROFILES:
+        raise IdentityInvalid("profile")
+    options |= PROFILES.index(profile) << PROFILE_SHIFT
     version = VERSION if session is None else ABP_VERSION
     eui, join = _eui(dev_eui, "dev_eui"), _eui(join_eui, "join_eui")
     head = struct.pack(FORMAT, MAGIC, version, options, eui, join, bytes(app_key), interval_s)

@@ -2,9 +2,9 @@
 """What a node knows and must not forget, in two places.
 
 RTC memory, written around every exchange, survives deep sleep and most resets: session, counters, history, network
-time, duty cycle, an uplink that is being repeated. The journal on flash survives everything: nonces and join back-off
-before each join request, the session after a join, after an accepted downlink, after a change of data rate and every
-``RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where the reservation on flash ends, so no
+time, duty cycle, an uplink that is being repeated, what was delivered. The journal on flash survives everything: nonces
+and join back-off before each join request, session and delivery after a join, after an accepted downlink, after a
+change of data rate and every ``RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where the reservation on flash ends, so no
 counter is ever used twice; the clock has started anew, so the duty cycle and the join back-off count from there, as if
 the last transmission that flash knows of, and for data the longest possible, had just been made.
 """
@@ -12,20 +12,19 @@ the last transmission that flash knows of, and for data the longest possible, ha
 import binascii
 import struct
 
-from decoders.faults import FAULTS
+from firmware import delivery, diagnostics
 from firmware.mac_channels import assume_spent
 from firmware.session import Session
 from firmware.timing import WindowBudget
 
 if False:  # types only
-    from firmware.hal import Rtc, Sample, Values
+    from firmware.hal import Rtc
     from firmware.journal import Journal
     from firmware.mac import Mac
 
 RESERVED_F_CNTS = 32
-KEPT_SAMPLES = 4  # the newest and three older ones: three lost frames in a row lose no reading
 
-_VERSION = 3
+_VERSION = 4
 _OLD_CHECKPOINT = "<IiB"  # next_dev_nonce, last_join_nonce, flags
 _CHECKPOINT = "<IiBBI"  # the same, join_attempts, seconds since the first of them
 _JOINS = "<BH"  # if _HAS_JOINS: join_period, join_spent_ms
@@ -34,43 +33,53 @@ _CHECKPOINT_SIZE = struct.calcsize(_CHECKPOINT)
 _HAS_SESSION = 1  # flags
 _IS_NEW = 2  # this layout; without it only the nonces are read
 _HAS_JOINS = 8
+_HAS_DELIVERY = 4  # what was delivered and the counters of diagnostics stand before the session
+_MORE = delivery.SIZE + diagnostics.SIZE
 # wakes in a row that crashed, and the complement; outside the record's CRC, so that it outlives a bad record
 _CRASHES = "<HH"
 _CRASHES_SIZE = struct.calcsize(_CRASHES)
 # version, next_dev_nonce, last_join_nonce, join_attempts, join_started_s, saved_s, gps_less_local_s, time_known,
-# time_set_local_s, next_join_local_s, unanswered, radio_faults, total_crashes, band_free_s, all_free_s,
-# next_sample_local_s, asking, heard_local_s, drift_ppm, ask_every_s, budget, repeats, lengths of requests and frame,
-# samples, has a session; then session, requests, frame, samples
-_FIXED = "<BIiIiIqBIIHHH6IIIBIiI{}sBBBBB".format(WindowBudget.SIZE)
+# time_set_local_s, next_join_local_s, unanswered, tries, kept, power, battery, band_free_s, all_free_s, next_sample_local_s,
+# asking, heard_local_s, drift_ppm, ask_every_s, follow_local_s, next_diagnostics_local_s, sent, budget, delivery,
+# counters, repeats, lengths of requests, frame and answer, has a session; then session, requests, frame, answer
+_FIXED = "<BIiIiIqBIIHBBBB6IIIBIiIII13s{}s{}s{}sBBBBB".format(WindowBudget.SIZE, delivery.SIZE, diagnostics.SIZE)
 _FIXED_SIZE = struct.calcsize(_FIXED)
-_FAULT = 0x7FFFFFF0  # of a sample's value: this and above is a fault's number
+SENT = "<BIII"  # what the uplink on its way holds: kind, the sample before, the oldest and the newest, GPS s
 
 
 class Memory:
     """What the application remembers from cycle to cycle. ``local``: seconds of the clock that runs through sleep."""
 
     __slots__ = (
+        "answer",
         "ask_every_s",
         "asking",
         "budget",
         "cold",
+        "counters",
+        "delivery",
         "drift_ppm",
+        "follow_local_s",
         "gps_less_local_s",
         "heard_local_s",
-        "history",
+        "kept",
+        "next_diagnostics_local_s",
         "next_join_local_s",
         "next_sample_local_s",
-        "radio_faults",
+        "power",
         "saved_s",
+        "sent",
         "time_known",
         "time_set_local_s",
-        "total_crashes",
+        "tries",
         "unanswered",
     )
 
     def __init__(self) -> None:
-        self.cold = True  # RTC memory was lost
+        self.cold = True  # RTC memory was lost, or the local clock
         self.budget = WindowBudget()
+        self.delivery = delivery.Delivery()
+        self.counters = diagnostics.Counters()
         self.time_known = False
         self.gps_less_local_s = 0  # at time_set_local_s
         self.time_set_local_s = 0
@@ -79,31 +88,34 @@ class Memory:
         self.heard_local_s = 0  # the last downlink, or the earliest time known
         self.next_join_local_s = 0
         self.next_sample_local_s = 0
+        self.follow_local_s = 0  # when an uplink besides those with a new sample is due; 0: none
+        self.next_diagnostics_local_s = 0
         self.asking = False  # the uplink that is being sent wants an answer
         self.unanswered = 0  # uplinks in a row that asked for something and got no answer
-        self.radio_faults = 0
+        self.tries = 0  # of what is sent until it is answered
+        self.kept = 0  # samples that no uplink has had yet
+        self.power = 0  # of the battery: 0 enough, 1 low, 2 empty
+        self.sent = struct.pack(SENT, 0, 0, 0, 0)
+        self.answer = b""  # to settings, on FPort 21
         self.saved_s = 0  # when what RTC memory holds was written
-        self.total_crashes = 0
-        self.history: "list[Sample]" = []  # (gps_s, values by name), newest first
 
 
 class Store:
-    """Keeps a ``firmware.mac.Mac`` and a Memory. ``fields`` names a sample's values, in an order that stays.
+    """Keeps a ``firmware.mac.Mac`` and a Memory.
 
     ``rtc`` is like machine.RTC: ``memory()`` reads, ``memory(data)`` writes; ``journal`` is a firmware.journal.Journal.
     """
 
-    def __init__(self, rtc: "Rtc", journal: "Journal", fields: "tuple[str, ...]") -> None:
+    def __init__(self, rtc: "Rtc", journal: "Journal") -> None:
         self._rtc = rtc
         self._journal = journal
-        self._fields = fields
         self._reserved_to = 0  # uplink counters below this may be used without writing to flash
         self._reserved_dr = 0
 
     def load(self, mac: "Mac", now_s: int) -> Memory:
         """Fill ``mac`` and return the Memory: from RTC memory, else what flash has, else as new."""
-        session = self._load_checkpoint(mac, now_s)
         memory = Memory()
+        session = self._load_checkpoint(mac, memory, now_s)
         record = self._rtc_record()
         memory.cold = record is None
         if record is not None:
@@ -117,6 +129,7 @@ class Store:
                 session = rtc_session  # newer than its checkpoint
         mac.session = session
         if memory.cold or now_s < memory.saved_s:
+            memory.cold = True
             memory.heard_local_s = now_s
             assume_spent(mac, now_s)
             if mac.join_attempts:
@@ -126,39 +139,48 @@ class Store:
     def save(self, mac: "Mac", memory: Memory, now_s: int) -> None:
         """Write everything to RTC memory; before an uplink goes out, or its counter would be used again."""
         record = self._pack(mac, memory, now_s)
-        crashes = struct.pack(_CRASHES, self.crashes(), self.crashes() ^ 0xFFFF)
+        crashes = struct.pack(_CRASHES, self._crashes(), self._crashes() ^ 0xFFFF)
         self._rtc.memory(crashes + struct.pack("<I", binascii.crc32(record)) + record)
 
-    def checkpoint(self, mac: "Mac", now_s: int) -> None:
-        """Write nonces and session to flash. Raises OSError."""
+    def checkpoint(self, mac: "Mac", memory: Memory, now_s: int) -> None:
+        """Write nonces, session and what was delivered to flash. Raises OSError."""
         session = mac.session
         elapsed_s = max(0, now_s - mac.join_started_s) if mac.join_attempts else 0
-        flags = _IS_NEW | _HAS_JOINS | (0 if session is None else _HAS_SESSION)
+        flags = _IS_NEW | _HAS_JOINS | _HAS_DELIVERY | (0 if session is None else _HAS_SESSION)
         attempts = mac.join_attempts if mac.join_attempts < 250 else 240 + mac.join_attempts % 6  # the same data rate
         data = struct.pack(_CHECKPOINT, mac.next_dev_nonce, mac.last_join_nonce, flags, attempts, elapsed_s)
         data += struct.pack(_JOINS, mac.join_period, mac.join_spent_ms)
+        data += memory.delivery.pack() + memory.counters.pack()
         self._journal.append(data if session is None else data + session.pack())
         if session is not None:
             self._reserved_to = session.f_cnt_up + RESERVED_F_CNTS
             self._reserved_dr = session.dr
 
-    def reserve(self, mac: "Mac", now_s: int) -> None:
+    def reserve(self, mac: "Mac", memory: Memory, now_s: int) -> None:
         """See to it that flash allows the session's next uplink counter and knows its data rate. Raises OSError."""
         session = mac.session
         if session is not None and (session.f_cnt_up >= self._reserved_to or session.dr != self._reserved_dr):
-            self.checkpoint(mac, now_s)
+            self.checkpoint(mac, memory, now_s)
 
     def crashes(self) -> int:
-        """Wakes in a row that did not end well."""
+        """Wakes in a row that did not end well, at most 255."""
+        return self._crashes() & 0xFF
+
+    def resets(self) -> int:
+        """How many of them a reset ended, and not an exception."""
+        return self._crashes() >> 8
+
+    def _crashes(self) -> int:
         data = self._rtc.memory()
         if len(data) < _CRASHES_SIZE:
             return 0
         count, complement = struct.unpack(_CRASHES, data[:_CRASHES_SIZE])
         return count if count ^ complement == 0xFFFF else 0
 
-    def note_crash(self, count: int) -> None:
-        """Set the number of wakes in a row that did not end well."""
-        self._rtc.memory(struct.pack(_CRASHES, count, count ^ 0xFFFF) + bytes(self._rtc.memory()[_CRASHES_SIZE:]))
+    def note_crash(self, count: int, resets: int = 0) -> None:
+        """Set the number of wakes in a row that did not end well, and how many of them a reset ended."""
+        word = min(count, 0xFF) | min(resets, 0xFF) << 8
+        self._rtc.memory(struct.pack(_CRASHES, word, word ^ 0xFFFF) + bytes(self._rtc.memory()[_CRASHES_SIZE:]))
 
     def forget(self) -> None:
         """Drop everything in RTC memory but the count of crashes."""
@@ -166,7 +188,7 @@ class Store:
 
     # --- flash ---
 
-    def _load_checkpoint(self, mac: "Mac", now_s: int) -> "Session | None":
+    def _load_checkpoint(self, mac: "Mac", memory: Memory, now_s: int) -> "Session | None":
         """Set nonces and join back-off; return the session with its counter past all that may have been used."""
         data = self._journal.load()
         self._reserved_to = 0
@@ -181,6 +203,10 @@ class Store:
         if flags & _HAS_JOINS:
             mac.join_period, mac.join_spent_ms = struct.unpack(_JOINS, data[at : at + 3])
             at += 3
+        if flags & _HAS_DELIVERY:
+            memory.delivery = delivery.Delivery.unpack(data[at : at + delivery.SIZE])
+            memory.counters = diagnostics.Counters.unpack(data[at + delivery.SIZE : at + _MORE])
+            at += _MORE
         if not flags & _HAS_SESSION:
             return None
         session = Session.unpack(data[at:])
@@ -215,8 +241,10 @@ class Store:
             memory.time_set_local_s,
             memory.next_join_local_s,
             min(memory.unanswered, 0xFFFF),
-            min(memory.radio_faults, 0xFFFF),
-            min(memory.total_crashes, 0xFFFF),
+            min(memory.tries, 0xFF),
+            min(memory.kept, 0xFF),
+            memory.power,
+            mac.battery_level,
             *mac.band_free_s,
             mac.all_free_s,
             memory.next_sample_local_s,
@@ -224,22 +252,19 @@ class Store:
             memory.heard_local_s,
             memory.drift_ppm,
             memory.ask_every_s,
+            memory.follow_local_s,
+            memory.next_diagnostics_local_s,
+            memory.sent,
             memory.budget.pack(),
+            memory.delivery.pack(),
+            memory.counters.pack(),
             mac.repeats,
             len(mac.requests),
             len(mac.frame),
-            len(memory.history),
+            len(memory.answer),
             len(session) > 0,
         )
-        samples = b"".join([self._pack_sample(gps_s, values) for gps_s, values in memory.history])
-        return record + session + mac.requests + mac.frame + samples
-
-    def _pack_sample(self, gps_s: int, values: "Values") -> bytes:
-        data = struct.pack("<I", gps_s)
-        for field in self._fields:
-            value = values[field]
-            data += struct.pack("<i", _FAULT + FAULTS.index(value) if isinstance(value, str) else value)
-        return data
+        return record + session + mac.requests + mac.frame + memory.answer
 
     def _unpack(self, record: bytes, mac: "Mac", memory: Memory, now_s: int) -> "Session | None":
         """Fill ``mac`` and ``memory``; return the session or None."""
@@ -250,36 +275,30 @@ class Store:
             size = Session.packed_size(record[at:])
             session = Session.unpack(record[at : at + size])
             at += size
-        mac.repeats, requests, frame, samples = fields[-5:-1]
+        mac.repeats, requests, frame, answer = fields[-5:-1]
         mac.requests = record[at : at + requests]
         at += requests
         mac.frame = record[at : at + frame]
         at += frame
+        memory.answer = record[at : at + answer]
         mac.next_dev_nonce = max(mac.next_dev_nonce, fields[1])
         mac.last_join_nonce = max(mac.last_join_nonce, fields[2])
-        memory.unanswered, memory.radio_faults, memory.total_crashes = fields[10:13]
-        memory.history = [self._unpack_sample(record, at + n * self._sample_size()) for n in range(samples)]
-        memory.budget = WindowBudget.unpack(fields[-6])
+        memory.unanswered, memory.tries, memory.kept, memory.power = fields[10:14]
+        mac.battery_level = fields[14]
+        memory.budget = WindowBudget.unpack(fields[-8])
+        memory.delivery = delivery.Delivery.unpack(fields[-7])
+        memory.counters = diagnostics.Counters.unpack(fields[-6])
+        memory.sent = fields[29]
         memory.saved_s = fields[5]
-        memory.asking = bool(fields[21])
-        memory.drift_ppm = fields[23]
+        memory.asking = bool(fields[23])
+        memory.drift_ppm = fields[25]
         if fields[5] <= now_s:  # otherwise the clock has been set back: it says nothing about these times
             mac.join_attempts, mac.join_started_s = fields[3:5]
-            mac.band_free_s = list(fields[13:19])
-            mac.all_free_s, memory.next_sample_local_s = fields[19:21]
+            mac.band_free_s = list(fields[15:21])
+            mac.all_free_s, memory.next_sample_local_s = fields[21:23]
             memory.gps_less_local_s, time_known = fields[6:8]
             memory.time_known = bool(time_known)
             memory.time_set_local_s, memory.next_join_local_s = fields[8:10]
-            memory.heard_local_s, memory.ask_every_s = fields[22], fields[24]
+            memory.heard_local_s, memory.ask_every_s = fields[24], fields[26]
+            memory.follow_local_s, memory.next_diagnostics_local_s = fields[27], fields[28]
         return session
-
-    def _sample_size(self) -> int:
-        return 4 + 4 * len(self._fields)
-
-    def _unpack_sample(self, record: bytes, at: int) -> "Sample":
-        (gps_s,) = struct.unpack("<I", record[at : at + 4])
-        values: "Values" = {}
-        for n, field in enumerate(self._fields, 1):
-            (value,) = struct.unpack("<i", record[at + 4 * n : at + 4 * n + 4])
-            values[field] = FAULTS[value - _FAULT] if value >= _FAULT else value
-        return gps_s, values

@@ -4,7 +4,6 @@
 import tempfile
 from types import SimpleNamespace
 
-from firmware import profile_tree
 from firmware.identity import parse_identity
 from firmware.journal import Journal
 from firmware.mac import Mac
@@ -18,6 +17,5 @@ _ANYBODY = parse_identity(pack_identity("0" * 15 + "1", "0" * 16, bytes(16)))
 def memory_of(bench: NodeBench) -> Memory:
     """The Memory that the node will load at its next wake."""
     rtc = SimpleNamespace(memory=lambda: bytes(bench.board.rtc_memory))
-    fields = tuple(field.name for field in profile_tree.LAYOUT.sample)
     with tempfile.TemporaryDirectory() as empty:  # stands in for its flash
-        return Store(rtc, Journal(empty), fields).load(Mac(_ANYBODY), bench.rtc_us() // 1_000_000)
+        return Store(rtc, Journal(empty)).load(Mac(_ANYBODY), bench.rtc_us() // 1_000_000)

@@ -236,7 +236,7 @@ def _facts(
             for bus, operations in _BUS_OPERATIONS.items()
         },
         messages_per_wake=statistics.requests / max(wakes, 1),
-        radio_faults=memory_of(bench).radio_faults,
+        radio_faults=memory_of(bench).counters.radio_faults,
         complaints=device.node.complaints(),
         degradations=list(device.node.radio.degradations),
         wall_s=wall_s,

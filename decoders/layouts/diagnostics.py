@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""How a node of any profile is, once a week. Counts and charge are since the message before; appended only."""
+"""How a node of any profile is, once a week; fields are only ever appended.
+
+Counts and charge are since the last message that the node knows to have arrived.
+"""
 
 from decoders.payload import Field, Layout
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """What the nodes really sent, read from the frames on the air by liblora, an implementation that knows nothing of ours.
 
-Every frame's MIC is verified on the way; loramsg.VerifyError if one is wrong. The payload is unpacked by hand here:
-the layout of FPort 2 as decoders/README.md prints it.
+Every frame's MIC is verified on the way; loramsg.VerifyError if one is wrong. The payload is unpacked by hand here, as
+decoders/README.md says.
 """
 
 import json
@@ -14,8 +14,29 @@ import loramsg
 from loracrypto import crypto
 
 GPS_LESS_UNIX_S = 315_964_800 - 18  # GPS epoch 1980-01-06, 18 leap seconds since (2017-01-01 to date)
-FAULTS = {"H": range(0xFFFC, 0x10000), "h": range(-0x8000, -0x7FFC)}
-FIELDS = (("soil_moisture", "H"), ("soil_temperature", "h"), ("surface_temperature", "h"))
+# name, divisor, lowest number, step, bits: decoders/README.md, FPort 3 and FPort 6
+FIELDS = {
+    3: (
+        ("soil_moisture", 100, 0, 5, 11),
+        ("soil_temperature", 100, -4000, 10, 11),
+        ("surface_temperature", 100, -6000, 10, 11),
+        ("battery_voltage", 1000, 0, 10, 12),
+    ),
+    6: (
+        ("firmware_version", 1, 0, 1, 16),
+        ("reset_count_power", 1, 0, 1, 16),
+        ("reset_count_watchdog", 1, 0, 1, 16),
+        ("reset_count_other", 1, 0, 1, 16),
+        ("crash_count", 1, 0, 1, 16),
+        ("rx_hit_rate", 100, 0, 10, 10),
+        ("clock_drift", 1, -65_000, 2, 16),
+        ("charge_used", 1000, 0, 100, 16),
+        ("heap_free", 1, 0, 64, 16),
+        ("sensor_fault_count", 1, 0, 1, 16),
+        ("radio_fault_count", 1, 0, 1, 16),
+        ("reading_lost_count", 1, 0, 1, 16),
+    ),
+}
 
 
 class Uplink(NamedTuple):
@@ -23,6 +44,7 @@ class Uplink(NamedTuple):
 
     dev_eui: str
     f_cnt: int
+    f_port: int
     payload: bytes
     f_opts: bytes
     delivered: bool
@@ -70,6 +92,7 @@ class Ledger:
             Uplink(
                 session.dev_eui,
                 fields["FCnt"],
+                fields["FPort"],
                 fields["FRMPayload"],
                 fields["FOpts"],
                 delivered_us is not None,
@@ -118,17 +141,63 @@ class Ledger:
             if not uplink.delivered:
                 continue
             arrived = start_unix_s + uplink.ended_us // 1_000_000
-            battery, newest = struct.unpack_from("<HI", uplink.payload)
-            at = newest + GPS_LESS_UNIX_S if newest else arrived
-            found[uplink.dev_eui, "battery_voltage", at] = battery / 1000
-            offset, age = 6, 0
-            while offset < len(uplink.payload):
-                for name, code in FIELDS:
-                    (raw,) = struct.unpack_from("<" + code, uplink.payload, offset)
-                    offset += 2
-                    if raw not in FAULTS[code]:
-                        found[uplink.dev_eui, name, at - age] = raw / 100
-                if offset < len(uplink.payload):
-                    (age,) = struct.unpack_from("<H", uplink.payload, offset)
-                    offset += 2
+            arrived = start_unix_s + uplink.ended_us // 1_000_000
+            for name, at, value in samples(uplink.f_port, uplink.payload):
+                when = at + GPS_LESS_UNIX_S if at > 0 else arrived + at
+                assert found.get((uplink.dev_eui, name, when), value) == value, "one moment, two values"
+                found[uplink.dev_eui, name, when] = value
         return found
+
+
+def samples(f_port: int, payload: bytes) -> list[tuple[str, int, float]]:
+    """(quantity, GPS s or if not above 0 s since the uplink, value) of a payload; faults left out."""
+    bits = "".join(f"{byte:08b}" for byte in payload)
+
+    def take(width: int) -> int:
+        nonlocal bits
+        head, bits = bits[:width], bits[width:]
+        assert len(head) == width
+        return int(head, 2) if head else 0
+
+    def differences(count: int) -> list[int]:
+        nonlocal bits
+        k, found = take(4), []
+        while len(found) < count:
+            if k == 15:
+                found.append(0)
+                continue
+            ones = min(len(bits) - len(bits.lstrip("1")), 16)
+            bits = bits[ones:] if ones == 16 else bits[ones + 1 :]
+            zigzag = take(21) if ones == 16 else ones << k | take(k)
+            found.append(zigzag // 2 if zigzag % 2 == 0 else -(zigzag + 1) // 2)
+        return found
+
+    count = take(8) + 1
+    times = [take(32) if take(1) else -take(16)]
+    mask = take(8)
+    if mask & 0x80:
+        mask = mask & 0x7F | take(8) << 7
+    if count > 1:
+        meant = take(20)
+        for difference in differences(count - 1):
+            times.append(times[-1] - meant - difference)
+    found = []
+    for n, (name, divisor, low, step, width) in enumerate(FIELDS[f_port]):
+        if not mask >> n & 1:
+            continue
+        good, state = [], False
+        has_faults = take(1)
+        for time in times:
+            if has_faults and take(1):
+                state = bool(take(1))
+                if state:
+                    take(3)
+            if not state:
+                good.append(time)
+        raws = [take(width)] if good else []
+        for difference in differences(len(good) - 1) if len(good) > 1 else []:
+            raws.append(raws[-1] + difference)
+        found += [(name, time, (low + raw * step) / divisor) for time, raw in zip(good, raws, strict=True)]
+    assert len(bits) < 8
+    assert set(bits) <= {"0"}
+    return found

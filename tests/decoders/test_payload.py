@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from decoders.faults import FAULTS, MalformedPayload
 from decoders.layouts.tree import LAYOUT as TREE
-from decoders.payload import LONGEST_GAP_S, Field, Layout, encode, fit
+from decoders.payload import LONGEST_GAP_S, Field, Layout
+from decoders.payload_encoder import encode, fit
 from decoders.payload_reader import read
 from decoders.payload_v1 import FixedLayout
 from decoders.profiles import BY_F_PORT, BY_NAME, LAYOUTS, PROFILES

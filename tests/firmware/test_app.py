@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from decoders.profiles import TREE_V1
+from decoders.layouts.tree import LAYOUT as TREE
+from decoders.payload_reader import read
 from firmware.provisioning import pack_identity
 from simulators.chips.smt100 import Fault
 from simulators.city import Truth
@@ -40,8 +41,12 @@ def switched_on(street, seconds=60.0):
 
 
 def messages(street):
-    """(start of the uplink us, decoded message) of all."""
-    return [(sent.start_us, TREE_V1.decode(fields["FRMPayload"])) for sent, fields in street.network.heard_uplinks]
+    """(start of the uplink us, decoded message) of all that carry readings."""
+    return [
+        (sent.start_us, read(TREE, fields["FRMPayload"]))
+        for sent, fields in street.network.heard_uplinks
+        if fields["FPort"] == TREE.f_port
+    ]
 
 
 @contextmanager
@@ -58,8 +63,7 @@ def replaced(folder, module, text):
 
 def sabotaged(folder, body):
     """Let the measuring be ``body`` for a while."""
-    head = "from decoders.profiles import TREE_V1 as LAYOUT\ndef measure(board):\n"
-    return replaced(folder, "profile_tree", head + body)
+    return replaced(folder, "profile", PROFILE + body)
 
 
 def power_fails(street, operations):
@@ -69,6 +73,18 @@ def power_fails(street, operations):
     node.power_on()
     street.kernel.run_until(street.clock.now_us + HOUR, lambda: node.state is State.OFF)
     assert node.state is State.OFF
+
+
+PROFILE = """
+def layout(profile):
+    from decoders.layouts.tree import LAYOUT
+    return LAYOUT
+
+def battery_level(values):
+    return 255
+
+def measure(board, profile, settings):
+"""
 
 
 class DeadChip:
@@ -81,44 +97,51 @@ class DeadChip:
 class TestFirstHours:
     def test_it_joins_and_reports_the_truth_over_deep_sleeps(self, street):
         one = switched_on(street(), 60)
-        one.truth = Truth(19.87, -3.25, 41.0, 0.0)
+        one.truth = Truth(19.87, 3.25, 41.0, 0.0)
         one.run(2 * 3600)
 
         (_, first), (_, second), (_, third) = messages(one)[:3]
         one.assert_healthy()
         assert one.f_cnts()[:3] == [0, 1, 2]
-        assert [fields["FPort"] for _, fields in one.network.heard_uplinks][:3] == [2, 2, 2]
-        assert first.header == {"battery_voltage": pytest.approx(3.912, abs=0.002)}
-        assert first.samples[0].values == {
-            "soil_moisture": pytest.approx(23.45, abs=0.03),
-            "soil_temperature": pytest.approx(18.2, abs=0.05),
-            "surface_temperature": pytest.approx(21.5, abs=0.0625),
+        assert [fields["FPort"] for _, fields in one.network.heard_uplinks][:3] == [6, 3, 3]
+        assert first.samples[0].values | {"soil_permittivity": None} == {
+            "soil_permittivity": None,
+            "soil_moisture": pytest.approx(23.45, abs=0.05),
+            "soil_temperature": pytest.approx(18.2, abs=0.1),
+            "surface_temperature": pytest.approx(21.5, abs=0.1),
+            "battery_voltage": pytest.approx(3.912, abs=0.006),
         }
         for message in (second, third):
-            assert message.samples[0].values == {
-                "soil_moisture": pytest.approx(19.87, abs=0.03),
-                "soil_temperature": pytest.approx(-3.25, abs=0.05),
-                "surface_temperature": pytest.approx(41.0, abs=0.0625),
+            assert message.samples[0].values | {"soil_permittivity": None} == {
+                "soil_permittivity": None,
+                "soil_moisture": pytest.approx(19.87, abs=0.05),
+                "soil_temperature": pytest.approx(3.25, abs=0.1),
+                "surface_temperature": pytest.approx(41.0, abs=0.1),
+                "battery_voltage": pytest.approx(3.912, abs=0.006),
             }
 
-    def test_the_first_report_has_no_time_and_asks_for_it(self, street):
+    def test_the_first_uplink_asks_for_the_time_and_then_the_first_sample_follows_with_its_own(self, street):
         one = switched_on(street(), 3 * 3600)
 
-        assert [fields["FOpts"] for _, fields in one.network.heard_uplinks][:3] == [b"\x0d", b"", b"\x0d"]
-        assert [len(message.samples) for _, message in messages(one)][:3] == [1, 1, 2]
-        assert [message.samples[0].time == 0 for _, message in messages(one)][:3] == [True, False, False]
+        (asking, first), (report, second), *_ = one.network.heard_uplinks
+        assert (first["FPort"], first["FOpts"]) == (6, b"\x0d")
+        assert (second["FPort"], second["FOpts"]) == (3, b"\x02")
+        assert report.start_us - asking.end_us < 40 * S
+        samples = [[sample.time for sample in message.samples] for _, message in messages(one)]
+        assert 0 < asking.start_us / S - (samples[0][0] - GPS_AT_0) < 30
+        assert [len(times) for times in samples][:3] == [1, 2, 3]
 
-    def test_samples_are_stamped_with_network_time_and_sent_three_times_more(self, street):
-        one = switched_on(street(), 8 * 3600)
+    def test_samples_are_stamped_with_network_time_and_sent_seven_times_more(self, street):
+        one = switched_on(street(), 14 * 3600)
 
-        reports = messages(one)[1:]
+        reports = messages(one)
         one.assert_healthy()
-        assert [len(message.samples) for _, message in reports] == [1, 2, 3] + [4] * (len(reports) - 3)
-        for start_us, message in reports:
-            assert GPS_AT_0 + start_us / S - message.samples[0].time == pytest.approx(1.5, abs=1.5)
+        assert [len(message.samples) for _, message in reports] == [*range(1, 8)] + [8] * (len(reports) - 7)
+        for start_us, message in reports[1:]:
+            assert GPS_AT_0 + start_us / S - message.samples[0].time == pytest.approx(2, abs=1.5)
         for (_, earlier), (_, later) in pairwise(reports):
-            assert [s.time for s in later.samples[1:]] == [s.time for s in earlier.samples[:3]]
-            assert [s.values for s in later.samples[1:]] == [s.values for s in earlier.samples[:3]]
+            assert [s.time for s in later.samples[1:]] == [s.time for s in earlier.samples[:7]]
+            assert [s.values for s in later.samples[1:]] == [s.values for s in earlier.samples[:7]]
 
     def test_samples_lie_on_a_grid_and_each_node_has_its_own(self, street):
         places = []
@@ -136,7 +159,7 @@ class TestFirstHours:
         one = switched_on(street(), 50 * 3600)
 
         asking = [round(s.start_us / HOUR) for s, fields in one.network.heard_uplinks if fields["FOpts"] == b"\x0d"]
-        assert asking[:4] == [0, 2, 6, 23]
+        assert asking[:4] == [0, 2, 7, 23]
         assert asking[4:] in ([47], [48])  # a day later, give or take a second: that slot or the next
         one.assert_healthy()
 
@@ -145,8 +168,20 @@ class TestFirstHours:
         one.network.tells_time = False
         switched_on(one, 3 * 3600)
 
-        assert [fields["FOpts"] for _, fields in one.network.heard_uplinks] == [b"\x0d"] * 3
-        assert [message.samples[0].time for _, message in messages(one)] == [0, 0, 0]
+        assert [fields["FOpts"][:1] for _, fields in one.network.heard_uplinks] == [b"\x0d"] * 3
+        assert messages(one) == []
+
+    def test_a_network_that_never_tells_the_time_gets_each_sample_once_as_so_long_ago(self, street):
+        one = street()
+        one.network.tells_time = False
+        one.network.hears = False
+        switched_on(one, 9 * 3600)
+
+        reports = messages(one)
+        taken = sorted(start_us / S + sample.time for start_us, message in reports for sample in message.samples)
+        assert [len(message.samples) for _, message in reports][:3] == [5, 1, 1]
+        assert len(taken) >= 8
+        assert all(3590 < later - earlier < 3610 for earlier, later in pairwise(taken))
 
     def test_between_reports_everything_that_draws_current_is_off(self, street):
         one = switched_on(street(), 600)
@@ -163,7 +198,7 @@ class TestFirstHours:
     def test_the_other_board_revision_measures_its_battery_too(self, street):
         one = switched_on(street(kind="heltec_v3_2"))
 
-        assert messages(one)[0][1].header == {"battery_voltage": pytest.approx(3.912, abs=0.002)}
+        assert messages(one)[0][1].samples[0].values["battery_voltage"] == pytest.approx(3.912, abs=0.006)
 
 
 class TestJoining:
@@ -172,7 +207,7 @@ class TestJoining:
         one.network.window = 2
         switched_on(one, 60)
 
-        assert one.f_cnts() == [0]
+        assert one.f_cnts() == [0, 1]
         one.assert_healthy()
 
     @pytest.mark.parametrize("cpu_us", [2, 200, 600])
@@ -180,14 +215,14 @@ class TestJoining:
         one = switched_on(street(cpu_us=cpu_us), 3600)
 
         assert one.f_cnts()[0] == 0
-        assert one.network.downlinks == 1
+        assert one.network.downlinks == 2
         assert messages(one)[-1][1].samples[0].time > 0  # the time came through
         one.assert_healthy()
 
     def test_ticks_may_wrap_in_the_middle_of_it(self, street):
         for before_s in (1, 18, 20):  # around the join request, which goes out about 13 s after reset
             one = switched_on(street(ticks_start_us=(1 << 30) - before_s * S), 60)
-            assert one.f_cnts() == [0]
+            assert one.f_cnts() == [0, 1]
             one.assert_healthy()
 
     def test_while_nobody_answers_it_tries_again_and_again_at_other_data_rates(self, street):
@@ -244,7 +279,7 @@ class TestJoining:
         one.run(1)
         switched_on(one, 300)
 
-        assert one.f_cnts() == [0]
+        assert one.f_cnts() == [0, 1]
         nonces = [dev_nonce for _, dev_nonce in one.network.join_requests]
         assert nonces == list(range(len(nonces)))
         one.assert_healthy()
@@ -253,7 +288,7 @@ class TestJoining:
         one = street()
         one.network.joins = False
         before = []
-        for operations in range(AFTER_COLD_BOOT, 500, 13):  # from the boot to well after the windows
+        for operations in range(AFTER_COLD_BOOT, 1300, 37):  # from the boot to well after the windows
             requests = len(one.network.transmissions)
             power_fails(one, operations)
             before.append(len(one.network.transmissions) == requests)
@@ -276,8 +311,8 @@ class TestPowerCuts:
         one.run(2 * 3600)
 
         after = one.f_cnts()[len(before) :]
-        assert before == [0, 1, 2, 3]
-        assert after[0] == 35  # the checkpoint after the downlink to uplink 2 reserved 3..34
+        assert before == [0, 1, 2, 3, 4]
+        assert after[0] == 36  # the checkpoint after the downlink to uplink 3 reserved 4..35
         assert after == list(range(after[0], after[0] + len(after)))
         assert len(one.network.join_requests) == 1
         one.assert_healthy()
@@ -320,7 +355,7 @@ class TestPowerCuts:
         one.node.board.rtc_memory[100] ^= 1
         one.run(2 * 3600)
 
-        assert one.f_cnts()[:5] == [0, 1, 2, 3, 35]
+        assert one.f_cnts()[:6] == [0, 1, 2, 3, 4, 36]
         assert len(one.network.join_requests) == 1
 
 
@@ -407,7 +442,7 @@ class TestFaults:
         assert one.radio.mode == "sleep_cold"
         assert len(one.network.transmissions) == sent
 
-    @pytest.mark.parametrize("module", ["app", "state", "profile_tree"])
+    @pytest.mark.parametrize("module", ["app", "state", "node"])
     def test_what_keeps_the_program_from_starting_is_slept_off(self, street, tmp_path, module):
         one = switched_on(street(), 600)
         with replaced(tmp_path, module, "raise MemoryError('x')\n"):
@@ -519,15 +554,17 @@ class TestClock:
         answer = network.answer
 
         def earlier(sent, f_opts):
-            gps_s = int.from_bytes(f_opts[1:5], "little") - ahead_s
-            answer(sent, f_opts=f_opts[:1] + gps_s.to_bytes(4, "little") + f_opts[5:])
+            if f_opts[0] == 0x0D:
+                gps_s = int.from_bytes(f_opts[1:5], "little") - ahead_s
+                f_opts = f_opts[:1] + gps_s.to_bytes(4, "little") + f_opts[5:]
+            answer(sent, f_opts=f_opts)
 
         network.answer = earlier
         one.run(3 * 3600)
 
         seen = {}
-        for _, message in messages(one)[1:]:
+        for _, message in messages(one):
             newest, *older = [sample.time for sample in message.samples]
             assert not seen or newest > max(seen)
-            assert set(older) <= set(seen)
+            assert set(older) <= set(seen) or not seen
             seen[newest] = True

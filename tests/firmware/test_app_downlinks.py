@@ -52,7 +52,7 @@ class TestManyCommands:
         answers = first["FRMPayload"].removesuffix(b"\x0d")
         assert first["FPort"] == 0
         assert answers == (b"\x06" + answers[1:3]) * min(count, 242 // 3)
-        assert (second["FPort"], second["FCnt"]) == (2, 2)
+        assert (second["FPort"], second["FCnt"]) == (6, 2)
 
     def test_a_downlink_full_of_other_things_is_obeyed_to_the_end(self, street):
         channel = b"\x07\x03" + (8_671_000).to_bytes(3, "little") + b"\x50"

@@ -36,7 +36,7 @@ class Server:
         self.sent = []  # (transmission, fields) of every data uplink
         self._original = street.network._ended
         street.network._ended = self._ended
-        street.network.tells_time = False
+        street.network.tells_time = street.network.hears = False
 
     def _ended(self, sent):
         before = len(self.network.heard_uplinks)

@@ -3,7 +3,8 @@
 
 import pytest
 
-from decoders.profiles import TREE_V1
+from decoders.layouts.tree import LAYOUT as TREE
+from decoders.payload_reader import read
 from firmware.provisioning import pack_identity
 from firmware.state import Store
 from simulators.chips.sx1262_faults import Fault
@@ -107,12 +108,13 @@ class TestEverythingIsOffAfterwards:
 
 
 class TestHistory:
-    def test_a_sample_too_old_for_its_message_is_not_sent_again(self, street):
+    def test_samples_of_a_week_go_out_together_if_they_are_rare(self, street):
         one = street(57_600)
         one.run(6 * 24 * 3600)
 
-        messages = [TREE_V1.decode(fields["FRMPayload"]) for _, fields in one.network.heard_uplinks]
-        assert [len(message.samples) for message in messages[:5]] == [1, 1, 2, 2, 2]
+        frames = [fields for _, fields in one.network.heard_uplinks if fields["FPort"] == TREE.f_port]
+        messages = [read(TREE, fields["FRMPayload"]) for fields in frames]
+        assert [len(message.samples) for message in messages][:9] == [1, 2, 3, 4, 5, 6, 7, 8, 8]
         one.assert_healthy()
 
 
@@ -123,23 +125,31 @@ class TestJoin:
         one.kernel.run_until(3600 * S, lambda: one.network.sessions)
         joined_us = one.clock.now_us
         boots = one.node.statistics.boots[ResetCause.DEEP_SLEEP]
-        one.run(600)
+        one.run(180)
 
         assert len(one.f_cnts()) == 1
         assert 150 * S < one.network.heard_uplinks[0][0].start_us - joined_us < 175 * S
         assert one.node.statistics.boots[ResetCause.DEEP_SLEEP] == boots + 1
 
 
-SLOW = """
-from decoders.profiles import TREE_V1 as LAYOUT
+PROFILE = """
+from decoders.layouts.tree import LAYOUT
 
-def battery_level(header):
+def layout(profile):
+    return LAYOUT
+
+def battery_level(values):
     return 255
 
-def measure(board):
-    board.clock.sleep_ms(29_000)
-    return {"battery_voltage": 3300}, {field.name: "no_answer" for field in LAYOUT.sample}
+def measure(board, profile, settings):
 """
+SLOW = (
+    PROFILE
+    + """
+    board.clock.sleep_ms(29_000)
+    return {field.name: "no_answer" for field in LAYOUT.fields}
+"""
+)
 
 
 class TestWatchdog:
@@ -148,7 +158,7 @@ class TestWatchdog:
         one.network.least_sf = 12
         one.kernel.run_until(3600 * S, lambda: one.network.sessions)
         (tmp_path / "p.py").write_text(SLOW)
-        compile_module(tmp_path / "p.py", tmp_path / "firmware/firmware/profile_tree.mpy", "p.py")
+        compile_module(tmp_path / "p.py", tmp_path / "firmware/firmware/profile.mpy", "p.py")
         one.run(3600)
 
         assert len(one.f_cnts()) >= 5
@@ -160,9 +170,9 @@ class TestCrashes:
     def test_they_are_counted_for_good(self, street, tmp_path):
         one = street(600)
         one.run(600)
-        compiled = tmp_path / "firmware/firmware/profile_tree.mpy"
+        compiled = tmp_path / "firmware/firmware/profile.mpy"
         good = compiled.read_bytes()
-        text = "from decoders.profiles import TREE_V1 as LAYOUT\ndef measure(board):\n    raise ValueError('x')\n"
+        text = PROFILE + "    raise ValueError('x')\n"
         (tmp_path / "p.py").write_text(text)
         compile_module(tmp_path / "p.py", compiled, "p.py")
         one.kernel.run_until(one.clock.now_us + 3600 * S, lambda: one.node.console().count("ValueError: x") == 2)
@@ -171,9 +181,8 @@ class TestCrashes:
         one.run(3600)
 
         mac, _ = joined()
-        fields = tuple(field.name for field in TREE_V1.sample)
-        memory = Store(Rtc(bytes(one.node.board.rtc_memory)), Empty(), fields).load(mac, 10**6)
-        assert memory.total_crashes == 2
+        memory = Store(Rtc(bytes(one.node.board.rtc_memory)), Empty()).load(mac, 10**6)
+        assert memory.counters.crashes == 2
 
 
 class Rtc:

@@ -67,7 +67,7 @@ class Lab:
         node.power_on()
         self.street.run(RUN_S)
         node.board.apply = apply
-        assert self.street.f_cnts() == [0]
+        assert self.street.f_cnts() == [0, 1]
         self.committed_after = self.first_uplink_flash
         return transfers, node.flash.operations - self.flash_start
 

@@ -10,10 +10,9 @@ from firmware.identity import parse_identity
 from firmware.journal import Journal
 from firmware.mac import Mac
 from firmware.provisioning import pack_identity
-from firmware.state import Store
+from firmware.state import Memory, Store
 from tests.firmware.lorawan_peer import DEV_ADDR, IDENTITY, free_bands, join_accept, joined
 
-FIELDS = ("soil_moisture", "soil_temperature")
 SLOTS = ("state.a", "state.b")
 
 
@@ -38,13 +37,13 @@ def rtc():
 
 @pytest.fixture
 def store(rtc, tmp_path):
-    return Store(rtc, Journal(str(tmp_path)), FIELDS)
+    return Store(rtc, Journal(str(tmp_path)))
 
 
 def reopened(rtc, tmp_path, now_s=0):
     """(mac, memory, store) of a node that starts with what is there."""
     mac = Mac(IDENTITY)
-    store = Store(rtc, Journal(str(tmp_path)), FIELDS)
+    store = Store(rtc, Journal(str(tmp_path)))
     return mac, store.load(mac, now_s), store
 
 
@@ -115,7 +114,7 @@ class TestNonces:
         store.load(mac, 0)
         for n in range(3):
             free_bands(mac).join_request(n)
-            store.checkpoint(mac, 0)
+            store.checkpoint(mac, Memory(), 0)
         rtc.data = b""
 
         again, _, _ = reopened(rtc, tmp_path)
@@ -127,7 +126,7 @@ class TestNonces:
         memory = store.load(mac, 0)
         store.save(mac, memory, 0)
         free_bands(mac).join_request(0)
-        store.checkpoint(mac, 0)  # and the watchdog bites before RTC memory is written
+        store.checkpoint(mac, Memory(), 0)  # and the watchdog bites before RTC memory is written
 
         again, _, _ = reopened(rtc, tmp_path)
 
@@ -139,7 +138,7 @@ class TestNonces:
         for now_s in (0, 3600, 3700):
             free_bands(mac).join_request(now_s)
         mac.join_spent_ms = 35_950
-        store.checkpoint(mac, 3700)
+        store.checkpoint(mac, Memory(), 3700)
         rtc.data = b""
 
         again, memory, _ = reopened(rtc, tmp_path, now_s=5)
@@ -163,7 +162,7 @@ class TestNonces:
 
 class TestFrameCounter:
     def uplink(self, mac, store, memory):
-        store.reserve(mac, 0)
+        store.reserve(mac, memory, 0)
         free_bands(mac).uplink(0, 2, b"x")
         store.save(mac, memory, 0)
         return mac.session.f_cnt_up - 1
@@ -175,9 +174,9 @@ class TestFrameCounter:
             (tmp_path / slot).unlink(missing_ok=True)
         rtc = RtcMemory()
         mac, _ = joined()
-        store = Store(rtc, Journal(str(tmp_path)), FIELDS)
+        store = Store(rtc, Journal(str(tmp_path)))
         memory = store.load(Mac(IDENTITY), 0)
-        store.checkpoint(mac, 0)
+        store.checkpoint(mac, Memory(), 0)
         used = []
 
         for uplinks, power_lost in [*cuts, (1, False)]:
@@ -192,7 +191,7 @@ class TestFrameCounter:
     def test_after_a_power_cut_it_goes_on_where_the_reservation_ends(self, rtc, tmp_path, store):
         mac, _ = joined()
         memory = store.load(Mac(IDENTITY), 0)
-        store.checkpoint(mac, 0)
+        store.checkpoint(mac, Memory(), 0)
         for _ in range(5):
             self.uplink(mac, store, memory)
         rtc.data = b""
@@ -206,7 +205,7 @@ class TestFrameCounter:
     def test_flash_is_written_once_in_32_uplinks(self, tmp_path, store):
         mac, _ = joined()
         memory = store.load(Mac(IDENTITY), 0)
-        store.checkpoint(mac, 0)
+        store.checkpoint(mac, Memory(), 0)
         writes = set()
 
         for _ in range(97):
@@ -222,7 +221,7 @@ class TestFrameCounter:
         new.next_dev_nonce = 4
         free_bands(new).join_request(0)
         new.received(join_accept(join_nonce=2))
-        store.checkpoint(new, 0)  # and the power fails before RTC memory is written
+        store.checkpoint(new, Memory(), 0)  # and the power fails before RTC memory is written
 
         again, _, _ = reopened(rtc, tmp_path)
 
@@ -238,12 +237,18 @@ class TestMemory:
         memory.time_set_local_s = 1234
         memory.next_join_local_s = 99
         memory.unanswered = 3
-        memory.radio_faults = 70_000
-        memory.total_crashes = 2
-        memory.history = [
-            (1_470_001_000, {"soil_moisture": 2345, "soil_temperature": -1234}),
-            (1_470_000_000, {"soil_moisture": "no_answer", "soil_temperature": "out_of_range"}),
-        ]
+        memory.follow_local_s = 1300
+        memory.kept = 3
+        memory.tries = 2
+        memory.power = 1
+        memory.answer = b"\x07\x01\x00"
+        memory.sent = bytes(range(13))
+        memory.counters.radio_faults = 70_000
+        memory.counters.crashes = 2
+        memory.counters.charge_uas = 12_345_678
+        memory.delivery.known_s = 1_469_000_000
+        memory.delivery.again(1_468_000_000, 1_468_500_000)
+        mac.battery_level = 77
         mac.band_free_s[2] = 777
         store.save(mac, memory, 5000)
         return memory
@@ -253,10 +258,14 @@ class TestMemory:
 
         mac, again, _ = reopened(rtc, tmp_path, now_s=5000)
 
-        assert again.history == memory.history
+        assert again.delivery.pack() == memory.delivery.pack()
+        assert again.delivery.gap() == (1_467_999_999, 1_468_500_001)
+        assert (again.follow_local_s, again.kept, again.tries, again.power) == (1300, 3, 2, 1)
+        assert (again.answer, again.sent, mac.battery_level) == (b"\x07\x01\x00", bytes(range(13)), 77)
         assert (again.time_known, again.gps_less_local_s, again.time_set_local_s) == (True, 1_470_000_000, 1234)
-        assert (again.next_join_local_s, again.unanswered, again.total_crashes) == (99, 3, 2)
-        assert again.radio_faults == 65_535  # a counter that is full stays full
+        assert (again.next_join_local_s, again.unanswered, again.counters.crashes) == (99, 3, 2)
+        assert again.counters.charge_uas == 12_345_678
+        assert again.counters.radio_faults == 65_535  # a counter that is full stays full
         assert mac.band_free_s == [0, 0, 777, 0, 0, 0]
         assert not again.cold
 
@@ -269,7 +278,8 @@ class TestMemory:
         assert again.next_join_local_s == 0
         # as after the longest frame of SF7, 255 bytes in 399.6 ms, times 3600 / 33.2; the other bands are unused
         assert mac.band_free_s == [0, 0, 4999 + 45, 0, 0, 0]
-        assert again.history == memory.history
+        assert again.delivery.known_s == memory.delivery.known_s
+        assert again.cold  # what stands in the history with local times has none
         assert mac.session is not None
 
     def test_any_changed_byte_is_noticed(self, rtc, tmp_path, store):

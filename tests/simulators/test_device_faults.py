@@ -65,7 +65,7 @@ class Life:
             self.on_window.pop()()
 
     def faults_counted(self):
-        return memory_of(self.device.node.bench).radio_faults
+        return memory_of(self.device.node.bench).counters.radio_faults
 
     def transfers(self):
         """How many SPI transfers there were since the beginning."""

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""How the node itself is: counted all the time, told once a week and after each power-up. No I/O.
+
+Charge is an estimate from times and the currents below (hardware/README.md); a node has no meter.
+"""
+
+import struct
+
+if False:  # types only
+    from firmware.hal import Values
+
+VERSION = 2  # of the firmware
+EVERY_S = 7 * 86_400
+AGAIN_S = 6 * 3600  # if it did not arrive
+# Microamperes at the battery: ESP32-S3 at 80 MHz with its radio idle, SX1262 sending 14 dBm, both asleep
+_AWAKE_UA = 30_000
+_SENDING_UA = 45_000
+_ASLEEP_UA = 25
+_EXCHANGE_MS = 400  # of processor in an exchange; the rest is light sleep
+_UAS_PER_MAH = 3_600_000
+_FORMAT = "<9HII"
+SIZE = struct.calcsize(_FORMAT)
+_MOST = 0xFFFF
+
+
+class Counters:
+    """Since the last message that arrived. Add to them as you like: they stop at their most."""
+
+    __slots__ = (
+        "answered",
+        "asked",
+        "charge_uas",
+        "crashes",
+        "heap_free",
+        "other_resets",
+        "power_resets",
+        "radio_faults",
+        "readings_lost",
+        "sensor_faults",
+        "watchdog_resets",
+    )
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """A message has arrived."""
+        self.power_resets = self.watchdog_resets = self.other_resets = self.crashes = 0
+        self.asked = self.answered = self.sensor_faults = self.radio_faults = self.readings_lost = 0
+        self.heap_free = 0  # bytes at the fullest moment of an exchange; 0: not known
+        self.charge_uas = 0
+
+    def note_free(self, free: int) -> None:
+        """So much heap was left."""
+        if free < 1 << 24 and (self.heap_free == 0 or free < self.heap_free):
+            self.heap_free = free
+
+    def note_wake(self, awake_ms: int, airtime_us: int, asleep_s: int) -> None:
+        """Reckon the charge of a wake and the sleep after it."""
+        if airtime_us:
+            awake_ms += _EXCHANGE_MS
+        uas = awake_ms * _AWAKE_UA // 1000 + airtime_us // 1000 * _SENDING_UA // 1000 + asleep_s * _ASLEEP_UA
+        self.charge_uas = min(self.charge_uas + uas, 0xFFFFFFFF)
+
+    def values(self, drift_ppm: int) -> "Values":
+        """For the layout of FPort 6."""
+        found: "Values" = {
+            "firmware_version": VERSION,
+            "reset_count_power": self.power_resets,
+            "reset_count_watchdog": self.watchdog_resets,
+            "reset_count_other": self.other_resets,
+            "crash_count": self.crashes,
+            "clock_drift": drift_ppm,
+            "charge_used": self.charge_uas * 1000 // _UAS_PER_MAH,
+            "sensor_fault_count": self.sensor_faults,
+            "radio_fault_count": self.radio_faults,
+            "reading_lost_count": self.readings_lost,
+        }
+        if self.asked:
+            found["rx_hit_rate"] = 10_000 * min(self.answered, self.asked) // self.asked
+        if self.heap_free:
+            found["heap_free"] = self.heap_free
+        return found
+
+    def pack(self) -> bytes:
+        """``SIZE`` bytes."""
+        counts = [
+            self.power_resets,
+            self.watchdog_resets,
+            self.other_resets,
+            self.crashes,
+            self.asked,
+            self.answered,
+            self.sensor_faults,
+            self.radio_faults,
+            self.readings_lost,
+        ]
+        return struct.pack(_FORMAT, *[min(count, _MOST) for count in counts], self.heap_free, self.charge_uas)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Counters":
+        """Undo ``pack``."""
+        made = cls()
+        fields = struct.unpack(_FORMAT, data)
+        made.power_resets, made.watchdog_resets, made.other_resets, made.crashes = fields[:4]
+        made.asked, made.answered, made.sensor_faults, made.radio_faults, made.readings_lost = fields[4:9]
+        made.heap_free, made.charge_uas = fields[9:]
+        return made

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What the next uplink says; loaded to write it and unloaded before the exchange.
+
+In this order: the answer to settings; while the time is unknown, diagnostics; with a new sample, that and older ones;
+otherwise what the gateway lacks, then diagnostics if they are due.
+"""
+
+import struct
+
+from firmware import diagnostics
+from firmware.network_time import gps_at
+from firmware.state import SENT
+
+if False:  # types only
+    from decoders.payload import Layout, Raw
+    from firmware.hal import Board, Value, Values
+    from firmware.history import History
+    from firmware.settings import Settings
+    from firmware.state import Memory
+
+NOTHING, READINGS, AGAIN, ANSWER, DIAGNOSTICS, UNDATED = range(6)
+_LEAST_SAMPLES = 8  # in a message: 0.4 to the power of 6 is what must be lost before one goes missing
+_COVERED_S = 4 * 3600
+_BLOCK = 48  # samples of history at most in one uplink: what a small heap can pack
+_NO_TIME_AFTER = 4  # requests for the time in a row without an answer
+_FURTHEST_S = 0xFFFF
+
+
+class Report:
+    """An uplink to be: its payload, and what the node knows once it has arrived."""
+
+    def __init__(self, kind: int, f_port: int, payload: bytes, asks: bool) -> None:
+        self.kind = kind
+        self.f_port = f_port
+        self.payload = payload
+        self.asks = asks  # it matters whether it arrives
+        self.before_s = self.oldest_s = self.newest_s = 0
+
+    def noted(self, memory: "Memory", history: "History", now_s: int) -> None:
+        """It is about to be sent."""
+        if self.kind in (READINGS, UNDATED):
+            memory.kept = 0
+        if self.kind == UNDATED:
+            history.drop_local()  # sent once, as "so long ago": sent again they would be other readings
+        if self.kind == DIAGNOSTICS:
+            memory.next_diagnostics_local_s = now_s + diagnostics.AGAIN_S
+
+
+def measure(board: "Board", profile: str, settings: "Settings", history: "History") -> "tuple[Values, int]":
+    """(what the sensors give, calibrated; time of the last sample that has one)."""
+    from firmware import profile as profiles
+
+    samples = history.newest(1)[1]
+    return profiles.measure(board, profile, settings), samples[0][0] if samples else 0
+
+
+def battery_level(values: "Values") -> int:
+    """For DevStatusAns."""
+    from firmware import profile
+
+    return profile.battery_level(values)
+
+
+def keep(profile: str, settings: "Settings", history: "History", time_s: int, values: "Values", local: bool) -> bool:
+    """Put a sample into the history; return whether it has passed a threshold since the one before."""
+    from firmware import profile as profiles
+
+    layout = profiles.layout(profile)
+    urgent = False
+    if settings.thresholds:
+        mask, before = history.newest(1)
+        urgent = _passed(layout, settings, values, mask, before)
+    mask, raws = layout.raws(values)
+    try:
+        history.append(time_s, mask, raws, local)
+    except OSError as error:
+        print("history:", error)
+    return urgent
+
+
+def _passed(layout: "Layout", settings: "Settings", values: "Values", mask: int, before: "list[Raw]") -> bool:
+    last: "Values" = {}
+    if before:
+        for field, raw in zip(layout.present(mask), before[0][1]):
+            last[field.name] = field.value(raw)
+    for number, (kind, limit) in settings.thresholds.items():
+        name = layout.fields[number].name
+        if _beyond(values.get(name, ""), kind, limit) and not _beyond(last.get(name, ""), kind, limit):
+            return True
+    return False
+
+
+def _beyond(value: "Value", kind: int, limit: int) -> bool:
+    return not isinstance(value, str) and (value < limit if kind == 1 else value > limit)
+
+
+def choose(
+    memory: "Memory",
+    settings: "Settings",
+    history: "History",
+    profile: str,
+    room: int,
+    now_s: int,
+    sampled: bool,
+    safe: bool,
+) -> Report:
+    """What to send in ``room`` bytes; ``sampled``: there is a new sample."""
+    if memory.answer and len(memory.answer) <= room:
+        from decoders.settings import F_PORT
+
+        return Report(ANSWER, F_PORT, memory.answer, True)
+    if safe:
+        return _diagnostics(memory, room, now_s)
+    if not memory.time_known:
+        if memory.unanswered >= _NO_TIME_AFTER:
+            return _undated(memory, history, profile, room, now_s)
+        return _diagnostics(memory, room, now_s)
+    if not sampled and memory.kept < settings.send_every:
+        if memory.delivery.wants():
+            report = _again(memory, history, profile, room)
+            if report is not None:
+                return report
+        if now_s >= memory.next_diagnostics_local_s:
+            return _diagnostics(memory, room, now_s)
+    return _readings(memory, settings, history, profile, room)
+
+
+def _diagnostics(memory: "Memory", room: int, now_s: int) -> Report:
+    from decoders.layouts.diagnostics import LAYOUT
+    from decoders.payload_encoder import fit
+
+    mask, raws = LAYOUT.raws(memory.counters.values(memory.drift_ppm))
+    if memory.time_known:
+        payload = fit(LAYOUT, mask, [(gps_at(memory, now_s), raws)], room)[0]
+    else:
+        payload = fit(LAYOUT, mask, [(0, raws)], room, False)[0]
+    return Report(DIAGNOSTICS, LAYOUT.f_port, payload, True)
+
+
+def _undated(memory: "Memory", history: "History", profile: str, room: int, now_s: int) -> Report:
+    from decoders.payload_encoder import fit
+    from firmware import profile as profiles
+
+    layout = profiles.layout(profile)
+    mask, samples = history.newest(_BLOCK, local=True)
+    samples = [(time_s - now_s, raws) for time_s, raws in samples if now_s - time_s <= _FURTHEST_S]
+    if not samples:
+        return _diagnostics(memory, room, now_s)
+    return Report(UNDATED, layout.f_port, fit(layout, mask, samples, room, False)[0], True)
+
+
+def _readings(memory: "Memory", settings: "Settings", history: "History", profile: str, room: int) -> Report:
+    from decoders.payload_encoder import fit
+    from firmware import profile as profiles
+
+    layout = profiles.layout(profile)
+    most = settings.history or max(_LEAST_SAMPLES, _COVERED_S // settings.interval_s)
+    mask, samples = history.newest(min(most, _BLOCK) + 1)
+    payload, count = fit(layout, mask, samples[:-1] if len(samples) > most else samples, room)
+    report = Report(READINGS, layout.f_port, payload, False)
+    if not count:
+        report.kind = NOTHING  # answers to the network need all the room, or there is no sample
+        return report
+    report.newest_s, report.oldest_s = samples[0][0], samples[count - 1][0]
+    before = samples[count:] or history.between(0, report.oldest_s, 1)[1]
+    report.before_s = before[0][0] if before else 0
+    fresh = len([1 for time_s, _ in samples[:count] if time_s > memory.delivery.top_s()])
+    report.asks = 3 * fresh >= 2 * count  # there are some more uplinks before what may be missing is in none
+    return report
+
+
+def _again(memory: "Memory", history: "History", profile: str, room: int) -> "Report | None":
+    """The oldest that the gateway lacks, or None if there is nothing in the gap."""
+    from decoders.payload_encoder import encode
+    from firmware import profile as profiles
+
+    mask, samples = _lacking(memory, history, _BLOCK)
+    if not samples:
+        return None
+    layout = profiles.layout(profile)
+    count = len(samples)
+    payload = b""
+    while count:
+        payload = encode(layout, mask, samples[-count:])
+        if len(payload) <= room:
+            break
+        count = min(count - 1, count * room // len(payload) + 1)
+    report = Report(AGAIN, layout.f_port, payload if count else b"", True)
+    if not count:
+        report.kind = NOTHING
+        return report
+    report.oldest_s, report.newest_s = samples[-1][0], samples[-count][0]
+    return report
+
+
+def _lacking(memory: "Memory", history: "History", most: int) -> "tuple[int, list[Raw]]":
+    while memory.delivery.wants():
+        after_s, before_s = memory.delivery.gap()
+        mask, samples = history.between(after_s, before_s, most, oldest=True)
+        if samples:
+            return mask, samples
+        memory.delivery.closed()
+    return 0, []
+
+
+def arrived(memory: "Memory", now_s: int) -> bool:
+    """The network has answered the uplink that is in ``memory.sent``; return whether to start anew, as asked."""
+    kind, before_s, oldest_s, newest_s = struct.unpack(SENT, memory.sent)
+    memory.sent = struct.pack(SENT, NOTHING, 0, 0, 0)
+    delivery = memory.delivery
+    if kind == READINGS:
+        delivery.arrived(before_s, oldest_s, newest_s)
+    elif kind == AGAIN:
+        delivery.filled(newest_s)
+    elif kind == DIAGNOSTICS:
+        memory.counters.clear()
+        memory.next_diagnostics_local_s = now_s + diagnostics.EVERY_S
+    elif kind == ANSWER:
+        return _answered(memory)
+    return False
+
+
+def _answered(memory: "Memory") -> bool:
+    """The answer has arrived: whether it promised a new start."""
+    from decoders.settings import DONE, REBOOT
+
+    answer, memory.answer = memory.answer, b""
+    at = 1
+    while at + 3 <= len(answer):
+        if answer[at] == REBOOT.id and answer[at + 1] == DONE:
+            return True
+        at += 3 + answer[at + 2]
+    return False
+
+
+def give_up(memory: "Memory") -> None:
+    """Nobody answers: the answer to settings is dropped; all else waits until the network is heard again."""
+    memory.answer = b""
+
+
+def more(memory: "Memory", settings: "Settings", history: "History", now_s: int) -> bool:
+    """Whether there is more to say than new samples, and somebody to hear it."""
+    if memory.answer:
+        return True
+    if memory.tries:
+        return memory.tries < 3 and struct.unpack(SENT, memory.sent)[0] == AGAIN
+    if memory.time_known and memory.kept >= settings.send_every:
+        return True  # samples that have got their time just now, or had no room
+    return bool(_lacking(memory, history, 1)[1]) or now_s >= memory.next_diagnostics_local_s
