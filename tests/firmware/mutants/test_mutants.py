@@ -23,6 +23,7 @@ class Driver(NamedTuple):
 SENSORS = (
     "bme280",
     "ds18b20",
+    "onboard",
     "ld2451",
     "ops243",
     "pulses",
@@ -31,6 +32,7 @@ SENSORS = (
     "sds011",
     "sen55",
     "smt100",
+    "smt50",
     "sps30",
     "watermark",
 )
