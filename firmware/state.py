@@ -4,9 +4,10 @@
 RTC memory, written around every exchange, survives deep sleep and most resets: session, counters, history, network
 time, duty cycle, an uplink that is being repeated, what was delivered. The journal on flash survives everything: nonces
 and join back-off before each join request, session and delivery after a join, after an accepted downlink, after a
-change of data rate and every ``RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where the reservation on flash ends, so no
-counter is ever used twice; the clock has started anew, so the duty cycle and the join back-off count from there, as if
-the last transmission that flash knows of, and for data the longest possible, had just been made.
+change of data rate and every ``RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where the
+reservation on flash ends, so no counter is ever used twice; the clock has started anew, so the duty cycle and the join
+back-off count from there, as if the last transmission that flash knows of, and for data the longest possible, had just
+been made.
 """
 
 import binascii
@@ -39,9 +40,10 @@ _MORE = delivery.SIZE + diagnostics.SIZE
 _CRASHES = "<HH"
 _CRASHES_SIZE = struct.calcsize(_CRASHES)
 # version, next_dev_nonce, last_join_nonce, join_attempts, join_started_s, saved_s, gps_less_local_s, time_known,
-# time_set_local_s, next_join_local_s, unanswered, tries, kept, power, battery, band_free_s, all_free_s, next_sample_local_s,
-# asking, heard_local_s, drift_ppm, ask_every_s, follow_local_s, next_diagnostics_local_s, sent, budget, delivery,
-# counters, repeats, lengths of requests, frame and answer, has a session; then session, requests, frame, answer
+# time_set_local_s, next_join_local_s, unanswered, tries, kept, power, battery, band_free_s, all_free_s,
+# next_sample_local_s, asking, heard_local_s, drift_ppm, ask_every_s, follow_local_s, next_diagnostics_local_s, sent,
+# budget, delivery, counters, repeats, lengths of requests, frame and answer, has a session; then session, requests,
+# frame, answer
 _FIXED = "<BIiIiIqBIIHBBBB6IIIBIiIII13s{}s{}s{}sBBBBB".format(WindowBudget.SIZE, delivery.SIZE, diagnostics.SIZE)
 _FIXED_SIZE = struct.calcsize(_FIXED)
 SENT = "<BIII"  # what the uplink on its way holds: kind, the sample before, the oldest and the newest, GPS s
