@@ -43,6 +43,7 @@ _NEAR_MM = 4_000  # nothing is seen nearer
 # end of the other: a truck gives two echoes, the farther one weak
 _LENGTH_MM = 14_000
 _SAME_KMH16 = 20
+_FORGOTTEN = 100
 
 
 class SpeedCounts:
@@ -91,6 +92,19 @@ class Tracker:
         self._misses = array("i", (0,) * _TRACKS)  # in a row
         self._lost = array("i", (0,) * _TRACKS)  # before it was seen again, all in all
         self._counted = array("i", (0,) * _TRACKS)
+        self._columns = (
+            self._sign,
+            self._mm,
+            self._first_mm,
+            self._seen_mm,
+            self._kmh16,
+            self._degrees,
+            self._sum_kmh16,
+            self._hits,
+            self._misses,
+            self._lost,
+            self._counted,
+        )
         self._now = 0  # frames
         self._count_frame = array("i", (0, 0))  # when the last one was counted, and how fast it was
         self._count_kmh16 = array("i", (-2 * _SAME_KMH16,) * 2)
@@ -100,7 +114,7 @@ class Tracker:
         """The view was lost: forget every track, counted or not."""
         self._targets = 0
         for n in range(_TRACKS):
-            self._sign[n] = 0
+            self._end(n)
 
     def target(self, distance_m: int, kmh: int, receding: int, degrees: int) -> None:
         """One target of the coming frame; more than fit are left out."""
@@ -127,10 +141,16 @@ class Tracker:
         for target in range(self._targets):
             if self._target_sign[target]:
                 self._begin(target)
+            self._target_mm[target] = self._target_kmh16[target] = self._target_degrees[target] = 0
         self._targets = 0
         for track in range(_TRACKS):
             if self._sign[track]:
                 self._judge(track)
+        for receding in (0, 1):
+            if self._now - self._count_frame[receding] > _FORGOTTEN:
+                self._count_frame[receding] = 0
+                self._count_kmh16[receding] = -2 * _SAME_KMH16
+                self._count_weak[receding] = False
 
     def _deal_one(self) -> bool:
         """Give the one target that fits best to its track; False when none fits any more."""
@@ -185,7 +205,6 @@ class Tracker:
             self._target_kmh16[target], self._target_degrees[target], self._target_mm[target] // 1000, self._height_m
         )
         self._hits[track] = 1
-        self._misses[track] = self._lost[track] = self._counted[track] = 0
 
     def _free(self) -> int:
         """A free track; if there is none, the one that was not seen for longest."""
@@ -195,6 +214,7 @@ class Tracker:
                 return track
             if self._misses[track] > self._misses[longest]:
                 longest = track
+        self._end(longest)
         return longest
 
     def _judge(self, track: int) -> None:
@@ -216,7 +236,12 @@ class Tracker:
         else:
             over = misses > _MISSES
         if over or mm < _NEAR_MM:
-            self._sign[track] = 0
+            self._end(track)
+
+    def _end(self, track: int) -> None:
+        """Nothing is left of it."""
+        for column in self._columns:
+            column[track] = 0
 
     def _count(self, receding: int, sum_kmh16: int, hits: int, lost: int) -> None:
         kmh16 = sum_kmh16 // hits

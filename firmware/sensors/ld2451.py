@@ -260,6 +260,8 @@ class Ld2451:
                 self._blind("stuck")
         for n in range(8, 6 + length, 5):
             self._tracker.target(frame[n + 1], frame[n + 3], 1 if frame[n + 2] == self._away else 0, frame[n] - 0x80)
+        for n in range(6, 6 + length):
+            frame[n] = 0  # nobody shall find a vehicle here
         self._tracker.frame()
         self._reports += 1
         return True

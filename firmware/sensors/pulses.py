@@ -21,7 +21,9 @@ class Contact:
     edge, so neither its bouncing nor that of its opening begins another. ``most_hz``: edges a second, bounces included.
     """
 
-    def __init__(self, pin: "Pin", clock: "Clock", closed: int, rest_us: int, held_ms: int, most_hz: int) -> None:
+    def __init__(
+        self, pin: "Pin", clock: "Clock", closed: int, rest_us: int, held_ms: int, most_hz: int, kept: int = KEPT
+    ) -> None:
         self._pin = pin
         self._clock = clock
         self._ticks_us = clock.ticks_us
@@ -30,7 +32,8 @@ class Contact:
         self._rest_us = rest_us
         self._held_ms = held_ms
         self._most_hz = most_hz
-        self.times = array("i", (0,) * KEPT)  # ticks_us of the latest pulses
+        self.times = array("i", (0,) * kept)  # ticks_us of the latest pulses
+        self._mask = kept - 1
         self.pulses = 0  # since start
         self._edges = 0
         self._level = 1 - closed
@@ -61,7 +64,7 @@ class Contact:
             self._level = 1 - self._closed
         else:
             self._level = self._closed
-            self.times[self.pulses & KEPT - 1] = now  # type: ignore[call-overload]  # ticks are int
+            self.times[self.pulses & self._mask] = now  # type: ignore[call-overload]  # ticks are int
             self.pulses += 1
 
     def stuck(self) -> bool:
@@ -97,7 +100,7 @@ class PulseCounter:
 
     def __init__(self, pin: "Pin", clock: "Clock") -> None:
         self._clock = clock
-        self._contact = Contact(pin, clock, self._CLOSED, self._REST_US, self._HELD_MS, self._MOST_HZ)
+        self._contact = Contact(pin, clock, self._CLOSED, self._REST_US, self._HELD_MS, self._MOST_HZ, 1)
         self._fault: "str | None" = "not_ready"
         self._taken = 0
         self._warm = False
@@ -118,6 +121,7 @@ class PulseCounter:
 
     def poll(self) -> None:
         """Look whether the input is stuck; at least every 4 minutes."""
+        self._contact.times[0] = 0  # nobody's business
         if self._contact.stuck():
             self._fault = "stuck"
         if not self._warm and self._clock.ticks_diff(self._clock.ticks_ms(), self._started_ms) >= self._WARM_UP_MS:

@@ -123,6 +123,7 @@ class TubePair:
                 self._fault = "stuck"
                 self._have[tube] = 0
             at = self._clock.ticks_diff(contact.times[self._taken[tube] & KEPT - 1], self._epoch) // 100
+            contact.times[self._taken[tube] & KEPT - 1] = 0
             axles[self._have[tube]] = at
             self._have[tube] += 1
             self._taken[tube] += 1
@@ -228,3 +229,4 @@ class TubePair:
         self._have[tube] -= 1
         for k in range(n, self._have[tube]):
             axles[k] = axles[k + 1]
+        axles[self._have[tube]] = 0

@@ -136,7 +136,7 @@ class Ops243Sim:
     def _report(self) -> None:
         self._report_later()
         line = self._line(self._strongest())
-        if self.fault is Fault.SILENT:
+        if self.fault in (Fault.ABSENT, Fault.SILENT):
             return
         if self.fault is Fault.GARBAGE:
             self._port.answer(self._random.randbytes(self._random.randint(1, 20)), self.settings)

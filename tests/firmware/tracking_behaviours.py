@@ -259,15 +259,14 @@ def more_targets_than_fit_are_left_out(tracking: ModuleType) -> None:
 
 def a_full_table_takes_who_is_new_in_place_of_who_was_not_seen_for_longest(tracking: ModuleType) -> None:
     road = Road(tracking)
-    for k in range(12):
-        for frame in drive(10, 40 + 4 * k, 38 + 4 * k)[:6]:
+    for k in range(12):  # each crosses the line and stops behind it
+        for frame in drive(12, 38, 25, degrees=4 * k - 24):
             for target in frame:
                 road.tracker.target(*target)
             road.tracker.frame()
-
     pair = together(drive(48, 95, 8, degrees=-9), wait(0.6) + drive(48, 95, 8, degrees=-9))
 
-    assert sum(road.watch(wait(2) + pair)) == 2
+    assert road.watch(wait(2) + pair) == [12, 2, 0, 0, 0, 0]
 
 
 def nothing_is_left_of_a_track_but_its_count(tracking: ModuleType) -> None:

@@ -28,7 +28,7 @@ MUTANTS = (
     Mutant(
         "only closing seen", "trigger=self._pin.IRQ_RISING | self._pin.IRQ_FALLING", "trigger=self._pin.IRQ_FALLING"
     ),
-    Mutant("time of the pulse not kept", "            self.times[self.pulses & KEPT - 1] = now", "            pass"),
+    Mutant("time of the pulse not kept", "            self.times[self.pulses & self._mask] = now", "            pass"),
     Mutant("last edge not aged", "if idle_us > _LONG_AGO_US or idle_us < 0:", "if False:"),
     Mutant("held for a minute is stuck", "_HELD_MS = 600_000", "_HELD_MS = 60_000"),
     Mutant("held is never stuck", "> self._held_ms", "> 1 << 29"),

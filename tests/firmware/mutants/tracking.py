@@ -56,11 +56,8 @@ MUTANTS = (
         "        for track in range(_TRACKS):\n            if",
     ),
     Mutant("counted every frame", "self._counted[track] = 1", "self._counted[track] = 0"),
-    Mutant(
-        "never counted again",
-        "self._misses[track] = self._lost[track] = self._counted[track] = 0",
-        "self._misses[track] = self._lost[track] = 0",
-    ),
+    Mutant("who is new inherits", "        self._end(longest)\n", ""),
+    Mutant("something is left of a track", "            column[track] = 0\n", "            column[track] &= 1\n"),
     Mutant("counted on either side", " >= 0 > sign * (first_mm - self._line_mm)", " >= 0"),
     Mutant("counted before the line", "sign * (mm - self._line_mm) >= 0 >", "0 >"),
     Mutant("line of one's own ignored", "self._line_mm = line_m * 1000", "self._line_mm = 30_000"),
@@ -72,7 +69,7 @@ MUTANTS = (
     Mutant("angle not bounded", "min(degrees * degrees, 1600)", "degrees * degrees"),
     Mutant("height ignored", "(twice + height_m * height_m) // twice", "twice // twice"),
     Mutant("distance not bounded", "max(distance_m, 2 * height_m, 1)", "max(distance_m, 1)"),
-    Mutant("clear keeps tracks", "        for n in range(_TRACKS):\n            self._sign[n] = 0\n", ""),
+    Mutant("clear keeps tracks", "        for n in range(_TRACKS):\n            self._end(n)\n", ""),
     Mutant("four targets a frame", "        if n < _TARGETS:\n", "        if n < 4:\n"),
     Mutant(
         "a full table takes nobody new",
