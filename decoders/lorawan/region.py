@@ -31,9 +31,9 @@ if False:  # types only
         duty_permille: int
         max_erp_dbm: int
 
-else:
-    DataRate = namedtuple("DataRate", ("sf", "bandwidth_hz", "max_payload"))  # type: ignore[no-redef]
-    SubBand = namedtuple("SubBand", ("low_hz", "high_hz", "duty_permille", "max_erp_dbm"))  # type: ignore[no-redef]
+
+DataRate = namedtuple("DataRate", ("sf", "bandwidth_hz", "max_payload"))  # type: ignore[no-redef]
+SubBand = namedtuple("SubBand", ("low_hz", "high_hz", "duty_permille", "max_erp_dbm"))  # type: ignore[no-redef]
 
 
 class Plan(
