@@ -56,7 +56,6 @@ MUTANTS = (
         "        for track in range(_TRACKS):\n            if",
     ),
     Mutant("counted every frame", "self._counted[track] = 1", "self._counted[track] = 0"),
-    Mutant("who is new inherits", "        self._end(longest)\n", ""),
     Mutant("something is left of a track", "            column[track] = 0\n", "            column[track] &= 1\n"),
     Mutant("counted on either side", " >= 0 > sign * (first_mm - self._line_mm)", " >= 0"),
     Mutant("counted before the line", "sign * (mm - self._line_mm) >= 0 >", "0 >"),
