@@ -12,6 +12,7 @@ most 5 targets a report, strongest first. Users report modules that send nothing
 nothing moves: ``sends_empty=False``.
 """
 
+import math
 import random
 from collections.abc import Iterable
 from enum import Enum
@@ -108,6 +109,7 @@ class Ld2451Sim:
         self._last_report = b""
         self._alarm_until_us = 0
         self._seen: dict[int, int] = {}  # whose echo: in how many frames in a row
+        self._ghost_next: bool | None = None  # whether the next report has one, if that is known already
         self._tick: Event | None = None
         self._running = False
         self._since_us: int | None = None
@@ -153,8 +155,8 @@ class Ld2451Sim:
     # Reports: SP "Target data report"
 
     def _report(self) -> None:
-        self._tick = self._clock.after(PERIOD_US, self._report)
         targets = self._targets()
+        self._tick = self._clock.after(self._pause_us(), self._report)
         if self._configuring or self.fault in (Fault.ABSENT, Fault.SILENT):
             return
         if self.fault is Fault.GARBAGE:
@@ -168,6 +170,17 @@ class Ld2451Sim:
             self.reports += 1
             length = len(self._last_report).to_bytes(2, "little")
             self._send(_REPORT_HEAD + length + self._last_report + _REPORT_TAIL)
+
+    def _pause_us(self) -> int:
+        """Until the next report: a module that sends no empty ones is passed over while nothing can be in view."""
+        self._ghost_next = None
+        frames = 0 if self._sends_empty or self.fault else self._view.quiet_us(self._clock.now_us) // PERIOD_US
+        if frames < 2:
+            return PERIOD_US
+        chance = self._random.random()
+        until_ghost = 1 + int(math.log(1 - chance) / math.log(1 - self._ghosts / 1000)) if self._ghosts else frames + 1
+        self._ghost_next = until_ghost <= frames
+        return min(until_ghost, frames) * PERIOD_US
 
     def _targets(self) -> list[Echo]:
         now = self._clock.now_us
@@ -185,7 +198,7 @@ class Ld2451Sim:
                 echoes.append(echo)
         self._seen = {echo.key: self._seen.get(echo.key, 0) + 1 for echo in echoes}
         echoes = [echo for echo in echoes if self._seen[echo.key] >= self.sensitivity.triggers]
-        if self._random.randrange(1000) < self._ghosts:
+        if self._random.randrange(1000) < self._ghosts if self._ghost_next is None else self._ghost_next:
             echoes.append(self._ghost())
         if any(not echo.receding for echo in echoes):
             self._alarm_until_us = now + max(self.detection.delay_s, 1) * 1_000_000

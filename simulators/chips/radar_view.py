@@ -31,6 +31,7 @@ _HIDDEN_BEHIND_TALL, _HIDDEN_BEHIND_CAR = 0.85, 0.3  # how often who stands in t
 _HALF_WIDTH_MM = 1_000
 _LONG_MM, _SECOND_ECHO, _SECOND_ECHO_LESS_DB = 7_000, 0.3, 6.0  # long vehicles shine at both ends (assumption)
 _AHEAD_US = 600_000_000
+_QUIET_US = 60_000_000
 
 
 class Echo(NamedTuple):
@@ -82,6 +83,13 @@ class RadarView:
         while self._coming and self._coming[0].enters_us <= now_us:
             self._here.append(heapq.heappop(self._coming))
         self._here = [here for here in self._here if here.leaves_us > now_us]
+
+    def quiet_us(self, now_us: int) -> int:
+        """For how long nobody can be in view; at most a minute."""
+        self._advance(now_us)
+        if self._here:
+            return 0
+        return round(min([here.enters_us - now_us for here in self._coming[:1]] + [_QUIET_US]))
 
     def _bounds(self, vehicle: Vehicle) -> _Here:
         """When it may be in view, generously."""
