@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from simulators.air import Air, Position, Transmission
 from simulators.city import City
 from simulators.clock import Clock
-from simulators.concentrator import Concentrator
+from simulators.concentrators import GWMP, Concentrators
 from simulators.firmware_build import REPOSITORY, build_rom
 from simulators.kernel import Kernel
 from simulators.nodes import make_node, provisioned, world_of
@@ -39,6 +39,8 @@ class CityRun:
         interval_s: int = 3600,
         speed: float | None = None,
         lockstep: bool = False,
+        backhaul: str = GWMP,
+        concentrators: int = 1,
         frames: TextIO | None = None,
         report: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
@@ -53,11 +55,13 @@ class CityRun:
         self._uplinks = 0
         air = Air(self.clock, city.seed)
         air.attach(self)
-        self.concentrator = Concentrator(
+        self.concentrators = Concentrators(
             self.clock,
             air,
             gateway_eui,
             address,
+            backhaul=backhaul,
+            number=concentrators,
             epoch_unix_s=city.start_unix_s,
             latitude_longitude=(city.gateway[1], city.gateway[0]),
             stat_interval_s=_STAT_INTERVAL_S,
@@ -91,7 +95,7 @@ class CityRun:
 
     def __exit__(self, *_exception: object) -> None:
         self._kernel.close()
-        self.concentrator.close()
+        self.concentrators.close()
 
     def run_until(self, time_us: int) -> None:
         """Let the city live until ``time_us`` after its start."""
@@ -99,7 +103,7 @@ class CityRun:
         self._tell()
 
     def progress(self) -> dict[str, Any]:
-        counters = self.concentrator.counters
+        counters = self.concentrators.counters
         return {
             "now": self.city.start_unix_s + self.clock.now_us // 1_000_000,
             "nodes": len(self.nodes),
@@ -144,7 +148,7 @@ class CityRun:
             return
         while (ahead_s := time_us / 1e6 / self._speed - (time.monotonic() - self._started)) > 0:
             time.sleep(min(ahead_s, _LONGEST_NAP_S))
-            self.concentrator.poll()
+            self.concentrators.poll()
             if time.monotonic() - self._reported >= _REPORT_S:
                 self._tell()
 
