@@ -16,9 +16,11 @@ from simulators import bench_node, bench_windows
 from simulators import demo as screen
 from simulators.city import small_jena
 from simulators.city_run import DAY_US, HOUR_US, CityRun
+from simulators.concentrators import BASICS_STATION, GWMP
 from simulators.gwmp_forwarder import GatewaySilent
 from simulators.node_run import HEAP_WK, one_cpu, run_node, smallest_heap_wk, table
 from simulators.nodes import PROFILES
+from simulators.station_link import Rejected
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
 
 _SILENT_UPLINKS = 5  # so many without an answer, and none with one: say so
@@ -136,7 +138,9 @@ def simulate() -> None:
 @SPEED
 @click.option("--gwmp-host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
 @click.option("--gwmp-port", default=1700, show_default=True, type=click.IntRange(1, 65535), help="And on which port.")
+@click.option("--station-port", type=click.IntRange(1, 65535), help="Be a LoRa Basics Station, on this TCP port.")
 @click.option("--gateway-eui", default=GATEWAY_EUI, show_default=True, type=Eui(), help="Of the concentrator.")
+@click.option("--concentrators", default=1, show_default=True, type=click.IntRange(1, 20), help="How many.")
 @click.option("--interval", default=3600, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Stop after so many virtual days.")
 @click.option("--frames", type=FramesFile(), help="Write every frame on the air to this file, JSON lines.")
@@ -152,7 +156,9 @@ def city(
     speed: float | None,
     gwmp_host: str,
     gwmp_port: int,
+    station_port: int | None,
     gateway_eui: str,
+    concentrators: int,
     interval: int,
     days: float | None,
     frames: TextIO | None,
@@ -161,7 +167,7 @@ def city(
     devices: bool,
     as_json: bool,
 ) -> None:
-    """The nodes of the small Jena and a concentrator, against a gateway that speaks GWMP.
+    """The nodes of the small Jena and a concentrator, against a gateway that speaks GWMP or Basics Station.
 
     \b
     Example:
@@ -175,7 +181,8 @@ def city(
         )
         return
     signal.signal(signal.SIGTERM, _stop)
-    silent = f"no answer from {gwmp_host}:{gwmp_port}; is the gateway running there?"
+    port = station_port or gwmp_port
+    silent = f"no answer from {gwmp_host}:{port}; is the gateway running there?"
 
     def report(progress: dict[str, Any]) -> None:
         nonlocal silent
@@ -190,7 +197,9 @@ def city(
         with CityRun(
             jena,
             gateway_eui,
-            (str(address[0]), gwmp_port),
+            (str(address[0]), port),
+            backhaul=GWMP if station_port is None else BASICS_STATION,
+            concentrators=concentrators,
             interval_s=interval,
             speed=speed,
             lockstep=lockstep,
@@ -212,8 +221,10 @@ def city(
         pass
     except socket.gaierror as error:
         raise click.ClickException(f"--gwmp-host {gwmp_host}: {error.strerror}") from error
-    except GatewaySilent as error:
+    except (GatewaySilent, Rejected) as error:
         raise click.ClickException(str(error)) from error
+    except ConnectionRefusedError as error:
+        raise click.ClickException(f"no answer from {gwmp_host}:{port} ({error.strerror})") from error
 
 
 @simulate.command()
