@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simulators.air import Air
-from simulators.board import BoardSim
+from simulators.board import SOLAR_MV, BoardSim
 from simulators.chips.air_state import AirState
 from simulators.chips.bme280 import Bme280Sim
 from simulators.chips.scd41 import Scd41Sim
@@ -28,7 +28,7 @@ class AirNode(BoardSim):
         seed: int = 0,
         **options: Any,
     ) -> None:
-        super().__init__(clock, air, firmware, kind, seed=seed, **options)
+        super().__init__(clock, air, firmware, kind, seed=seed, **{"battery_mv": SOLAR_MV, **options})
         self.sps30 = Sps30Sim(clock, self.sensor_power, read_truth, seed=seed)
         self.scd41 = Scd41Sim(clock, self.sensor_power, read_truth, seed=seed)
         self.bme280 = Bme280Sim(clock, self.sensor_power, read_truth, seed=seed)

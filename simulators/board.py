@@ -23,6 +23,7 @@ from simulators.node import Moment, NodeBench, Port
 from simulators.wires import I2cBus, OneWireDevice, Rs485, Sdi12Line, SerialPort, SpiDevice, Wire
 
 BATTERY_MV = 3_300  # LiFePO4 on its long plateau
+SOLAR_MV = 3_900  # a lithium ion cell behind a panel
 ANTENNA_DBI = 2.0
 ADC_NOISE_UV = 1_500.0  # standard deviation of one reading; assumed, from two steps of 12 bits
 _CHIP_TEMPERATURE = 63  # of an ESP32, as simulators/micropython/esp32.py asks for it

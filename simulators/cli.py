@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import click
 
+from decoders.profiles import PROFILES
 from simulators import bench_node, bench_windows
 from simulators import demo as screen
 from simulators.city import small_jena
@@ -19,7 +20,6 @@ from simulators.city_run import DAY_US, HOUR_US, CityRun
 from simulators.concentrators import BASICS_STATION, GWMP
 from simulators.gwmp_forwarder import GatewaySilent
 from simulators.node_run import HEAP_WK, one_cpu, run_node, smallest_heap_wk, table
-from simulators.nodes import PROFILES
 from simulators.station_link import Rejected
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
 
@@ -45,10 +45,10 @@ NODES = click.option(
     "--nodes", default=12, show_default=True, type=click.IntRange(1, 200), help="How many trees have one."
 )
 AIR = click.option(
-    "--air", default=0, show_default=True, type=click.IntRange(0, 2), help="How many air quality stations."
+    "--air", default=2, show_default=True, type=click.IntRange(0, 2), help="How many air quality stations."
 )
 TRAFFIC = click.option(
-    "--traffic", default=0, show_default=True, type=click.IntRange(0, 2), help="How many traffic counters."
+    "--traffic", default=2, show_default=True, type=click.IntRange(0, 2), help="How many traffic counters."
 )
 SEED = click.option("--seed", default=1, show_default=True, help="The same seed gives the same city and frames.")
 SPEED = click.option(

@@ -8,11 +8,11 @@ import sys
 
 import click
 
+from decoders.profiles import PROFILES
 from simulators.board import KINDS
 from simulators.energy import Battery
 from simulators.node_energy import DAYS, Estimate, NeverSettled, currents, estimate
 from simulators.node_run import one_cpu
-from simulators.nodes import PROFILES
 
 _WORDS = {
     "de": {

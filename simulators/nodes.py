@@ -17,8 +17,6 @@ from simulators.traffic_node import TrafficNode, endless
 from simulators.tree_node import TreeNode, provisioned_flash
 from simulators.vehicles import Vehicle
 
-PROFILES = ("tree", "air", "traffic")
-
 
 class World(NamedTuple):
     """What one node's sensors are exposed to; only that of its profile is asked for."""
@@ -38,8 +36,7 @@ def world_of(city: City, index: int) -> World:
 
 def provisioned(dev_eui: str, join_eui: str, app_key: bytes, interval_s: int, profile: str) -> Flash:
     """The flash of a node that has left the factory."""
-    more = {} if profile == PROFILES[0] else {"profile": profile}
-    return provisioned_flash(pack_identity(dev_eui, join_eui, app_key, interval_s, **more))  # type: ignore[arg-type]
+    return provisioned_flash(pack_identity(dev_eui, join_eui, app_key, interval_s, profile=profile))
 
 
 def alone(profile: str, seed: int) -> World:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simulators.air import Air
-from simulators.board import BoardSim
+from simulators.board import SOLAR_MV, BoardSim
 from simulators.chips.ld2451 import Ld2451Sim
 from simulators.clock import Clock
 from simulators.traffic import Traffic
@@ -35,7 +35,7 @@ class TrafficNode(BoardSim):
         seed: int = 0,
         **options: Any,
     ) -> None:
-        super().__init__(clock, air, firmware, kind, seed=seed, **options)
+        super().__init__(clock, air, firmware, kind, seed=seed, **{"battery_mv": SOLAR_MV, **options})
         # A radar in service says nothing while nothing moves; that some do is for the driver's tests.
         self.ld2451 = Ld2451Sim(clock, self.serial(), self.sensor_power, vehicles, seed=seed, sends_empty=False)
         self.chips.append(self.ld2451)
