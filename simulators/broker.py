@@ -38,7 +38,9 @@ def _user(account: Account, publish: list[str], subscribe: list[str]) -> str:
 def nats_config(*, store: Path, client_port: int, mqtt_port: int, eui: str, gateway: Account, ingest: Account) -> str:
     """The server's configuration file: loopback only; a gateway may speak for itself and for nobody else."""
     users = [
-        _user(gateway, [topics.up(eui), topics.status(eui)], [topics.committed(eui), topics.down(eui)]),
+        _user(
+            gateway, [topics.up(eui), topics.status(eui), topics.events(eui)], [topics.committed(eui), topics.down(eui)]
+        ),
         _user(ingest, [topics.committed("+"), topics.down("+")], [topics.UP_FILTER, topics.STATUS_FILTER]),
     ]
     return f"""server_name: "stadtfunk"
