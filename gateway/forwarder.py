@@ -182,11 +182,10 @@ class Forwarder:
                 client.subscribe([(topics.committed(self._eui), 1), (topics.down(self._eui), 1)])
 
         def on_subscribe(_client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
-            refused = [
-                name for name, reason in zip(("watermark", "commands"), reasons, strict=False) if reason.is_failure
-            ]
-            problem = _ConnectionLost(f"may not subscribe to the {' and the '.join(refused)}") if refused else None
-            self._post(_settle, ready, problem)
+            watermark, *commands = (reason.is_failure for reason in reasons)
+            if any(commands) and not watermark:
+                self._post(_log.warning, "may not subscribe to %s: nobody can send downlinks", topics.down(self._eui))
+            self._post(_settle, ready, _ConnectionLost("may not subscribe to the watermark") if watermark else None)
 
         def on_disconnect(_client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
             self._post(_settle, ready, _ConnectionLost(str(reason)))
