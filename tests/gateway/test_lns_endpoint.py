@@ -39,7 +39,7 @@ class TestDiscovery:
     def test_a_station_learns_its_own_uri(self, made):
         with open_at(made, "/router-info") as websocket:
             websocket.send('{"router": "16:c001:ff10:b001"}')
-            answer = json.loads(websocket.recv(10))
+            answer = json.loads(websocket.recv(60))
 
         assert answer["uri"] == f"ws://127.0.0.1:{made.gateway.lns_port}/router-{EUI}"
         assert answer["router"] == "00-16-C0-01-FF-10-B0-01"
@@ -48,7 +48,7 @@ class TestDiscovery:
     def test_who_has_no_eui_is_told_so(self, made, text):
         with open_at(made, "/router-info") as websocket:
             websocket.send(text)
-            assert "error" in json.loads(websocket.recv(10))
+            assert "error" in json.loads(websocket.recv(60))
 
         assert made.gateway.metrics.refused["malformed_message"] == 1
 
@@ -62,12 +62,12 @@ class TestConnection:
         with open_at(made, f"/router-{EUI}") as websocket:
             websocket.send('{"msgtype": "updf"}')
             with pytest.raises(ConnectionClosed):
-                websocket.recv(10)
+                websocket.recv(60)
 
     def test_what_is_malformed_is_counted_and_the_connection_stays(self, made):
         with open_at(made, f"/router-{EUI}") as websocket:
             websocket.send(VERSION)
-            assert json.loads(websocket.recv(10))["msgtype"] == "router_config"
+            assert json.loads(websocket.recv(60))["msgtype"] == "router_config"
             for text in (
                 "nonsense",
                 '{"msgtype":"updf"}',
@@ -77,7 +77,7 @@ class TestConnection:
                 websocket.send(text)
             websocket.send('{"msgtype":"timesync","txtime":5}')
 
-            assert json.loads(websocket.recv(10))["txtime"] == 5
+            assert json.loads(websocket.recv(60))["txtime"] == 5
         assert made.gateway.metrics.refused["malformed_message"] == 2
 
     def test_a_station_that_comes_back_takes_the_place_of_its_dead_connection(self, made):
@@ -108,10 +108,10 @@ class TestConnection:
     def test_a_message_that_is_too_long_ends_the_connection_and_nothing_else(self, made):
         with open_at(made, f"/router-{EUI}") as websocket:
             websocket.send(VERSION)
-            websocket.recv(10)
+            websocket.recv(60)
             websocket.send("x" * 100_000)
             with pytest.raises(ConnectionClosed):
-                websocket.recv(10)
+                websocket.recv(60)
         made.concentrator(STATION)
         made.join(made.nodes[0])
 
@@ -249,7 +249,8 @@ class TestCertificate:
             self.station(made, folder, OTHER)
 
     def test_without_a_certificate_there_is_no_connection(self, folder):
-        with world(**self.settings(folder)) as made, pytest.raises((Rejected, OSError)):
+        # With TLS 1.3 the client may be through before the server has looked, and hears of it afterwards.
+        with world(**self.settings(folder)) as made, pytest.raises((Rejected, OSError, ConnectionClosed)):
             self.station(made, folder, None)
 
 
