@@ -222,7 +222,11 @@ class Board:
         parity = packed >> 40 & 0xF
         uart = _at(self._wiring.uart, port, "UART")
         uart.settings = SerialSettings(
-            packed & 0xFFFF_FFFF, packed >> 32 & 0xFF, parity - 1 if parity else None, packed >> 44 & 3, bool(packed >> 46 & 1)
+            packed & 0xFFFF_FFFF,
+            packed >> 32 & 0xFF,
+            parity - 1 if parity else None,
+            packed >> 44 & 3,
+            bool(packed >> 46 & 1),
         )
         uart.rxbuf = packed >> 48
 

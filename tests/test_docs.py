@@ -54,7 +54,8 @@ class TestCommands:
 
         assert done.returncode == 2
         assert (
-            done.stderr == "Error: Invalid value for '--profile': 'oak' is not one of 'air', 'diagnostics', 'traffic', 'tree'. See 'stadtfunk decode --help'.\n"
+            done.stderr == "Error: Invalid value for '--profile': 'oak' is not one of 'air', 'diagnostics', 'traffic', "
+            "'tree'. See 'stadtfunk decode --help'.\n"
         )
 
     def test_an_unknown_command_is_one_line(self):

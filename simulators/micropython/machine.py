@@ -252,7 +252,11 @@ class UART:
             _link.post(_ops.PIN_WRITE, tx._gpio, 0 if invert else 1)
             _link.post(_ops.PIN_MODE, tx._gpio, 3)
         parity = 0 if parity is None else 1 + (parity & 1)
-        _link.post(_ops.UART_SETUP, self._id, baudrate | bits << 32 | parity << 40 | stop << 44 | (1 << 46 if invert else 0) | rxbuf << 48)
+        _link.post(
+            _ops.UART_SETUP,
+            self._id,
+            baudrate | bits << 32 | parity << 40 | stop << 44 | (1 << 46 if invert else 0) | rxbuf << 48,
+        )
 
     def deinit(self) -> None:
         pass
