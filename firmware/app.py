@@ -49,8 +49,14 @@ def run(board: "Board") -> None:
         board.watchdog_start()
         try:
             safe = crashes >= _SAFE_FROM
-            sleep_s = Node(board, identity, store, safe).wake(crashes, resets)
+            node = Node(board, identity, store, safe)
+            sleep_s = node.wake(crashes, resets)
             store.note_crash(_SAFE_FROM - 1 if safe else 0)  # one more, and the next is safe again
+            while node.counts():
+                node.listen(sleep_s)
+                store.note_crash(1)
+                sleep_s = node.wake()
+                store.note_crash(0)
         except Exception as error:
             getattr(sys, "print_exception", print)(error)
             silence(board)

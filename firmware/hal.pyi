@@ -165,6 +165,18 @@ class Table(Protocol):
     @property
     def PULSE(self) -> tuple[int, ...]: ...
 
+class Probe(Protocol):
+    """A driver in firmware/sensors. ``start``: ms from now until ``read`` has something to say."""
+
+    def start(self) -> int: ...
+    def read(self) -> Values: ...
+    def stop(self) -> None: ...
+
+class Counter(Probe, Protocol):
+    """One that counts all the time."""
+
+    def poll(self) -> None: ...
+
 class Rtc(Protocol):
     """``machine.RTC``, its memory only."""
 

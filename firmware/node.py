@@ -23,7 +23,7 @@ from firmware.settings import Settings
 from firmware.state import SENT
 
 if False:  # types only
-    from firmware.hal import Board
+    from firmware.hal import Board, Counter
     from firmware.identity import Identity
     from firmware.mac import Event, Transmit
     from firmware.reports import Report
@@ -45,6 +45,8 @@ UNLOADED = (
     "firmware.reports",
     "firmware.sensors",
 )
+CONTINUOUS = ("traffic",)  # profiles that count all the time
+_POLL_MS = 500
 _AWAKE_MS = 4000  # a repetition due sooner is waited for; for a later one the node sleeps deeply
 _FOLLOW_S = 15  # least pause before an uplink besides those with a new sample; up to twice that, by DevEUI
 _TRIES = 3  # of one, until the network is heard again
@@ -91,12 +93,12 @@ class Node:
         self._mac.adr = identity.adr
         self._woken_s = self._clock.time()
         self._memory = store.load(self._mac, self._woken_s)
-        low_mv, empty_mv = _limits(identity.profile)
-        self._settings = Settings(board.folder, identity.interval_s, low_mv, empty_mv)
+        self._settings = Settings(board.folder, identity.interval_s)
         self._safe = safe or bool(self._settings.safe_mode)
         self._history = History(board.folder)
         self._urgent = False
         self._restart = False
+        self._probes: "list[Counter]" = []  # that count all the time, once begun
         if identity.session is not None:
             self._personalise(identity.session)
 
@@ -118,7 +120,7 @@ class Node:
         if memory.cold:
             memory.counters.power_resets += 1
             memory.counters.readings_lost += self._history.drop_local()
-        elif not self._board.slept():
+        elif not self._board.slept() and not self._probes:
             memory.counters.other_resets += 1
         if memory.cold and not crashes:  # after a crash it has slept long enough
             wait_s = self._spread % _START_SPREAD_S
@@ -146,6 +148,31 @@ class Node:
             return 1
         return sleep_s
 
+    # --- counting all the time ---
+
+    def counts(self) -> bool:
+        """Whether this node has to listen between its wakes: then it does not sleep deeply."""
+        return self._profile in CONTINUOUS and not self._safe and not self._restart
+
+    def listen(self, seconds: int) -> None:
+        """Instead of deep sleep: let the sensors count."""
+        clock = self._clock
+        if not self._probes:
+            from firmware import profile
+
+            self._probes = profile.listen(self._board, self._profile, self._settings)
+            unload()
+        began_ms = clock.ticks_ms()
+        while clock.ticks_diff(clock.ticks_ms(), began_ms) < seconds * 1000:
+            for probe in self._probes:
+                probe.poll()
+            self._board.watchdog_feed()
+            clock.sleep_ms(_POLL_MS)
+        self._woken_s = clock.time()
+        self._started_ms = clock.ticks_ms()
+        self._airtime_us = 0
+        self._memory.cold = False
+
     # --- sampling ---
 
     def _interval_s(self) -> int:
@@ -166,7 +193,7 @@ class Node:
             from firmware import reports
 
             local = not memory.time_known
-            values, last_s = reports.measure(self._board, self._profile, self._settings, self._history)
+            values, last_s = reports.measure(self._board, self._profile, self._settings, self._history, self._probes)
             del reports
             unload()  # the drivers make room for the layout
             from firmware import reports
@@ -444,13 +471,3 @@ class Node:
         memory.counters.note_wake(0 if self._airtime_us else awake_ms, self._airtime_us, sleep_s)
         self._save()
         return sleep_s
-
-
-def _limits(profile: str) -> "tuple[int, int]":
-    """(low, empty), mV at the cell: four times the interval below the first, nothing is sent below the second.
-
-    Tree nodes have LiFePO4, which stays at 3.2 to 3.3 V until a tenth is left: low below 3.15 V; at 3.0 V some 3 %
-    are left, and in frost the pulse of an uplink may reach the processor's brown-out. The others have lithium ion cells
-    behind a panel: at 3.3 V 5 % are left, below 3.1 V next to nothing.
-    """
-    return (3_150, 3_000) if profile == "tree" else (3_300, 3_100)

@@ -1,17 +1,48 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""What each kind of node measures and how: one table; loaded to measure and unloaded before the exchange.
+"""What each kind of node measures: one table of probes; loaded to measure, unloaded before the exchange.
 
-Samples are integers, a value times ``per_unit`` of the layout, or the name of a fault.
+A profile has its own probes; the setting ``probes`` takes others. Values are integers, times ``per_unit`` of the
+layout, or the name of a fault; one that fails costs the others nothing. The sensors' supply is on from the first probe
+that needs it for the longest warm-up among them, then each is read ``average`` times, and all are stopped.
 """
 
 if False:  # types only
+    from collections.abc import Iterable
+
     from decoders.payload import Layout
-    from firmware.hal import Board, Values
+    from firmware.hal import Board, Counter, Probe, Values
     from firmware.settings import Settings
 
+# Place in this table is the bit of the setting "probes".
+PROBES = (
+    "smt100",
+    "ds18b20",
+    "watermark",
+    "smt50",
+    "smt100_sdi12",
+    "sps30",
+    "scd41",
+    "bme280",
+    "sen55",
+    "sds011",
+    "ld2451",
+    "ops243",
+    "pir",
+    "loop",
+    "bike_loop",
+    "tubes",
+)
+_OWN = {
+    "tree": ("smt100", "ds18b20"),
+    "air": ("bme280", "sps30", "scd41"),
+    "traffic": ("ld2451",),
+}
+_AGAIN_MS = 1_000  # between readings that are averaged
 # The cell's voltage under the load of the processor, mV: empty and full for DevStatusAns
 _EMPTY_MV = 2_900  # LiFePO4: below, it holds next to nothing
 _FULL_MV = 3_350
+_LIGHT_FROM_MS = 2_000  # a shorter wait is not worth a light sleep
+_LONGEST_WAIT_MS = 5_000  # without showing the watchdog that we go on
 
 
 def layout(profile: str) -> "Layout":
@@ -33,22 +64,175 @@ def battery_level(values: "Values") -> int:
     return 1 + 253 * min(max(battery_mv - _EMPTY_MV, 0), _FULL_MV - _EMPTY_MV) // (_FULL_MV - _EMPTY_MV)
 
 
+def names(profile: str, settings: "Settings") -> "list[str]":
+    """The probes that this node has."""
+    if not settings.probes:
+        return list(_OWN[profile])
+    return [name for n, name in enumerate(PROBES) if settings.probes >> n & 1]
+
+
+def open_probe(name: str, board: "Board", settings: "Settings") -> "Probe":
+    """The driver of a probe on this board's lines."""
+    clock = board.clock
+    if name == "smt100":
+        from firmware.sensors.smt100 import Smt100
+
+        return Smt100(*board.rs485(), clock)
+    if name == "ds18b20":
+        from firmware.sensors.ds18b20 import Ds18b20
+
+        return Ds18b20(board.one_wire(), clock)
+    if name == "watermark":
+        from firmware.sensors.watermark import Watermark
+
+        return Watermark(*board.watermark(), clock)
+    if name == "smt50":
+        from firmware.sensors.smt50 import Smt50
+
+        return Smt50(board.adc("soil_moisture"), board.adc("soil_temperature"), clock)
+    if name == "smt100_sdi12":
+        from firmware.sensors.sdi12 import Sdi12, Smt100Sdi12
+
+        return Smt100Sdi12(Sdi12(*board.sdi12(), clock))
+    if name in ("sps30", "scd41", "bme280", "sen55", "sds011"):
+        return _air(name, board)
+    return _traffic(name, board, settings)
+
+
+def _air(name: str, board: "Board") -> "Probe":
+    clock = board.clock
+    if name == "sps30":
+        from firmware.sensors.sps30 import Sps30
+
+        return Sps30(board.i2c(), clock)
+    if name == "scd41":
+        from firmware.sensors.scd41 import Scd41
+
+        return Scd41(board.i2c(), clock, board.light_sleep)
+    if name == "bme280":
+        from firmware.sensors.bme280 import Bme280
+
+        return Bme280(board.i2c(), clock)
+    if name == "sen55":
+        from firmware.sensors.sen55 import Sen55
+
+        return Sen55(board.i2c(), clock)
+    from firmware.sensors.sds011 import Sds011
+
+    return Sds011(board.uart(9600), clock)
+
+
+def _traffic(name: str, board: "Board", settings: "Settings") -> "Probe":
+    clock = board.clock
+    slow, fast = settings.slow_below_kmh, settings.fast_above_kmh
+    if name == "ld2451":
+        from firmware.sensors import ld2451
+
+        return ld2451.Ld2451(board.uart(ld2451.BAUD, ld2451.RXBUF), clock, slow_below_kmh=slow, fast_above_kmh=fast)
+    if name == "ops243":
+        from firmware.sensors import ops243
+
+        return ops243.Ops243(board.uart(ops243.BAUD, ops243.RXBUF), clock, slow_below_kmh=slow, fast_above_kmh=fast)
+    if name == "tubes":
+        from firmware.sensors.tubes import TubePair
+
+        pin_a, pin_b = board.pulse_pins()[:2]
+        return TubePair(pin_a, pin_b, clock, slow_below_kmh=slow, fast_above_kmh=fast)
+    from firmware.sensors import pulses
+
+    counter = {"pir": pulses.Pir, "loop": pulses.Loop, "bike_loop": pulses.BikeLoop}[name]
+    return counter(board.pulse_pins()[0], clock)
+
+
+def start(board: "Board", profile: str, settings: "Settings") -> "tuple[list[Probe], int]":
+    """Supply on, every probe begun; return (probes, ms until the slowest has something to say)."""
+    board.sensor_power(True)
+    probes = [open_probe(name, board, settings) for name in names(profile, settings)]
+    wait_ms = 0
+    for probe in probes:
+        wait_ms = max(wait_ms, probe.start())
+    return probes, wait_ms
+
+
 def measure(board: "Board", profile: str, settings: "Settings") -> "Values":
     """Switch the sensors on, read each, switch them off; return every quantity that this node has."""
-    from firmware.sensors.ds18b20 import Ds18b20
-    from firmware.sensors.smt100 import Smt100
-
-    clock = board.clock
-    board.sensor_power(True)
+    probes: "list[Probe]" = []
     try:
-        uart, de = board.rs485()
-        soil = Smt100(uart, de, clock)
-        surface = Ds18b20(board.one_wire(), clock)
-        clock.sleep_ms(soil.start())
-        surface.start()
-        values = soil.read()
-        values.update(surface.read())
+        probes, wait_ms = start(board, profile, settings)
+        _wait(board, wait_ms)
+        rounds = [_round(probes)]
+        for _ in range(settings.average - 1):
+            _wait(board, _AGAIN_MS)
+            rounds.append(_round(probes))
     finally:
+        for probe in probes:
+            probe.stop()
         board.sensor_power(False)
-    values["battery_voltage"] = board.battery_mv()
+    return finish(board, rounds, profile, settings)
+
+
+def _wait(board: "Board", ms: int) -> None:
+    while ms > 0:
+        part = min(ms, _LONGEST_WAIT_MS)
+        if part < _LIGHT_FROM_MS:
+            board.clock.sleep_ms(part)
+        else:
+            board.light_sleep(part)
+        board.watchdog_feed()
+        ms -= part
+
+
+def listen(board: "Board", profile: str, settings: "Settings") -> "list[Counter]":
+    """Begin to count all the time."""
+    counters: "list[Counter]" = start(board, profile, settings)[0]  # type: ignore[assignment]  # so the table says
+    return counters
+
+
+def count(board: "Board", profile: str, settings: "Settings", probes: "Iterable[Probe]") -> "Values":
+    """As ``measure``, of probes that count all the time: since the sample before."""
+    return finish(board, [_round(probes)], profile, settings)
+
+
+def _round(probes: "Iterable[Probe]") -> "Values":
+    values: "Values" = {}
+    for probe in probes:
+        if hasattr(probe, "soil_temperature") and "soil_temperature" in values:
+            probe.soil_temperature = values["soil_temperature"]  # a tension depends on it
+        for name, value in probe.read().items():
+            if not isinstance(value, str) or name not in values:  # of two probes for one quantity the one that works
+                values[name] = value
     return values
+
+
+def finish(board: "Board", rounds: "list[Values]", profile: str, settings: "Settings") -> "Values":
+    """The mean of ``rounds``, calibrated; frozen soil named; the node's own quantities added."""
+    values: "Values" = {}
+    for name in rounds[0]:
+        numbers = [value for value in [values_[name] for values_ in rounds] if not isinstance(value, str)]
+        values[name] = (sum(numbers) + len(numbers) // 2) // len(numbers) if numbers else rounds[-1][name]
+    from firmware.sensors.onboard import Battery
+
+    values.update(Battery(board).read())
+    if profile != "tree":  # the others have a housing that gets hot
+        values["node_temperature"] = board.node_temperature()
+    if settings.calibrations:
+        _calibrate(values, layout(profile), settings)
+    if profile == "tree":
+        from firmware.sensors.soil import frozen
+
+        for depth in ("", "_2", "_3"):
+            here = {name: value for name, value in values.items() if _depth(name) == depth}
+            values.update(frozen(here, values.get("soil_temperature" + depth, "no_answer")))
+    return values
+
+
+def _depth(name: str) -> str:
+    return name[-2:] if name[-2:] in ("_2", "_3") else ""
+
+
+def _calibrate(values: "Values", layout_: "Layout", settings: "Settings") -> None:
+    for number, (scale, offset) in settings.calibrations.items():
+        name = layout_.fields[number].name
+        value = values.get(name, "")
+        if not isinstance(value, str):
+            values[name] = (value * scale + 5_000) // 10_000 + offset

@@ -12,8 +12,10 @@ from firmware.network_time import gps_at
 from firmware.state import SENT
 
 if False:  # types only
+    from collections.abc import Sequence
+
     from decoders.payload import Layout, Raw
-    from firmware.hal import Board, Value, Values
+    from firmware.hal import Board, Probe, Value, Values
     from firmware.history import History
     from firmware.settings import Settings
     from firmware.state import Memory
@@ -46,12 +48,17 @@ class Report:
             memory.next_diagnostics_local_s = now_s + diagnostics.AGAIN_S
 
 
-def measure(board: "Board", profile: str, settings: "Settings", history: "History") -> "tuple[Values, int]":
-    """(what the sensors give, calibrated; time of the last sample that has one)."""
+def measure(
+    board: "Board", profile: str, settings: "Settings", history: "History", probes: "Sequence[Probe]"
+) -> "tuple[Values, int]":
+    """(what the sensors give, calibrated; time of the last sample that has one). ``probes``: those that count."""
     from firmware import profile as profiles
 
     samples = history.newest(1)[1]
-    return profiles.measure(board, profile, settings), samples[0][0] if samples else 0
+    last_s = samples[0][0] if samples else 0
+    if probes:
+        return profiles.count(board, profile, settings, probes), last_s
+    return profiles.measure(board, profile, settings), last_s
 
 
 def battery_level(values: "Values") -> int:
