@@ -16,9 +16,7 @@ import sys
 from firmware import network_time
 from firmware.errors import BandBusy
 from firmware.history import History
-from firmware.link import Link
 from firmware.mac import Accepted, Acknowledged, LinkChecked, Mac, NetworkTime
-from firmware.radio.sx1262 import RadioFault
 from firmware.settings import Settings
 from firmware.state import SENT
 
@@ -370,6 +368,9 @@ class Node:
 
     def _exchange(self, transmit: "Transmit") -> bool:
         """Whether there was a downlink for us; a radio that errs is counted, and costs this exchange at most."""
+        from firmware.link import Link  # not before: measuring and writing reports need the room
+        from firmware.radio.sx1262 import RadioFault
+
         board = self._board
         memory = self._memory
         radio = board.radio()
