@@ -75,12 +75,16 @@ def within(counted: list[int], true: list[int], direction: float, per_class: flo
 class TestLd2451:
     """At most 5 % off per direction and 10 % per class: one echo in 20 lost, or 1 in 5 and 1 ghost in 5 frames."""
 
-    @pytest.mark.parametrize(("per_hour", "seed", "dropout", "ghosts"), [(320, 11, 0.05, 10), (600, 12, 0.2, 200)])
-    def test_an_hour_of_a_street(self, per_hour: int, seed: int, dropout: float, ghosts: int) -> None:
-        vehicles = street(seed, per_hour)
-        assert 300 <= len(vehicles) <= 640
+    def test_an_hour_of_a_street(self) -> None:
+        vehicles = street(11, 400)
+        assert 300 <= len(vehicles) <= 600
 
-        within(ld2451(vehicles, seed=seed, dropout=dropout, ghosts=ghosts), truth(vehicles), 0.05, 0.10)
+        within(ld2451(vehicles, seed=11, dropout=0.05), truth(vehicles), 0.05, 0.10)
+
+    def test_a_radar_that_sees_badly(self) -> None:
+        vehicles = street(12, 600)[:300]
+
+        within(ld2451(vehicles, seed=12, dropout=0.2, ghosts=200), truth(vehicles), 0.05, 0.10)
 
     def test_a_crowd_on_four_lanes_is_counted_worse(self) -> None:
         vehicles = street(14, 3_000, lanes=2, headway_s=1.0)[:800]
