@@ -112,7 +112,10 @@ class Applications:
                 self._begin(self._settle(variant.item, variant is outcome.sent))
 
     async def _settle(self, item: int, sent: bool) -> None:
-        self.report(await self._writer.run(lambda: self._ledger.downlinks.settle(item, sent)))
+        event = await self._writer.run(lambda: self._ledger.downlinks.settle(item, sent))
+        self.report(event)
+        if event is not None and event.dev_eui in self.class_c:
+            await self._send_now(event.dev_eui)  # the next one
 
     async def expire(self) -> None:
         """Drop what is too old; raises StoreError."""

@@ -107,6 +107,10 @@ def status(config_path: Path, as_json: bool) -> None:
             for inner, count in value.items():
                 if count:
                     click.echo(f"{name}.{inner} {count}")
+        elif isinstance(value, list):
+            for item in value:
+                words = " ".join(f"{key}={part}" for key, part in item.items() if key != "eui")
+                click.echo(f"concentrator {item['eui']} {words}")
         else:
             click.echo(f"{name} {value}")
 

@@ -45,7 +45,7 @@ class GwmpSection:
 
     host: str = _key("127.0.0.1")
     port: int = _key(1700, limits=_PORT)
-    pin_s: float = _key(120.0, limits=(0.0, 86_400.0))
+    pin_s: float = _key(60.0, limits=(0.0, 86_400.0))
 
 
 @dataclass(frozen=True)
