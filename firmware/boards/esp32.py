@@ -4,6 +4,8 @@
 MicroPython documentation, "Quick reference for the ESP32": deep-sleep mode, "Holding pins".
 """
 
+import gc
+
 from firmware.boards.board import CommonBoard
 
 if False:  # types only
@@ -28,6 +30,11 @@ class Board(CommonBoard):
         self._watchdog: "WDT | None" = None
         self._kept: "list[Pin]" = []
         super().__init__(table)
+        self._hold_asleep = None
+        if max(table.LORA_NSS, table.SENSOR_POWER, table.RF_SWITCH or 0) > _LAST_RTC_PAD:
+            import esp32
+
+            self._hold_asleep = esp32.gpio_deep_sleep_hold  # type: ignore[attr-defined]  # not in the stubs
 
     def _output(self, gpio: int, level: int) -> "Pin":
         """An output; a hold that deep sleep left on it ends once it has its level."""
@@ -68,16 +75,14 @@ class Board(CommonBoard):
 
     def deep_sleep(self, ms: int) -> None:
         """Sleep, then boot; does not return. NSS stays high, or noise on it would wake the radio."""
+        gc.collect()  # this must not fail, whatever has failed before
         self.sensor_power(False)
         self._nss(1)
         if self._rf_switch is not None:
             self._rf_switch(0)
         self._hold(True)
-        table = self.table
-        if max(table.LORA_NSS, table.SENSOR_POWER, table.RF_SWITCH or 0) > _LAST_RTC_PAD:
-            import esp32
-
-            esp32.gpio_deep_sleep_hold(True)  # type: ignore[attr-defined]  # not in the stubs
+        if self._hold_asleep is not None:
+            self._hold_asleep(True)
         self.machine.deepsleep(ms)
 
     def _hold(self, held: bool) -> None:

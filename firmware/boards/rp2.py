@@ -14,6 +14,8 @@ The watchdog bites after 8.4 s at most. So every sleep feeds it, until 30 s have
 in ``lightsleep`` leaves the chip dead until power fails (micropython issue 17228, mended in 1.26): no sleep is longer.
 """
 
+import gc
+
 from firmware.boards.board import CommonBoard
 from firmware.radio.sx1262 import RadioFault
 
@@ -189,6 +191,7 @@ class Board(CommonBoard):
 
     def deep_sleep(self, ms: int) -> None:
         """Sleep, then boot; does not return."""
+        gc.collect()  # this must not fail, whatever has failed before
         self.sensor_power(False)
         self.radio()
         self._nss(1)
