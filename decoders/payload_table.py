@@ -1,15 +1,34 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""A payload layout as a Markdown table, for README.md; kept off the node."""
+"""Payload layouts as Markdown tables, for README.md; kept off the node."""
 
 from struct import calcsize
 
+from decoders.payload import Layout
 from decoders.payload_v1 import FAULTS, FixedField, FixedLayout
 
 _TYPES = {"B": "u8", "H": "u16", "h": "i16", "I": "u32"}
 
 
-def markdown(layout: FixedLayout) -> str:
-    """The message byte by byte, fault codes included; ends with a newline."""
+def markdown(layout: Layout | FixedLayout) -> str:
+    """The fields of a series, or the message of version 1 byte by byte; ends with a newline."""
+    return _fixed(layout) if isinstance(layout, FixedLayout) else _series(layout)
+
+
+def _series(layout: Layout) -> str:
+    rows = [
+        f"**{layout.profile}**, version {layout.version}, FPort {layout.f_port}",
+        "",
+        "| field | quantity | unit | one step | values | bits |",
+        "|---|---|---|---|---|---|",
+    ]
+    for n, field in enumerate(layout.fields):
+        low, high = field.low / field.per_unit, field.value(field.most()) / field.per_unit
+        step = field.step / field.per_unit
+        rows.append(f"| {n} | `{field.name}` | {field.unit} | {step:.7g} | {low:.7g}..{high:.7g} | {field.bits} |")
+    return "\n".join(rows) + "\n"
+
+
+def _fixed(layout: FixedLayout) -> str:
     rows = [
         f"**{layout.profile}**, version {layout.version}, FPort {layout.f_port}",
         "",

@@ -14,13 +14,49 @@ import loramsg
 from loracrypto import crypto
 
 GPS_LESS_UNIX_S = 315_964_800 - 18  # GPS epoch 1980-01-06, 18 leap seconds since (2017-01-01 to date)
-# name, divisor, lowest number, step, bits: decoders/README.md, FPort 3 and FPort 6
+# name, divisor, lowest number, step, bits: decoders/README.md, FPorts 3 to 6
 FIELDS = {
     3: (
         ("soil_moisture", 100, 0, 5, 11),
         ("soil_temperature", 100, -4000, 10, 11),
         ("surface_temperature", 100, -6000, 10, 11),
         ("battery_voltage", 1000, 0, 10, 12),
+        ("soil_water_tension", 10, 0, 1, 15),
+        ("node_temperature", 100, -5500, 100, 8),
+        ("soil_permittivity", 100, 0, 10, 10),
+        ("soil_moisture_2", 100, 0, 5, 11),
+        ("soil_temperature_2", 100, -4000, 10, 11),
+        ("soil_water_tension_2", 10, 0, 1, 15),
+        ("soil_moisture_3", 100, 0, 5, 11),
+        ("soil_temperature_3", 100, -4000, 10, 11),
+        ("soil_water_tension_3", 10, 0, 1, 15),
+    ),
+    4: (
+        ("pm2_5", 10, 0, 1, 14),
+        ("pm10", 10, 0, 1, 14),
+        ("air_temperature", 100, -4500, 10, 11),
+        ("relative_humidity", 100, 0, 10, 10),
+        ("air_pressure", 10, 3000, 1, 14),
+        ("battery_voltage", 1000, 0, 10, 12),
+        ("node_temperature", 100, -5500, 100, 8),
+        ("pm1", 10, 0, 1, 14),
+        ("pm4", 10, 0, 1, 14),
+        ("co2", 1, 0, 1, 16),
+        ("voc_index", 10, 0, 10, 9),
+        ("nox_index", 10, 0, 10, 9),
+    ),
+    5: (
+        ("vehicle_count_approaching_slow", 1, 0, 1, 16),
+        ("vehicle_count_approaching_medium", 1, 0, 1, 16),
+        ("vehicle_count_approaching_fast", 1, 0, 1, 16),
+        ("vehicle_count_receding_slow", 1, 0, 1, 16),
+        ("vehicle_count_receding_medium", 1, 0, 1, 16),
+        ("vehicle_count_receding_fast", 1, 0, 1, 16),
+        ("battery_voltage", 1000, 0, 10, 12),
+        ("vehicle_count", 1, 0, 1, 16),
+        ("bicycle_count", 1, 0, 1, 16),
+        ("people_count", 1, 0, 1, 16),
+        ("node_temperature", 100, -5500, 100, 8),
     ),
     6: (
         ("firmware_version", 1, 0, 1, 16),
@@ -29,7 +65,7 @@ FIELDS = {
         ("reset_count_other", 1, 0, 1, 16),
         ("crash_count", 1, 0, 1, 16),
         ("rx_hit_rate", 100, 0, 10, 10),
-        ("clock_drift", 1, -65_000, 2, 16),
+        ("clock_drift", 1, -65000, 2, 16),
         ("charge_used", 1000, 0, 100, 16),
         ("heap_free", 1, 0, 64, 16),
         ("sensor_fault_count", 1, 0, 1, 16),

@@ -2,16 +2,19 @@
 """Payloads: what the node packs, the gateway reads; also with an older table."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decoders import payload_table
 from decoders.faults import FAULTS, MalformedPayload
 from decoders.layouts.tree import LAYOUT as TREE
 from decoders.payload import LONGEST_GAP_S, Field, Layout
 from decoders.payload_encoder import encode, fit
 from decoders.payload_reader import read
+from decoders.payload_table import markdown
 from decoders.payload_v1 import FixedLayout
 from decoders.profiles import BY_F_PORT, BY_NAME, LAYOUTS, PROFILES
 from decoders.quantities import QUANTITIES
@@ -178,3 +181,7 @@ class TestLayouts:
         sample = {field.name: field.value(field.most()) for field in layout.fields}
 
         assert len(packed(layout, [(GPS_S, sample)])) <= 51
+
+    @pytest.mark.parametrize("layout", SERIES, ids=IDS)
+    def test_the_readme_shows_the_table(self, layout):
+        assert markdown(layout) in Path(payload_table.__file__).with_name("README.md").read_text("utf-8")
