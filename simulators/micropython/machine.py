@@ -397,7 +397,7 @@ class WDT:
 
     def feed(self) -> None:
         _link.spend(_link.cpu_us)
-        _link.post(_ops.WDT_FEED, 0, 0)
+        _link.note(_ops.WDT_FEED, 0, 0)
 
 
 def unique_id() -> bytes:
