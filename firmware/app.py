@@ -17,6 +17,7 @@ from firmware.state import Store
 if False:  # types only
     from firmware.hal import Board
     from firmware.identity import Identity
+    from firmware.starter import Start
 
 _TECHNICIAN_S = 600  # a node without identity stays awake after a reset,
 _NO_IDENTITY_S = 3600  # then looks for one now and then
@@ -25,8 +26,11 @@ _SAFE_FROM = 5
 _LONGEST_BACK_OFF_S = 4 * 3600
 
 
-def run(board: "Board") -> None:
-    """Run one wake of ``board`` (firmware/README.md says what a board offers) and send it to sleep."""
+def run(board: "Board", start: "Start | None" = None) -> None:
+    """Run one wake of ``board`` (firmware/README.md says what a board offers) and send it to sleep.
+
+    ``start``: what chose this application, and wants to know how its wakes end.
+    """
     if not board.slept():
         silence(board)  # whatever it was doing when the processor was reset
     try:
@@ -52,11 +56,13 @@ def run(board: "Board") -> None:
             node = Node(board, identity, store, safe)
             sleep_s = node.wake(crashes, resets)
             store.note_crash(_SAFE_FROM - 1 if safe else 0)  # one more, and the next is safe again
+            _ended(start, node)
             while node.counts():
                 node.listen(sleep_s)
                 store.note_crash(1)
                 sleep_s = node.wake()
                 store.note_crash(0)
+                _ended(start, node)
         except Exception as error:
             getattr(sys, "print_exception", print)(error)
             silence(board)
@@ -64,6 +70,13 @@ def run(board: "Board") -> None:
                 store.forget()  # perhaps that is where it comes from; flash has the session
             sleep_s = _back_off_s(identity, store.crashes())
     board.deep_sleep(max(1, sleep_s) * 1000)
+
+
+def _ended(start: "Start | None", node: Node) -> None:
+    """A wake has ended well; an update on trial is judged by it."""
+    if start is not None:
+        start.ended(node.sent, node.heard)
+        node.sent = False
 
 
 def _back_off_s(identity: "Identity", crashes: int) -> int:

@@ -85,6 +85,8 @@ class Table(Protocol):
     """A board as data: a module of constants in firmware/boards. GPIO numbers, but for what says otherwise."""
 
     @property
+    def NAME(self) -> str: ...
+    @property
     def LORA_SPI(self) -> int: ...  # the number of the bus
     @property
     def LORA_NSS(self) -> int: ...

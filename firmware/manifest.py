@@ -13,6 +13,9 @@ BOARDS = {
     "xiao_esp32s3": ("firmware/boards/esp32.py",),
 }
 
+# Of these, what was flashed is used for ever; a bundle (decoders/bundle.py) does not hold them
+NEVER_UPDATED = ("firmware/main.py", "firmware/starter.py")
+
 MODULES = (
     "decoders/__init__.py",
     "decoders/faults.py",
@@ -76,6 +79,7 @@ MODULES = (
     "firmware/sensors/watermark.py",
     "firmware/session.py",
     "firmware/settings.py",
+    "firmware/starter.py",
     "firmware/state.py",
     "firmware/timing.py",
     "firmware/tracking.py",

@@ -32,16 +32,21 @@ _START_SPREAD_S = 30  # after a power cut in the street, nodes do not all speak 
 _SILENT_S = 6 * 3600
 _FORGOTTEN_S = 10 * 3600
 _UNANSWERED_LIMIT = 3
-# What measures and writes payloads
+# What measures, writes payloads and updates
 UNLOADED = (
+    "decoders.bundle",
     "decoders.faults",
     "decoders.layouts",
     "decoders.payload",
     "decoders.settings",
     "firmware.boards.lines",
+    "firmware.p256",
     "firmware.profile",
     "firmware.reports",
     "firmware.sensors",
+    "firmware.starter",
+    "firmware.tracking",
+    "firmware.update",
 )
 CONTINUOUS = ("traffic",)  # profiles that count all the time
 _POLL_MS = 500
@@ -84,6 +89,7 @@ class Node:
         self._profile = identity.profile
         self._started_ms = self._clock.ticks_ms()
         self._airtime_us = 0
+        self.sent = self.heard = False  # anything; a data downlink
         self._spread: int = binascii.crc32(bytes.fromhex(identity.dev_eui))
         self._confirmed = identity.confirmed
         self._abp = identity.session is not None
@@ -326,6 +332,7 @@ class Node:
         while True:
             self._save()  # the counter is spent, whatever happens now
             if self._exchange(transmit):
+                self.heard = True
                 memory.unanswered = 0
                 memory.heard_local_s = self._clock.time()
                 # so that a downlink replayed after a power cut is known
@@ -379,6 +386,7 @@ class Node:
         events: "list[Event]" = []
         ended_s = 0
         self._airtime_us += transmit.airtime_us
+        self.sent = True
         asked = memory.asking and mac.joining is None
         fault = "" if radio.asleep() else "not asleep"  # since the last exchange
         try:

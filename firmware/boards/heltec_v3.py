@@ -6,6 +6,7 @@ Radio and battery pins: Heltec "WiFi LoRa 32 V3 schematic diagram". Sensors hang
 
 from firmware.boards.esp32 import Board  # noqa: F401  # its kind
 
+NAME = "heltec_v3"
 LORA_SPI = 1
 LORA_NSS = 8
 LORA_SCK = 9

@@ -7,6 +7,7 @@ sensors hang on a load switch of their own, whose enable is pulled down.
 
 from firmware.boards.esp32 import Board  # noqa: F401  # its kind
 
+NAME = "lilygo_t3s3"
 LORA_SPI = 1
 LORA_NSS = 7
 LORA_SCK = 5

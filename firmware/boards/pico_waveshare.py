@@ -7,6 +7,7 @@ whose enable is pulled down. GP23 to 25 and 29 are the Pico's own.
 
 from firmware.boards.rp2 import Board  # noqa: F401  # its kind
 
+NAME = "pico_waveshare"
 LORA_SPI = 1
 LORA_NSS = 3
 LORA_SCK = 10

@@ -9,6 +9,7 @@ are not on the board: the sensors' load switch, whose enable is pulled down, and
 
 from firmware.boards.esp32 import Board  # noqa: F401  # its kind
 
+NAME = "xiao_esp32s3"
 LORA_SPI = 1
 LORA_NSS = 41
 LORA_SCK = 7
