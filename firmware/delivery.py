@@ -25,7 +25,7 @@ class Delivery:
         self.known_s = known_s
         self.island_from_s = 0  # 0: none
         self.island_to_s = 0
-        self.again_from_s = 0
+        self.again_from_s = 1
         self.again_to_s = 0  # below again_from_s: nothing
 
     def pack(self) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import click
 
 from decoders.profiles import PROFILES
-from simulators import bench_node, bench_windows
+from simulators import bench_history, bench_node, bench_payload, bench_windows
 from simulators import demo as screen
 from simulators.city import small_jena
 from simulators.city_run import DAY_US, HOUR_US, CityRun
@@ -330,3 +330,44 @@ def bench_the_windows(rounds: int, as_json: bool) -> None:
         return
     for line in bench_windows.lines(cells):
         click.echo(line)
+
+
+@bench.command("payload")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same readings.")
+@click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
+def bench_the_payload(seed: int, as_json: bool) -> None:
+    """Bytes on air for each delivered reading, against Cayenne LPP, CBOR and other ways to pack.
+
+    \b
+    Example:
+        stadtfunk bench payload
+    """
+    _told(bench_payload.measure(seed), bench_payload.RESULTS, as_json)
+
+
+@bench.command("history")
+@click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
+def bench_the_history(as_json: bool) -> None:
+    """How many readings arrive over losses of uplinks and an outage of three days, with the history and without.
+
+    \b
+    Example:
+        stadtfunk bench history
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    with click.progressbar(length=1000, label="runs", file=sys.stderr) as bar:
+        metrics = bench_history.measure(lambda done: bar.update(round(done * 1000) - bar.pos))
+    _told(metrics, bench_history.RESULTS, as_json)
+
+
+def _told(metrics: list[bench_node.Metric], results: Path, as_json: bool) -> None:
+    """Write the rows to their file and print them."""
+    bench_node.write(metrics, results)
+    if as_json:
+        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
+        return
+    click.echo(f"{'metric':<52}{'value':>10} {'unit':<4}{'goal':>10}  holds")
+    for metric in metrics:
+        goal = "" if metric.goal is None else f"{'>=' if metric.at_least else '<='} {metric.goal:g}"
+        holds = {None: "", True: "yes", False: "NO"}[metric.holds]
+        click.echo(f"{metric.metric:<52}{metric.value:>10g} {metric.unit:<4}{goal:>10}  {holds}")

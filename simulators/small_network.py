@@ -67,6 +67,16 @@ class SmallNetwork:
         self.on_send: Callable[[int, int, int, bytes], None] | None = None
 
     @property
+    def session_keys(self) -> tuple[bytes, bytes] | None:
+        """(NwkSKey, AppSKey) of the session that the node uses."""
+        return self._keys
+
+    @property
+    def f_cnt_up(self) -> int:
+        """Of the last uplink heard, all 32 bits."""
+        return self._f_cnt_up
+
+    @property
     def downlinks_pending(self) -> int:
         """Sent, but the node has said nothing since."""
         return int(self._awaited)
