@@ -28,6 +28,7 @@ _HEAD = "<2sBI"
 _HEAD_SIZE = struct.calcsize(_HEAD)
 _LOCAL = 1
 _FILE_SIZE = 4096  # a block of flash: appending copies the last one
+_SHORT_FILES = 14  # besides the full ones: a restart a day, for as long as samples are kept
 _TEMPORARY = "/h.new"
 _END = 1 << 32
 
@@ -58,9 +59,18 @@ class History:
         number = (numbers[-1] + 1 if numbers else 0) & 0xFFFF
         with open(self._name(number), "wb") as file:
             file.write(struct.pack(_HEAD, _MAGIC, flags, mask) + record)
-        most = KEPT_SAMPLES // ((_FILE_SIZE - _HEAD_SIZE) // len(record)) + 2
-        for old in numbers[: max(0, len(numbers) + 1 - most)]:
-            os.remove(self._name(old))
+        self._trim(numbers, len(record))
+
+    def _trim(self, numbers: "list[int]", record_size: int) -> None:
+        """Remove the oldest files once the newer of ``numbers`` hold enough; each restart leaves a short one."""
+        most = KEPT_SAMPLES // ((_FILE_SIZE - _HEAD_SIZE) // record_size) + 1 + _SHORT_FILES
+        held = 0
+        for count, number in enumerate(reversed(numbers)):
+            name = self._name(number)
+            if held >= KEPT_SAMPLES * record_size or count >= most:
+                os.remove(name)
+            else:
+                held += os.stat(name)[6] - _HEAD_SIZE
 
     def stamp(self, gps_less_local_s: int, after_s: int) -> int:
         """Give samples with local times their GPS times, later than ``after_s``; return how many. Raises OSError."""

@@ -40,6 +40,19 @@ class TestRing:
         newest = [n & 0xFFFF for n in range(3 * KEPT_SAMPLES)][::-1]
         assert [values[0] for _, values in samples] == newest[: len(samples)]
 
+    def test_it_holds_14_days_also_if_power_fails_every_day(self, folder):
+        history = History(folder)
+        for day in range(30):
+            history.append(0, MASK, [day, 1, 2], local=True)
+            history.stamp(GPS_S + day * 96 * 900, 0)
+            for n in range(1, 96):
+                history.append(GPS_S + (day * 96 + n) * 900, MASK, [day, 1, 2])
+
+        _, samples = history.newest(100_000)
+
+        assert KEPT_SAMPLES <= len(samples) < KEPT_SAMPLES * 3 // 2
+        assert [time for time, _ in samples] == [GPS_S + n * 900 for n in range(30 * 96)][::-1][: len(samples)]
+
     def test_between_gives_the_oldest_or_the_newest_of_a_range(self, folder):
         history = filled(folder, 1000)
 
