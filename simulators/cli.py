@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import click
 
 from decoders.profiles import PROFILES
-from simulators import bench_history, bench_node, bench_payload, bench_windows
+from simulators import bench_adr, bench_history, bench_node, bench_payload, bench_windows
 from simulators import demo as screen
 from simulators.city import small_jena
 from simulators.city_run import DAY_US, HOUR_US, CityRun
@@ -330,6 +330,30 @@ def bench_the_windows(rounds: int, as_json: bool) -> None:
         return
     for line in bench_windows.lines(cells):
         click.echo(line)
+
+
+@bench.command("adr")
+@click.option("--nodes", default=bench_adr.NODES, show_default=True, type=click.IntRange(min=2), help="Near and far.")
+@click.option("--frames", default=bench_adr.FRAMES, show_default=True, type=click.IntRange(min=100), help="Of a node.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same fading.")
+@click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
+def bench_the_adr(nodes: int, frames: int, seed: int, as_json: bool) -> None:
+    """Lost frames and airtime of adaptive data rate in a fading channel, against ChirpStack's default algorithm.
+
+    \b
+    Example:
+        stadtfunk bench adr --nodes 20
+    """
+    measured = bench_adr.measure(nodes, frames, seed)
+    metrics = bench_adr.metrics(measured)
+    bench_node.write(metrics, bench_adr.RESULTS)
+    bench_adr.plot(measured)
+    if as_json:
+        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
+        return
+    for metric in metrics:
+        click.echo(f"{metric.metric:<28}{metric.value:>10g} {metric.unit:<4} baseline {metric.baseline:g}")
+    click.echo(f"plot {bench_adr.PLOT}", err=True)
 
 
 @bench.command("payload")
