@@ -41,6 +41,8 @@ class TestOneTransmitter:
 
         assert budget.obstacle(frame(11.044, 0.1), Priority.ACK) == "overlap"  # jitqueue.c: 42.5 ms
         assert budget.obstacle(frame(11.046, 0.1), Priority.ACK) == ""
+        assert budget.obstacle(frame(9.86, 0.1), Priority.ACK) == "overlap"
+        assert budget.obstacle(frame(9.854, 0.1), Priority.ACK) == ""
 
     def test_what_was_not_sent_takes_no_place(self):
         budget = booked(frame(10, 1))
@@ -67,11 +69,18 @@ class TestDutyCycle:
         assert budget.obstacle(frame(7100.0, 0.1), Priority.JOIN_ACCEPT) == ""  # as much of the first has left the hour
 
     def test_a_frame_before_one_that_is_planned_counts_in_that_one_s_hour(self):
-        budget = booked(*(frame(100 * n, 1.0) for n in range(35)), frame(3600, 1.0))
+        budget = booked(*(frame(100 * n, 1.0) for n in range(34)), frame(3600, 2.0))
 
-        # in the hour that ends at 3601 s the first frame has left for 1 s of its 1 s
+        # the hour that ends at 3602 s has lost the first frame: 33 s, 2 s and this
         assert budget.obstacle(frame(3550, 1.0), Priority.JOIN_ACCEPT) == ""
         assert budget.obstacle(frame(3550, 1.1), Priority.JOIN_ACCEPT) == "duty_cycle"
+
+    def test_a_frame_counts_for_what_of_it_lies_in_the_hour(self):
+        budget = booked(frame(0, 1.0), *(frame(100 * n, 1.0) for n in range(1, 36)))
+
+        # half of the first frame lies in the hour that ends at 3600.5 s
+        assert budget.obstacle(frame(3600.0, 0.5), Priority.JOIN_ACCEPT) == ""
+        assert budget.obstacle(frame(3599.99, 0.51), Priority.JOIN_ACCEPT) == "duty_cycle"
 
     def test_sub_bands_have_budgets_of_their_own(self):
         budget = booked(*(frame(100 * n, 1.0) for n in range(36)))

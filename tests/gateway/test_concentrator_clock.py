@@ -116,6 +116,13 @@ class TestPresent:
 
         assert clock.place(3001 * S, None, 12 * S + 1) == 1 * S
 
+    def test_a_late_copy_does_not_set_virtual_time_back(self):
+        clock = ConcentratorClock(held=True)
+        for seconds in (3000, 3002, 3001):
+            clock.place(seconds * S, None, (seconds - 2990) * S)
+
+        assert clock.at(0) == 2 * S
+
     def test_virtual_time_stands_still_between_two_frames(self):
         clock = ConcentratorClock(held=True)
         clock.place(3000 * S, 1_455_000_000_000, 10 * S)

@@ -167,6 +167,24 @@ class TestWindows:
 
         assert bench.order().rx2 == Slot(2000, 869_525_000, 0)
 
+    def test_of_two_weak_windows_the_less_weak_one_is_taken(self, bench):
+        bench.go(110)
+        bench.uplink(ONE, sf=10, snr=(-17.0,))  # 2 dB below SF10's floor, 3 dB above SF12's
+        bench.go(111)
+
+        assert bench.order().rx1 is None
+
+    def test_rx1_is_spared_when_it_would_take_a_quarter_of_what_is_left(self, bench):
+        budget = bench.downlinks._transmitters[ONE].budget
+        for n in range(33):  # 3 s of 36 are left; one answer at SF12 is 0.991 s
+            budget.book(Booking(-(100 + 60 * n) * S, -(99 + 60 * n) * S, 868_100_000))
+        bench.go(110)
+        bench.uplink(ONE, sf=12)
+        bench.uplink(TWO, sf=12)
+        bench.go(111)
+
+        assert {order.concentrator: order.rx1 is None for order in bench.orders()} == {ONE: True, TWO: False}
+
     def test_when_rx1_s_hour_is_nearly_used_up_rx2_goes_first(self, bench):
         for n in range(31):  # 31 times 991 ms at SF12 of 34.2 s for ACKs
             bench.go(200 + 60 * n)
@@ -200,6 +218,16 @@ class TestPriorities:
         # RX2 at 116 s is over the join-accept's SF12 frame (115 to 116.155 s) as well
         assert Priority.ACK not in by_priority
         assert [outcome.reason for outcome in bench.outcomes() if outcome.sent is None] == ["overlap"]
+
+    def test_an_answer_that_is_due_earlier_leaves_it_alone_too(self, bench):
+        bench.go(110)
+        bench.uplink(ONE, delay_ms=5000, variants=(Variant(Priority.JOIN_ACCEPT, bytes(17)),), sf=7)  # at 115 s
+        bench.go(113.9)
+        bench.uplink(ONE, sf=12, variants=(ACK,))  # its RX1 would last from 114.9 to 115.9 s
+
+        bench.go(114.55)
+
+        assert (bench.order().priority, bench.order().rx1) == (Priority.ACK, None)
 
     def test_what_has_no_place_yet_goes_through_another_concentrator_that_reports_later(self, bench):
         bench.go(110)
