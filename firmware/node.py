@@ -49,7 +49,7 @@ UNLOADED = (
     "firmware.update",
 )
 CONTINUOUS = ("traffic",)  # profiles that count all the time
-_POLL_MS = 500
+_POLL_MS = 1_000  # the radars' buffers hold 10 s
 _AWAKE_MS = 4000  # a repetition due sooner is waited for; for a later one the node sleeps deeply
 _FOLLOW_S = 15  # least pause before an uplink besides those with a new sample; up to twice that, by DevEUI
 _TRIES = 3  # of one, until the network is heard again
@@ -144,13 +144,16 @@ class Node:
             self._join_if_due()
         elif memory.power == EMPTY:
             memory.follow_local_s = 0  # nothing is sent; the history goes on
-        elif self._follow_due() or (sampled and (self._urgent or memory.kept >= self._settings.send_every)):
+        elif self._follow_due() or (sampled and self._worth_sending()):
             self._report(sampled)
         sleep_s = self._sleep_s()
         if self._restart:
             self._store.forget()  # as after a power cut: flash has the session
             return 1
         return sleep_s
+
+    def _worth_sending(self) -> bool:
+        return self._safe or self._urgent or self._memory.kept >= self._settings.send_every
 
     # --- counting all the time ---
 
@@ -174,7 +177,7 @@ class Node:
             clock.sleep_ms(_POLL_MS)
         self._woken_s = clock.time()
         self._started_ms = clock.ticks_ms()
-        self._airtime_us = 0
+        self._airtime_us = self._measured_ms = 0
         self._memory.cold = False
 
     # --- sampling ---
@@ -333,7 +336,8 @@ class Node:
             self._save()  # the counter is spent, whatever happens now
             if self._exchange(transmit):
                 self.heard = True
-                memory.unanswered = 0
+                # a network that is there and does not tell the time: see reports.choose
+                memory.unanswered = 0 if memory.time_known else memory.unanswered + memory.asking
                 memory.heard_local_s = self._clock.time()
                 # so that a downlink replayed after a power cut is known
                 self._store.checkpoint(mac, memory, self._clock.time())
@@ -385,6 +389,8 @@ class Node:
         before = None if mac.session is None else mac.session.f_cnt_down
         events: "list[Event]" = []
         ended_s = 0
+        if not self._airtime_us:
+            self._measured_ms = self._clock.ticks_diff(self._clock.ticks_ms(), self._started_ms)
         self._airtime_us += transmit.airtime_us
         self.sent = True
         asked = memory.asking and mac.joining is None
@@ -477,6 +483,6 @@ class Node:
                 due_s = min(due_s, now_s + wait_ms // 1000 + 1)
         sleep_s = max(1, due_s - now_s)
         awake_ms = self._clock.ticks_diff(self._clock.ticks_ms(), self._started_ms)
-        memory.counters.note_wake(0 if self._airtime_us else awake_ms, self._airtime_us, sleep_s)
+        memory.counters.note_wake(self._measured_ms or awake_ms, self._airtime_us, sleep_s)
         self._save()
         return sleep_s

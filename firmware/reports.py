@@ -26,6 +26,7 @@ _COVERED_S = 4 * 3600
 _BLOCK = 48  # samples of history at most in one uplink: what a small heap can pack
 _NO_TIME_AFTER = 4  # requests for the time in a row without an answer
 _FURTHEST_S = 0xFFFF
+_OUTAGE_S = 4 * 86_400
 
 
 class Report:
@@ -119,7 +120,7 @@ def choose(
     if safe:
         return _diagnostics(memory, room, now_s)
     if not memory.time_known:
-        if memory.unanswered >= _NO_TIME_AFTER:
+        if _never_tells(memory, settings):
             return _undated(memory, history, profile, room, now_s)
         return _diagnostics(memory, room, now_s)
     if not sampled and memory.kept < settings.send_every:
@@ -130,6 +131,15 @@ def choose(
         if now_s >= memory.next_diagnostics_local_s:
             return _diagnostics(memory, room, now_s)
     return _readings(memory, settings, history, profile, room)
+
+
+def _never_tells(memory: "Memory", settings: "Settings") -> bool:
+    """Whether to send samples without their times. A network that has told it before is waited for if it is silent."""
+    if memory.unanswered < _NO_TIME_AFTER:
+        return False
+    if memory.tries == 0 or not memory.delivery.known_s:  # it answers all else, or never told it
+        return True
+    return memory.unanswered * settings.interval_s >= _OUTAGE_S
 
 
 def _diagnostics(memory: "Memory", room: int, now_s: int) -> Report:

@@ -184,6 +184,33 @@ class TestFirstHours:
         assert len(taken) >= 8
         assert all(3590 < later - earlier < 3610 for earlier, later in pairwise(taken))
 
+    def test_so_does_one_that_answers_all_else(self, street):
+        one = street()
+        one.network.tells_time = False
+        switched_on(one, 9 * 3600)
+
+        reports = messages(one)
+        taken = sorted(start_us / S + sample.time for start_us, message in reports for sample in message.samples)
+        assert [len(message.samples) for _, message in reports][:3] == [5, 1, 1]
+        assert len(taken) >= 8
+        assert all(3590 < later - earlier < 3610 for earlier, later in pairwise(taken))
+
+    def test_a_power_cut_while_the_gateway_is_away_costs_nothing_that_is_taken_afterwards(self, street):
+        one = switched_on(street(), 6 * 3600)
+        gateway, one.network._ended = one.network._ended, lambda sent: None
+        one.run(3600)
+        one.node.power_off()
+        one.node.power_on()
+        one.run(24 * 3600)
+        one.network._ended = gateway
+        one.run(12 * 3600)
+
+        taken = sorted({sample.time for _, message in messages(one) for sample in message.samples})
+        assert taken[0] > 0
+        assert len(taken) >= 42
+        assert all(0 < later - earlier < 5400 for earlier, later in pairwise(taken))
+        assert one.node.console() == ""
+
     def test_between_reports_everything_that_draws_current_is_off(self, street):
         one = switched_on(street(), 600)
 
