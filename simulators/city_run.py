@@ -72,16 +72,16 @@ class CityRun:
         self.nodes = []
         for index, device in enumerate(city.devices()):
             dice = random.Random(f"node {city.seed} {index}")
-            key = bytes.fromhex(device.app_key)
+            key, world = bytes.fromhex(device.app_key), world_of(city, index)
             node = make_node(
                 device.profile,
                 self.clock,
                 air,
                 firmware,
-                world_of(city, index),
+                world,
                 index=index,
                 position=city.position(index),
-                flash=provisioned(device.dev_eui, device.join_eui, key, interval_s, device.profile),
+                flash=provisioned(device.dev_eui, device.join_eui, key, interval_s, device.profile, world.probes),
                 seed=dice.getrandbits(32),
                 rtc_drift_ppm=dice.randint(-20, 20),
             )

@@ -142,7 +142,7 @@ class Device:
             world,
             board,
             position=_BENCH,
-            flash=provisioned(dev_eui, join_eui, app_key, interval_s, profile),
+            flash=provisioned(dev_eui, join_eui, app_key, interval_s, profile, world.probes),
             seed=seed,
             rtc_drift_ppm=rtc_drift_ppm,
             cpu_us=cpu_us,

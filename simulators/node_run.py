@@ -214,7 +214,7 @@ def _facts(
         interval_s=interval_s,
         join_requests=network.join_requests,
         uplinks=network.uplinks,
-        readings=len(network.sampled),
+        readings=len(network.samples),
         repetitions=network.repetitions,
         downlinks_sent=network.downlinks_sent,
         downlinks_received=network.downlinks_received,

@@ -3,9 +3,14 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from decoders import settings
+from firmware.delivery import Delivery
+from firmware.profile import PROBES
 from firmware.provisioning import pack_identity
+from firmware.settings import Settings
 from simulators.air import Air
 from simulators.air_node import AirNode
 from simulators.board import BoardSim
@@ -17,6 +22,8 @@ from simulators.traffic_node import TrafficNode, endless
 from simulators.tree_node import TreeNode, provisioned_flash
 from simulators.vehicles import Vehicle
 
+_PROBES = next(setting for setting in settings.SETTINGS if setting.name == "probes")
+
 
 class World(NamedTuple):
     """What one node's sensors are exposed to; only that of its profile is asked for."""
@@ -24,6 +31,7 @@ class World(NamedTuple):
     soil: Callable[[int], Truth] | None = None
     air: Callable[[int], AirState] | None = None
     vehicles: Iterable[Vehicle] = ()
+    probes: tuple[str, ...] = ()  # what the node has to see it with, if not what its profile has
 
 
 def world_of(city: City, index: int) -> World:
@@ -31,12 +39,23 @@ def world_of(city: City, index: int) -> World:
     if index < city.nodes:
         return World(soil=lambda now_us: city.truth(index, now_us))
     around = city.surroundings(city.stations[index - city.nodes])
-    return World(air=around.air, vehicles=endless(around.traffic))
+    return World(air=around.air, vehicles=endless(around.traffic), probes=around.station.probes)
 
 
-def provisioned(dev_eui: str, join_eui: str, app_key: bytes, interval_s: int, profile: str) -> Flash:
-    """The flash of a node that has left the factory."""
-    return provisioned_flash(pack_identity(dev_eui, join_eui, app_key, interval_s, profile=profile))
+def provisioned(
+    dev_eui: str, join_eui: str, app_key: bytes, interval_s: int, profile: str, probes: tuple[str, ...] = ()
+) -> Flash:
+    """The flash of a node that has left the factory with these ``probes``, or those of its profile."""
+    identity = pack_identity(dev_eui, join_eui, app_key, interval_s, profile=profile)
+    return provisioned_flash(identity, _settings(probes) if probes else None)
+
+
+def _settings(probes: tuple[str, ...]) -> dict[str, bytes]:
+    """The files in which a node keeps which probes it has, as its own code writes them."""
+    mask = sum(1 << PROBES.index(name) for name in probes)
+    with TemporaryDirectory() as folder:
+        Settings(folder, 3600).obey(b"\0" + settings.item(_PROBES, (mask,)), 0, Delivery())
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def alone(profile: str, seed: int) -> World:
@@ -53,6 +72,6 @@ def make_node(
         assert world.air is not None
         return AirNode(clock, air, firmware, world.air, kind, **options)
     if profile == "traffic":
-        return TrafficNode(clock, air, firmware, world.vehicles, kind, **options)
+        return TrafficNode(clock, air, firmware, world.vehicles, kind, probes=world.probes, **options)
     assert world.soil is not None
     return TreeNode(clock, air, firmware, world.soil, kind, **options)

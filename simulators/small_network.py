@@ -13,6 +13,7 @@ from collections.abc import Callable
 from decoders.lorawan import frame, mac_commands
 from decoders.lorawan.errors import MicMismatch, RemoteError
 from decoders.lorawan.region import EU868, JOIN_ACCEPT_DELAY1_MS
+from decoders.payload_v1 import Sample
 from decoders.profiles import BY_F_PORT, LAYOUTS, PROFILES, decode
 from simulators.device import Device, Uplink
 
@@ -63,7 +64,7 @@ class SmallNetwork:
         self.downlinks_received = 0
         self.refused = 0
         self.answering = True  # otherwise it hears everything and says nothing
-        self.sampled: set[int] = set()  # when the readings that arrived were taken, GPS seconds
+        self.samples: dict[int, Sample] = {}  # the readings that arrived, by when they were taken, GPS seconds
         self.on_send: Callable[[int, int, int, bytes], None] | None = None
 
     @property
@@ -114,7 +115,7 @@ class SmallNetwork:
         self._f_cnt_up = f_cnt
         if data.f_port in _READINGS:
             message = decode(BY_F_PORT[data.f_port], data.decrypt(*keys, f_cnt))
-            self.sampled |= {sample.time for sample in message.samples if sample.time > 0}
+            self.samples |= {sample.time: sample for sample in message.samples if sample.time > 0}
         commands = data.fhdr.f_opts or (data.decrypt(*keys, f_cnt) if data.f_port == 0 else b"")
         answers = b""
         for cid, payload in mac_commands.parse_uplink(commands):

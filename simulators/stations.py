@@ -14,6 +14,8 @@ Lat = float
 class Station(NamedTuple):
     """``kind`` is air or traffic, the profile of its node; ``instruments`` as the cloud's registry names them.
 
+    ``probes``: what the firmware calls them, if it is not what the profile has anyway.
+
     An air station breathes what its ``road`` and the stoves around give off, a traffic station counts on its road.
     """
 
@@ -26,6 +28,7 @@ class Station(NamedTuple):
     instruments: tuple[str, ...]
     road: Road
     stoves: float = 0.0
+    probes: tuple[str, ...] = ()
 
 
 _QUIET = Road(motor_per_day=300, bicycles_per_day=200, kmh=28.0, spread_kmh=4.0)
@@ -48,8 +51,9 @@ STATIONS = (
         "Fischergasse",
         11.58969,
         50.92594,
-        ("LD2451",),
-        Road(motor_per_day=1_800, bicycles_per_day=700, kmh=34.0),
+        ("pulses",),
+        Road(motor_per_day=700, bicycles_per_day=300, kmh=34.0),
+        probes=("tubes",),
     ),
     Station(
         "L-02",
@@ -69,8 +73,9 @@ STATIONS = (
         "Kahlaische Strasse",
         11.58611,
         50.91974,
-        ("LD2451",),
-        Road(motor_per_day=2_600, bicycles_per_day=500, kmh=46.0, spread_kmh=7.0),
+        ("pulses",),
+        Road(motor_per_day=1_000, bicycles_per_day=200, kmh=46.0, spread_kmh=7.0),
+        probes=("tubes",),
     ),
 )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The traffic node as it hangs in the street: a board with a radar HLK-LD2451 on its serial line."""
+"""The traffic node as it hangs in the street: a board with a radar HLK-LD2451, or with two pneumatic tubes."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 from simulators.air import Air
 from simulators.board import SOLAR_MV, BoardSim
 from simulators.chips.ld2451 import Ld2451Sim
+from simulators.chips.pulse_source import TubesSim
 from simulators.clock import Clock
 from simulators.traffic import Traffic
 from simulators.vehicles import Vehicle
@@ -22,7 +23,7 @@ def endless(traffic: Traffic, from_us: int = 0) -> Iterator[Vehicle]:
 
 
 class TrafficNode(BoardSim):
-    """``vehicles`` pass it, in order of time; options are those of ``BoardSim``."""
+    """``vehicles`` pass it, in order of time. ``probes``: ("tubes",), or () for a radar. Options are ``BoardSim``'s."""
 
     def __init__(
         self,
@@ -32,10 +33,14 @@ class TrafficNode(BoardSim):
         vehicles: Iterable[Vehicle],
         kind: str = "heltec_v3",
         *,
+        probes: tuple[str, ...] = (),
         seed: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(clock, air, firmware, kind, seed=seed, **{"battery_mv": SOLAR_MV, **options})
+        if "tubes" in probes:
+            self.tubes = TubesSim(clock, self.wire("PULSE 0"), self.wire("PULSE 1"), vehicles, seed=seed)
+            return
         # A radar in service says nothing while nothing moves; that some do is for the driver's tests.
         self.ld2451 = Ld2451Sim(clock, self.serial(), self.sensor_power, vehicles, seed=seed, sends_empty=False)
         self.chips.append(self.ld2451)

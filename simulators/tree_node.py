@@ -5,7 +5,7 @@
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,17 @@ class TreeNode(BoardSim):
         self.chips += [self.smt100, self.ds18b20]
 
 
-def provisioned_flash(identity: bytes) -> Flash:
-    """A flash whose file system holds ``/data/identity.bin``, written by the node's own MicroPython."""
+def provisioned_flash(identity: bytes, files: Mapping[str, bytes] | None = None) -> Flash:
+    """A flash whose file system holds ``/data/identity.bin`` (and ``files``, by name, beside it), written by the node's
+    own MicroPython."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "provision.py")
-        source.write_text(f"with open('/data/identity.bin', 'wb') as file:\n    file.write({identity!r})\n")
+        source.write_text(
+            "".join(
+                f"with open('/data/{name}', 'wb') as file:\n    file.write({content!r})\n"
+                for name, content in {"identity.bin": identity, **(files or {})}.items()
+            )
+        )
         compiled = Path(folder, "compiled")
         compile_module(source, compiled / "provision.mpy", "provision.py")
         flash = Flash()

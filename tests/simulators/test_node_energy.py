@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""``stadtfunk node energy``: a short run gives years, and says what it assumed."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from simulators.energy import Battery
+from simulators.firmware_build import build_rom
+from simulators.node_cli import energy, lines
+from simulators.node_energy import Estimate, estimate
+
+
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory):
+    return build_rom(tmp_path_factory.mktemp("firmware"))
+
+
+@pytest.fixture(scope="module")
+def tree(firmware):
+    return estimate("tree", 9, 24.0, days=2, firmware=firmware)
+
+
+def made_up(total: float) -> Estimate:
+    return Estimate("tree", "heltec_v3", 9, 24.0, 3.0, 1, {"MCU awake": total}, 24.0, 5.0, 36.0, Battery(), [])
+
+
+class TestEstimate:
+    def test_the_node_sends_as_often_and_as_fast_as_asked_and_nothing_complains(self, tree):
+        assert tree.complaints == []
+        assert tree.uplinks == pytest.approx(24, abs=2)
+        # SF9: 0.15 to 0.4 s for 13 to 51 bytes, so much a day
+        assert 24 * 0.144 < tree.airtime_s < 26 * 0.41
+
+    def test_transmitting_costs_its_airtime_at_the_amplifiers_45_ma_and_the_oscillators_1_5(self, tree):
+        assert tree.mah_per_day["radio transmit"] == pytest.approx(tree.airtime_s * 46.5 / 3600, rel=0.05)
+
+    def test_sleeping_all_day_costs_what_the_table_says(self, tree):
+        """8 uA of the processor and 16 uA of the board, 24 h."""
+        assert tree.mah_per_day["MCU deep sleep"] == pytest.approx(0.192, rel=0.02)
+        assert tree.mah_per_day["regulators"] == pytest.approx(0.384, rel=0.05)
+
+    def test_it_reaches_the_goal_of_five_years(self, tree):
+        """Issue 4: tree at least 5 years at 24 uplinks a day, SF9, on 2,500 mAh."""
+        assert tree.years >= 5
+
+    def test_the_same_question_gets_the_same_answer(self, firmware, tree):
+        assert estimate("tree", 9, 24.0, days=2, firmware=firmware) == tree
+
+    def test_slower_and_more_often_costs_more(self, firmware, tree):
+        slower = estimate("tree", 11, 24.0, days=1, firmware=firmware)
+        oftener = estimate("tree", 9, 96.0, days=0.5, firmware=firmware)
+
+        assert slower.mah_per_day["radio transmit"] > 2.5 * tree.mah_per_day["radio transmit"]
+        assert oftener.years < 0.7 * tree.years
+
+
+class TestWords:
+    def test_years_follow_from_charge_and_battery(self):
+        """2125 mAh usable; 1 mAh a day and 50 mAh a year of self-discharge: 1869 days."""
+        assert lines(made_up(1.0), "en")[1] == "5.1 years on a battery of 2500 mAh"
+        assert lines(made_up(1.0), "de")[1] == "5.1 Jahre mit einer Batterie von 2500 mAh"
+
+    def test_who_needs_mains_is_told_so(self):
+        assert lines(made_up(700.0), "en")[1].endswith("this node needs mains or solar power")
+
+    @pytest.mark.parametrize("language", ["de", "en"])
+    def test_every_current_is_told_with_its_source(self, language):
+        told = "\n".join(lines(made_up(1.0), language))
+
+        assert "WiFi_Kit_series issue 6" in told
+        assert "DS_SX1261-2_V2.1" in told
+        assert "2%" in told
+
+
+class TestCommand:
+    def test_prints_the_same_as_json(self):
+        done = CliRunner().invoke(energy, ["--days", "0.2", "--sf", "7", "--per-day", "48", "--json"])
+
+        assert done.exit_code == 0, done.output
+        answer = json.loads(done.stdout)
+        assert answer["years"] > 1
+        assert sum(answer["mah_per_day"].values()) == pytest.approx(answer["mah_per_day_total"])
+        assert {"component", "ua", "source"} == set(answer["currents"][0])
+
+    def test_speaks_plain_words(self):
+        done = CliRunner().invoke(energy, ["--days", "0.2", "--sf", "7", "--language", "de"])
+
+        assert re.search(r"^\d+\.\d Jahre mit einer Batterie von 2500 mAh$", done.stdout, re.MULTILINE)
+
+    @pytest.mark.parametrize("wrong", [["--sf", "6"], ["--profile", "oak"], ["--per-day", "1"], ["--board", "arduino"]])
+    def test_bad_usage_is_exit_status_2(self, wrong):
+        assert CliRunner().invoke(energy, wrong).exit_code == 2
