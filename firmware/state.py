@@ -93,7 +93,7 @@ class Memory:
         self.follow_local_s = 0  # when an uplink besides those with a new sample is due; 0: none
         self.next_diagnostics_local_s = 0
         self.asking = False  # the uplink that is being sent wants an answer
-        self.unanswered = 0  # uplinks in a row that asked for something, while it is unknown the time, and did not get it
+        self.unanswered = 0  # uplinks in a row that asked for something, first of all the time, and did not get it
         self.tries = 0  # of what is sent until it is answered
         self.kept = 0  # samples that no uplink has had yet
         self.power = 0  # of the battery: 0 enough, 1 low, 2 empty
