@@ -89,6 +89,7 @@ class Node:
         self._profile = identity.profile
         self._started_ms = self._clock.ticks_ms()
         self._airtime_us = 0
+        self._measured_ms = 0  # until the exchange, in which it sleeps most of the time
         self.sent = self.heard = False  # anything; a data downlink
         self._spread: int = binascii.crc32(bytes.fromhex(identity.dev_eui))
         self._confirmed = identity.confirmed

@@ -56,7 +56,8 @@ def ours(samples: list[Sample]) -> int:
 
 def version_1(samples: list[Sample]) -> int:
     header = {"battery_voltage": samples[0][1]["battery_voltage"]}
-    return len(TREE_V1.encode(header, [(time, dict(values)) for time, values in samples]))
+    older: list[tuple[int, dict[str, int | str]]] = [(time, dict(values)) for time, values in samples]
+    return len(TREE_V1.encode(dict(header), older))
 
 
 def cayenne(samples: list[Sample]) -> int:
