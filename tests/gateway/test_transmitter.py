@@ -4,11 +4,13 @@
 ``lead_ms`` is long and the Join-Accept's window far, so that a loaded machine has time.
 """
 
+import base64
 import json
 import urllib.request
 
 import pytest
 
+from decoders.downlink import DownlinkCommand, encode_command
 from tests.gateway.nodes import Concentrator, Node, new_store
 from tests.gateway.running import GatewayThread, eventually, join
 
@@ -127,6 +129,30 @@ class TestErrors:
 
         assert service.metrics.counters["downlinks_failed"] == 1
         assert sum(service.metrics.failed_attempts.values()) == 0
+
+    def test_a_downlink_that_nobody_could_send_waits_for_the_next_uplink(self, service, node):
+        command = DownlinkCommand("one", node.dev_eui, 21, b"\x05", False, 4e9)
+        with Concentrator(service.gwmp_port) as concentrator:
+            concentrator.pull()
+            join(concentrator, node)
+            put = service._applications.command
+            service._writer._loop.call_soon_threadsafe(put, encode_command(command).encode())
+            eventually(lambda: service.metrics.counters["commands"] == 1)
+            push = concentrator.push(node.uplink())
+            for _ in range(2):
+                _, token, _ = concentrator.receive()
+                tx_ack(concentrator, token, "COLLISION_PACKET")
+            assert concentrator.receive() == (1, push, None)
+            eventually(lambda: service._reader.counts()["downlinks_waiting"] == 1)
+
+            push = concentrator.push(node.uplink())
+            _, token, body = concentrator.receive()
+            tx_ack(concentrator, token)
+            assert concentrator.receive() == (1, push, None)
+
+        frame = node.open_downlink(base64.b64decode(body["txpk"]["data"]), 1)
+        assert frame.decrypt(node.nwk_s_key, node.app_s_key, 1) == b"\x05"
+        eventually(lambda: service._reader.counts()["downlinks_waiting"] == 0)
 
     def test_what_every_concentrator_refuses_is_dropped_with_its_reason(self, service, node):
         with Concentrator(service.gwmp_port) as concentrator:
