@@ -4,16 +4,21 @@
 All of it runs inside the store's transaction.
 """
 
+import logging
 from typing import NamedTuple
 
+from decoders import settings, settings_message
 from decoders.faults import MalformedPayload
 from decoders.lorawan.errors import FieldRange
 from decoders.lorawan.gps_time import gps_from_unix, unix_from_gps
+from decoders.payload import Layout
 from decoders.payload_v1 import Message
-from decoders.profiles import BY_F_PORT, decode
+from decoders.profiles import BY_F_PORT, BY_NAME, decode
 from decoders.quantities import QUANTITIES
 from decoders.uplink import Batch, Reading, UplinkKey, UplinkMessage, encode_batch
 from gateway.store import Ledger, Payload
+
+_log = logging.getLogger(__name__)
 
 
 class Dated(NamedTuple):
@@ -26,9 +31,14 @@ class Dated(NamedTuple):
 def keep(ledger: Ledger, gateway_eui: str, payload: Payload, gps_ms: int | None, received_at: float) -> str:
     """Store a payload received at a known time; returns "" or why it is in quarantine. ``gps_ms`` None: unknown.
 
-    Without a time of reception, samples that carry none of their own cannot be dated.
+    Without a time of reception, samples that carry none of their own cannot be dated. What a node answers to settings
+    is no reading: it is logged. Of a payload with fields that are newer than our table, the rest goes on, and the whole
+    is kept raw as well ("newer_fields").
     """
     try:
+        if payload.f_port == settings.F_PORT:
+            _tell_answer(payload)
+            return ""
         message = _parse(payload)
         if gps_ms is None:
             if message.samples[0].time <= 0:
@@ -40,7 +50,10 @@ def keep(ledger: Ledger, gateway_eui: str, payload: Payload, gps_ms: int | None,
     except _Unfit as unfit:
         ledger.quarantine(payload.key, payload.f_port, received_at, payload.frm_payload, unfit.problem)
         return unfit.problem
-    ledger.append(payload.key, received_at, payload.profile, readings)
+    if readings:
+        ledger.append(payload.key, received_at, payload.profile, readings)
+    if message.unknown_fields:
+        ledger.quarantine(payload.key, payload.f_port, received_at, payload.frm_payload, "newer_fields")
     return ""
 
 
@@ -67,6 +80,21 @@ class _Unfit(Exception):
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
         self.problem = problem
+
+
+def _tell_answer(payload: Payload) -> None:
+    layout = BY_NAME.get(payload.profile)
+    if not isinstance(layout, Layout):
+        raise _Unfit("other_profile")
+    try:
+        token, answers = settings_message.decode(layout, payload.frm_payload)
+    except MalformedPayload as malformed:
+        raise _Unfit("malformed_payload") from malformed
+    for answer in answers:
+        _log.info(
+            "setting dev_eui=%s token=%d name=%s status=%s value=%s",
+            payload.key.dev_eui, token, answer.setting, answer.status, answer.value,
+        )  # fmt: skip
 
 
 def _parse(payload: Payload) -> Message:
