@@ -14,7 +14,7 @@ from simulators.firmware_build import build_rom
 from tests.gateway.nodes import GATEWAY_EUI, JOIN_EUI, Node, new_store
 
 S = 1_000_000
-INTERVAL_S = 60  # so that neither the time nor LinkCheck is asked for between
+INTERVAL_S = 60
 GPS_AT_0 = 1_455_000_000
 UNIX_LESS_GPS = 315_964_782  # GPS began on 1980-01-06 and had 18 leap seconds until 2017
 
@@ -80,7 +80,11 @@ def site(tmp_path_factory):
 
 
 class TestAdrAckReq:
-    """TS001-1.0.4 "Data-rate adaptation control in frame header": ADR_ACK_LIMIT is 64, ADR_ACK_DELAY 32."""
+    """TS001-1.0.4 "Data-rate adaptation control in frame header": ADR_ACK_LIMIT is 64, ADR_ACK_DELAY 32.
+
+    Unheard for so long the node asks for other things as well; that ADRACKReq alone is answered, too, is shown in
+    tests/gateway/test_network_server.py.
+    """
 
     def test_after_64_silent_uplinks_the_gateway_is_asked_and_answers(self, site):
         while len(site.answered) < 2 or site.uplinks[-1][2].fhdr.f_opts:  # the time, and an hour later again
@@ -98,7 +102,6 @@ class TestAdrAckReq:
         site.run(3 * INTERVAL_S)
 
         assert asking[0] == silent_from + 64  # the 65th
-        assert site.uplinks[asking[0]][2].fhdr.f_opts == b""  # nothing else that would be answered
         answered = [n for n in site.answered if n >= silent_from]
         assert answered[0] == asking[-1] + 1
         assert site.asks()[-1] == answered[0]  # content with that, the node asks no more
