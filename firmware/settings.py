@@ -11,7 +11,9 @@ if False:  # types only
     from decoders.settings import Setting
     from firmware.delivery import Delivery
 
-_ROOM = 51  # of an answer at the slowest data rate: what does not fit is not answered, and not done
+# Of an answer at the slowest data rate, beside 15 bytes of answers to the network and 2 requests: what does not fit is
+# not answered, and not done
+_ROOM = 34
 
 
 class Settings:
@@ -87,11 +89,11 @@ class Settings:
             return message[:1] + bytes((0, settings.WRONG_LENGTH, 0))
         answer = message[:1]
         for number, value in found:
-            status, now = self._one(number, value, fields, delivery)
-            part = bytes((number, status, len(now))) + now
-            if len(answer) + len(part) > _ROOM:
+            shown = value[0] if number == settings.READ.id and value else number
+            if len(answer) + 3 + (settings.BY_ID[shown].size() if shown in settings.BY_ID else 0) > _ROOM:
                 break
-            answer += part
+            status, now = self._one(number, value, fields, delivery)
+            answer += bytes((number, status, len(now))) + now
         return answer
 
     def _one(self, number: int, value: bytes, fields: int, delivery: "Delivery") -> "tuple[int, bytes]":
