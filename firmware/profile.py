@@ -41,7 +41,7 @@ _AGAIN_MS = 1_000  # between readings that are averaged
 # The cell's voltage under the load of the processor, mV: empty and full for DevStatusAns
 _EMPTY_MV = 2_900  # LiFePO4: below, it holds next to nothing
 _FULL_MV = 3_350
-_LIGHT_FROM_MS = 2_000  # a shorter wait is not worth a light sleep
+_LIGHT_FROM_MS = 100  # a shorter wait is not worth a light sleep
 _LONGEST_WAIT_MS = 5_000  # without showing the watchdog that we go on
 
 
