@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Stations of air and traffic on the public page, in a real browser, over a store filled by hand."""
+
+import pytest
+from playwright.sync_api import expect
+
+from decoders.uplink import Reading
+from tests.chain.test_pages import browser  # noqa: F401  # the fixture
+from tests.cloud_ingest.serving import served
+from tests.cloud_ingest.world import COUNTER, HOUR, NODES, SNIFFER, START, UP, batch, sample, small_city, uplink
+from tests.cloud_ingest.world import with_stations as changes
+
+COUNTS = {"vehicle_count_approaching_medium": 84, "vehicle_count_receding_medium": 2, "bicycle_count": 31}
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("city"), small_city(**changes()), public_url="") as found:
+        messages = []
+        for n in range(6):
+            at = START + n * HOUR
+            counts = [Reading(name, "1", at, count, None) for name, count in COUNTS.items()]
+            dust = [Reading("pm2_5", "ug/m3", at, 8.4 + n, None), Reading("air_pressure", "hPa", at, 1003.2, None)]
+            for dev_eui, readings in ((NODES[0], sample(at, 20.0)), (COUNTER, counts), (SNIFFER, dust)):
+                messages.append(uplink(len(messages) + 1, dev_eui, n, readings))
+        found.feed(UP, batch(*messages))
+        yield found
+
+
+@pytest.fixture
+def page(browser, city):  # noqa: F811
+    context = browser.new_context(
+        locale="de-DE", viewport={"width": 1280, "height": 1000}, base_url=str(city.client.base_url)
+    )
+    page = context.new_page()
+    troubles = []
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    yield page
+    context.close()
+    assert troubles == []
+
+
+class TestStations:
+    def test_stand_on_the_map_and_in_a_list_beside_the_trees(self, page):
+        page.goto("/")
+
+        expect(page.locator("#station-list li")).to_have_count(2)
+        expect(page.locator("#map .site-marker")).to_have_count(6)
+        expect(page.locator("#map .badge.air")).to_have_count(1)
+        expect(page.locator("#map .badge.traffic")).to_have_count(1)
+        expect(page.locator("#legend")).to_contain_text("Verkehrszählung")
+
+    def test_an_air_station_draws_its_fine_dust_first_and_what_is_chosen_then(self, page):
+        page.goto("/?site=L-01")
+
+        expect(page.locator("#tree-name")).to_have_text("Fischergasse")
+        expect(page.locator("#tree-state")).to_contain_text("Sensor in Ordnung")
+        expect(page.locator("#chart-title")).to_have_text("Feinstaub PM2,5")
+        expect(page.locator("[data-quantity='pm2_5'] strong")).to_have_text("13,4 µg/m³")
+        page.locator("[data-quantity='air_pressure']").click()
+
+        expect(page.locator("#chart-title")).to_have_text("Luftdruck")
+        expect(page.locator("#chart canvas")).to_be_visible()
+
+    def test_a_counter_draws_its_largest_count_and_says_few_instead_of_2(self, page):
+        page.goto("/?site=V-01")
+
+        expect(page.locator("#chart-title")).to_have_text("Fahrzeuge kommend, mittel")
+        expect(page.locator("[data-quantity='vehicle_count_approaching_medium'] strong")).to_have_text("84")
+        expect(page.locator("[data-quantity='vehicle_count_receding_medium'] strong")).to_have_text("wenige")
+
+    def test_speak_english_too(self, page):
+        page.goto("/?site=V-01&lang=en")
+
+        expect(page.locator("#station-list")).to_contain_text("Traffic count")
+        expect(page.locator("[data-quantity='vehicle_count_receding_medium'] strong")).to_have_text("few")
+
+    def test_fit_on_a_phone(self, page):
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.goto("/?site=V-01")
+
+        expect(page.locator("#chart canvas")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+class TestCrew:
+    def test_the_crews_list_knows_no_station(self, page):
+        page.goto("/crew")
+
+        expect(page.locator("#crew-summary")).to_have_text("Heute ist nichts zu gießen.")
+        expect(page.locator("body")).not_to_contain_text("Fischergasse")
