@@ -81,6 +81,9 @@ def open_probe(name: str, board: "Board", settings: "Settings") -> "Probe":
     if name == "ds18b20":
         from firmware.sensors.ds18b20 import Ds18b20
 
+        mine = names("tree", settings)
+        if "watermark" in mine and "smt100" not in mine and "smt50" not in mine:  # beside it, in the soil
+            return Ds18b20(board.one_wire(), clock, "soil_temperature")
         return Ds18b20(board.one_wire(), clock)
     if name == "watermark":
         from firmware.sensors.watermark import Watermark
