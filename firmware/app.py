@@ -6,12 +6,13 @@ sensor, no flash but the session, only diagnostics go out, so that the network c
 ordinary one is tried.
 """
 
+import os
 import sys
 
 from firmware.errors import IdentityInvalid
 from firmware.identity import parse_identity
 from firmware.journal import Journal
-from firmware.node import Node, silence
+from firmware.node import Node, silence, unload
 from firmware.state import Store
 
 if False:  # types only
@@ -33,6 +34,7 @@ def run(board: "Board", start: "Start | None" = None) -> None:
     """
     if not board.slept():
         silence(board)  # whatever it was doing when the processor was reset
+        _update(board, start)
     try:
         identity = _identity(board.folder)
     except IdentityInvalid as fault:
@@ -70,6 +72,18 @@ def run(board: "Board", start: "Start | None" = None) -> None:
                 store.forget()  # perhaps that is where it comes from; flash has the session
             sleep_s = _back_off_s(identity, store.crashes())
     board.deep_sleep(max(1, sleep_s) * 1000)
+
+
+def _update(board: "Board", start: "Start | None") -> None:
+    """A bundle that a technician has left is installed at the reset that follows."""
+    try:
+        os.stat(board.folder + "/update.sfb")
+    except OSError:
+        return
+    from firmware.update import take
+
+    take(board, start)
+    unload()
 
 
 def _ended(start: "Start | None", node: Node) -> None:

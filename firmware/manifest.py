@@ -18,6 +18,7 @@ NEVER_UPDATED = ("firmware/main.py", "firmware/starter.py")
 
 MODULES = (
     "decoders/__init__.py",
+    "decoders/bundle.py",
     "decoders/faults.py",
     "decoders/layouts/__init__.py",
     "decoders/layouts/air.py",
@@ -54,6 +55,7 @@ MODULES = (
     "firmware/main.py",
     "firmware/network_time.py",
     "firmware/node.py",
+    "firmware/p256.py",
     "firmware/profile.py",
     "firmware/radio/__init__.py",
     "firmware/radio/sx1262.py",
@@ -83,4 +85,5 @@ MODULES = (
     "firmware/state.py",
     "firmware/timing.py",
     "firmware/tracking.py",
+    "firmware/update.py",
 )

@@ -18,6 +18,7 @@ if False:  # types only
     from typing import BinaryIO
 
     from decoders.bundle import Header
+    from firmware.hal import Board
     from firmware.starter import Start
 
 KEY_FILE = "/update_key.bin"
@@ -32,6 +33,22 @@ class UpdateRefused(NodeFault):
     def __init__(self, reason: str) -> None:
         super().__init__("update refused: " + reason)
         self.reason = reason
+
+
+def take(board: "Board", start: "Start | None") -> None:
+    """Install the bundle that somebody has put on flash, and boot into it; or say why not, drop it and go on."""
+    if start is None:
+        from firmware.starter import Start
+
+        start = Start(board.folder)
+    try:
+        version = install(board.folder, board.table.NAME, start)
+    except (OSError, UpdateRefused) as fault:
+        print(fault if isinstance(fault, UpdateRefused) else "update failed: " + repr(fault))
+        os.remove(board.folder + BUNDLE_FILE)
+    else:
+        print("update: trying version", version)
+        board.deep_sleep(1000)
 
 
 def install(root: str, board: str, start: "Start") -> int:
@@ -55,6 +72,7 @@ def install(root: str, board: str, start: "Start") -> int:
             if _sha256(path) != file.sha256:
                 raise UpdateRefused("damaged")
         start.commit(header.version)
+    os.remove(root + BUNDLE_FILE)  # done with: after a failed trial it shall not be tried by itself again
     return header.version
 
 
