@@ -9,6 +9,8 @@ _ASK_LAST_S = 86_400
 _GOOD_S = 10  # off by no more than that when the time comes: wait longer the next time
 _DRIFT_FROM_S = 1800  # a shorter span between two network times says nothing about the drift
 _MOST_DRIFT_PPM = 60_000
+_DOUBTFUL_S = 1800  # off by more than that, besides the drift: perhaps it is the network that has lost its clock,
+_STUBBORN_S = 3 * 86_400  # but not for so long
 
 
 def set_clock(memory: "Memory", gps_s: int, local_s: int) -> None:
@@ -21,6 +23,8 @@ def set_clock(memory: "Memory", gps_s: int, local_s: int) -> None:
         span_s = local_s - memory.time_set_local_s
         true_s = gps_s - memory.gps_less_local_s - memory.time_set_local_s
         off_s = abs(gps_s - gps_at(memory, local_s))
+        if memory.ask_every_s > _ASK_FIRST_S and _DOUBTFUL_S + span_s // 16 < off_s and span_s < _STUBBORN_S:
+            return  # two answers agreed with our clock: it goes on, and asks with every uplink until one does again
         if true_s >= _DRIFT_FROM_S:
             drift_ppm = (span_s - true_s) * 1_000_000 // true_s
             memory.drift_ppm = max(-_MOST_DRIFT_PPM, min(_MOST_DRIFT_PPM, drift_ppm))
