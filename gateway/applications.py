@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from decoders.downlink import DownlinkCommand, DownlinkEvent, MalformedCommand, decode_command, encode_event
-from decoders.lorawan.region import EU868
+from gateway import mac_control
 from gateway.downlink_frames import variants
 from gateway.downlinks import Outcome
 from gateway.errors import Refused, StoreError
@@ -97,7 +97,7 @@ class Applications:
         if session is None:
             return None
         frames = variants(self._ledger, session, owed=False, ack=False, f_opts=b"", now=self._time_keeper.now())
-        return Answer(dev_eui, (Slot(0, *EU868.rx2),), frames, asap=True) if frames else None
+        return Answer(dev_eui, (Slot(0, *mac_control.parse(session.mac).rx2),), frames, asap=True) if frames else None
 
     def located(self, dev_eui: str, reception: Reception) -> None:
         """Who hears a node that listens all the time, the latest first."""

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.errors import ConfigError, shown
+from gateway.mac_control import Wanted
+from gateway.radio import may_transmit_on
 
 _PORT = (0, 65_535)
+_CHANNELS = "(8[67][0-9]{4}( 8[67][0-9]{4}){0,4})?"
+_PAIRS = "(8[67][0-9]{4}:8[67][0-9]{4}( 8[67][0-9]{4}:8[67][0-9]{4}){0,7})?"
 
 
 def _key(
@@ -69,6 +73,15 @@ class NetworkSection:
     dev_addr_block: str = _key("01000000/16", pattern="[0-9a-f]{8}/[0-9]{1,2}", what="a block such as 01000000/16")
     tx_power_dbm: int = _key(14, limits=(0, 27))
     duplicate_window_s: int = _key(60, limits=(1, 3600))
+    channels_khz: str = _key("", pattern=_CHANNELS, what="at most five frequencies such as 867100 867300")
+    rx1_dr_offset: int = _key(0, limits=(0, 5))
+    rx1_delay_s: int = _key(1, limits=(1, 15))
+    rx1_frequencies_khz: str = _key("", pattern=_PAIRS, what="pairs of uplink:downlink such as 868100:869525")
+    rx2_data_rate: int = _key(0, limits=(0, 5))
+    rx2_frequency_khz: int = _key(869_525, limits=(869_400, 869_649))
+    max_duty_cycle: int = _key(0, limits=(0, 15))
+    adr: bool = _key(True)
+    dev_status_interval_s: int = _key(86_400, limits=(0, 31_536_000))
     time_tolerance_s: int = _key(3600, limits=(0, 31_536_000))
 
 
@@ -146,6 +159,21 @@ class Config:
         first, prefix = self.network.dev_addr_block.split("/")
         return DevAddrBlock(int(first, 16), 1 << (32 - int(prefix)))
 
+    @property
+    def wanted(self) -> Wanted:
+        """What every node should have."""
+        network = self.network
+        pairs = (pair.split(":") for pair in network.rx1_frequencies_khz.split())
+        return Wanted(
+            network.rx1_dr_offset,
+            (network.rx2_frequency_khz * 1000, network.rx2_data_rate),
+            network.rx1_delay_s,
+            network.max_duty_cycle,
+            tuple(int(channel) * 1000 for channel in network.channels_khz.split()),
+            tuple((int(up) * 1000, int(down) * 1000) for up, down in pairs),
+            network.dev_status_interval_s,
+        )
+
 
 SECTIONS: dict[str, type] = {section.name: section.type for section in fields(Config) if isinstance(section.type, type)}
 
@@ -208,6 +236,10 @@ def _check_together(path: Path, config: Config) -> None:
             path, f"dev_addr_block in [network] must start at a multiple of its size, /7 to /31, not "
             f"{config.network.dev_addr_block!r}"
         )  # fmt: skip
+    wanted = config.wanted
+    for frequency_hz in (*wanted.channels_hz, *(down for _, down in wanted.rx1_hz)):
+        if not may_transmit_on(frequency_hz):
+            raise ConfigError(path, f"[network] names {frequency_hz // 1000} kHz, which is in no sub-band of EU868")
     station = config.basics_station
     if (station.cert_file is None) != (station.key_file is None):
         raise ConfigError(path, "cert_file and key_file in [basics_station] belong together: give both or neither")

@@ -9,6 +9,7 @@ Only statistics live here, in memory: the counter decides what is stored.
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from decoders.lorawan.region import RECEIVE_DELAY2_MS
 from gateway.errors import Refused
@@ -20,6 +21,14 @@ _WINDOWS_S = RECEIVE_DELAY2_MS / 1000  # a node repeats a frame after its second
 _MAX_NB_TRANS = 15  # TS001-1.0.4 "Link ADR commands": NbTrans
 
 
+class Reach(NamedTuple):
+    """How well an uplink was heard: its best SNR in dB, how many of its transmissions, whether one was answered."""
+
+    snr_db: float
+    transmissions: int
+    answered: bool
+
+
 @dataclass
 class _Heard:
     digest: bytes
@@ -28,6 +37,8 @@ class _Heard:
     sent: int = 1
     sent_at: float = 0.0  # the latest transmission that we know of, and who reported it
     sent_by: str = ""
+    snr_db: float = -128.0
+    answered: bool = False
 
     def is_new_transmission(self, reception: Reception) -> bool:
         """Whether this is not a transmission that somebody has reported already."""
@@ -49,7 +60,7 @@ class Copies:
     def begin(self, session_id: int, f_cnt: int, digest: bytes, reception: Reception) -> None:
         """Remember the first copy."""
         first = _Heard(digest, reception.received_at, {reception.concentrator: reception.tmst_us})
-        first.sent_at, first.sent_by = reception.received_at, reception.concentrator
+        first.sent_at, first.sent_by, first.snr_db = reception.received_at, reception.concentrator, reception.snr_db
         self._heard[session_id, f_cnt] = first
         if len(self._heard) > _REMEMBERED:
             self._heard.popitem(last=False)
@@ -58,6 +69,17 @@ class Copies:
         """How many concentrators heard that uplink, as far as remembered."""
         heard = self._heard.get((session_id, f_cnt))
         return len(heard.by) if heard else 0
+
+    def reach(self, session_id: int, f_cnt: int) -> Reach | None:
+        """How well that uplink was heard, if remembered."""
+        heard = self._heard.get((session_id, f_cnt))
+        return Reach(heard.snr_db, heard.sent, heard.answered) if heard else None
+
+    def answered(self, session_id: int, f_cnt: int) -> None:
+        """That uplink is answered: the node will not send it again. TS001-1.0.4 "Link ADR commands"."""
+        heard = self._heard.get((session_id, f_cnt))
+        if heard is not None:
+            heard.answered = True
 
     def tell_copy_from_replay(self, session: Session, f_cnt: int, digest: bytes, reception: Reception) -> bool:
         """Merge a copy and return whether the node has sent the frame again; raises Refused("replay")."""
@@ -70,6 +92,7 @@ class Copies:
             raise Refused("replay")
         sent_again = heard.is_new_transmission(reception)
         heard.by[reception.concentrator] = reception.tmst_us
+        heard.snr_db = max(heard.snr_db, reception.snr_db)
         if sent_again:
             heard.sent += 1
             heard.sent_at, heard.sent_by = reception.received_at, reception.concentrator

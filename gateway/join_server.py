@@ -8,16 +8,15 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from decoders.lorawan.frame import JoinAccept, JoinRequest, derive_session_keys, verify_join_request
-from decoders.lorawan.region import EU868, JOIN_ACCEPT_DELAY1_MS
+from decoders.lorawan.region import JOIN_ACCEPT_DELAY1_MS, cf_list
+from gateway import mac_control
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused
+from gateway.mac_control import Wanted
 from gateway.radio import Answer, Priority, Reception, Variant, may_transmit_on, windows_after
 from gateway.store import Device, Ledger
 
-RX_DELAY_S = 1
-# DLSettings: RX1DROffset 0 (bits 6..4), RX2 data rate of the plan (bits 3..0). TS001-1.0.4 "Join-Accept frame"
-DL_SETTINGS = EU868.rx2[1]
-
+_AS_BY_DEFAULT = Wanted()
 _REMEMBERED = 1000
 _MAX_JOIN_NONCE = (1 << 24) - 1
 
@@ -35,8 +34,11 @@ class Joined(NamedTuple):
 class JoinServer:
     """Hands out sessions with addresses of one block."""
 
-    def __init__(self, net_id: int, dev_addr_block: DevAddrBlock, duplicate_window_s: float) -> None:
+    def __init__(
+        self, net_id: int, dev_addr_block: DevAddrBlock, duplicate_window_s: float, wanted: Wanted = _AS_BY_DEFAULT
+    ) -> None:
         self._net_id = net_id
+        self._wanted = wanted
         self._block = dev_addr_block
         self._window_s = duplicate_window_s
         self._answered: OrderedDict[bytes, float] = OrderedDict()  # PHYPayload: received at
@@ -60,12 +62,16 @@ class JoinServer:
             join_nonce=device.join_nonce + 1,
             net_id=self._net_id,
             dev_addr=ledger.allocate_dev_addr(self._block),
-            dl_settings=DL_SETTINGS,
-            rx_delay=RX_DELAY_S,
-            cf_list=b"",
+            # RX1DROffset (bits 6..4), RX2 data rate (bits 3..0). TS001-1.0.4 "Join-Accept frame"
+            dl_settings=self._wanted.rx1_dr_offset << 4 | self._wanted.rx2[1],
+            rx_delay=self._wanted.rx1_delay_s,
+            cf_list=cf_list(self._wanted.channels_hz) if self._wanted.channels_hz else b"",
         )
         keys = derive_session_keys(device.app_key, accept.join_nonce, self._net_id, request.dev_nonce)
-        ledger.record_join(device.dev_eui, request.dev_nonce, accept.join_nonce, accept.dev_addr, *keys)
+        state = mac_control.joined(self._wanted, reception.received_at)
+        ledger.record_join(
+            device.dev_eui, request.dev_nonce, accept.join_nonce, accept.dev_addr, *keys, mac_control.serialize(state)
+        )
         self._remember(reception)
         variant = Variant(Priority.JOIN_ACCEPT, accept.serialize(device.app_key))
         answer = Answer(device.dev_eui, windows_after(reception, JOIN_ACCEPT_DELAY1_MS), (variant,))

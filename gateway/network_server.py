@@ -2,7 +2,8 @@
 """The network server: one data uplink through a list of named steps, values in and values out.
 
     parse -> find_session (address, counter, MIC, decrypt) -> tell_copy_from_replay -> advance_up
-          -> decode -> append | quarantine -> settle the last downlink -> answer_commands -> an answer
+          -> decode -> append | quarantine -> settle the last downlink
+          -> control (what the node answers, its link) -> answer_commands -> what to ask for -> an answer
 
 The first copy of a frame is handled at once, also when it comes late, after that of a newer frame (replay_window.py);
 later copies only add who heard it. When and through whom an answer goes is the scheduler's (downlinks.py). Runs inside
@@ -17,12 +18,13 @@ from typing import NamedTuple
 from decoders.downlink import DownlinkEvent
 from decoders.lorawan import mac_commands
 from decoders.lorawan.errors import MicMismatch
-from decoders.lorawan.frame import ACK, ADR_ACK_REQ, CONFIRMED_UP, DataFrame, verify_data
-from decoders.lorawan.region import RECEIVE_DELAY1_MS
+from decoders.lorawan.frame import ACK, ADR, ADR_ACK_REQ, CONFIRMED_UP, DataFrame, verify_data
 from decoders.uplink import UplinkKey
+from gateway import adr, mac_control
 from gateway.copies import Copies
 from gateway.downlink_frames import variants
 from gateway.errors import Refused
+from gateway.mac_control import State, Wanted
 from gateway.radio import FLOOR_DB, Answer, Reception, windows_after
 from gateway.readings import keep
 from gateway.replay_window import is_late_first
@@ -30,6 +32,7 @@ from gateway.store import Ledger, Payload, Session
 
 _MAX_F_CNT = 0xFFFF_FFFF
 _MAX_F_OPTS = 15
+_AS_BY_DEFAULT = Wanted()
 
 
 class Accepted(NamedTuple):
@@ -71,7 +74,17 @@ class Opened(NamedTuple):
 class NetworkServer:
     """Handles the data uplinks of all devices of a ledger."""
 
-    def __init__(self, gateway_eui: str, duplicate_window_s: float, boot_id: str, confirmed_tries: int = 3) -> None:
+    def __init__(
+        self,
+        gateway_eui: str,
+        duplicate_window_s: float,
+        boot_id: str,
+        confirmed_tries: int = 3,
+        wanted: Wanted = _AS_BY_DEFAULT,
+        adapt: bool = True,
+    ) -> None:
+        self._wanted = wanted
+        self._adapt = adapt
         self._gateway_eui = gateway_eui
         self._boot_id = boot_id
         self._confirmed_tries = confirmed_tries
@@ -91,13 +104,19 @@ class NetworkServer:
             return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, None)
         if f_cnt <= session.f_cnt_up:
             sent_again = self._copies.tell_copy_from_replay(session, f_cnt, digest, reception)
-            return Copy(opened.key, self._answer(opened, reception, f_cnt, ledger) if sent_again else None)
+            if not sent_again:
+                return Copy(opened.key, None)
+            state = mac_control.parse(session.mac)
+            return Copy(opened.key, self._answer(opened, reception, f_cnt, state, ledger))
         ledger.advance_up(session, f_cnt, digest, reception.received_at)
         stored, problem = self._keep(opened, reception, ledger)
         acked = bool(frame.fhdr.f_ctrl & ACK)
         event = ledger.downlinks.heard(session.dev_eui, session.session, acked, self._confirmed_tries)
-        answer = self._answer(opened, reception, session.f_cnt_up, ledger)
+        state = self._control(opened, reception, ledger)
+        answer = self._answer(opened, reception, session.f_cnt_up, state, ledger)
         self._copies.begin(session.id, f_cnt, digest, reception)
+        if answer is not None:
+            self._copies.answered(session.id, f_cnt)
         return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, answer, event)
 
     def _keep(self, opened: Opened, reception: Reception, ledger: Ledger) -> tuple[bool, str]:
@@ -111,21 +130,79 @@ class NetworkServer:
         problem = keep(ledger, self._gateway_eui, payload, reception.gps_ms, reception.received_at)
         return not problem, problem
 
-    def _answer(self, opened: Opened, reception: Reception, heard_f_cnt: int, ledger: Ledger) -> Answer | None:
+    def _control(self, opened: Opened, reception: Reception, ledger: Ledger) -> State:
+        """Take what the node answers, learn about its link, and decide what to ask for; the new state, stored."""
+        session, fhdr = opened.session, opened.frame.fhdr
+        lost = opened.f_cnt - session.f_cnt_up - 1 if session.f_cnt_up >= 0 else 0
+        commands = commands_of(opened)
+        heard = mac_control.heard(mac_control.parse(session.mac), commands, reception.data_rate, lost)
+        if heard.status is not None:
+            ledger.keep_status(session.dev_eui, *heard.status, reception.received_at)
+        link = self._link(opened, reception, heard.setting, lost)
+        advice = None
+        if self._adapt and fhdr.f_ctrl & ADR:
+            advice = adr.advise(link, heard.state.allows)
+        now = None if reception.gps_ms is None else reception.received_at
+        link_adr = advice if advice != link.setting else None
+        made = mac_control.requests(heard.state, self._wanted, now, link_adr, [cid for cid, _ in commands])
+        state = heard.state
+        answers = len(answer_commands(opened, reception, 1))
+        if made and (answers or owes_an_answer(opened) or mac_control.worth_a_downlink(state)):
+            state = mac_control.asked(state, made, _MAX_F_OPTS - answers, now)
+        elif made:
+            state = mac_control.passed_over(state)
+        ledger.keep_control(session, adr.serialize(link), mac_control.serialize(state))
+        return state
+
+    def _link(self, opened: Opened, reception: Reception, setting: adr.Setting | None, lost: int) -> adr.Link:
+        """The history of the link with this uplink; ``setting``: what the node has just agreed to."""
+        session = opened.session
+        link = adr.parse(session.link) if session.link else adr.Link(adr.Setting(reception.data_rate, 0, 1))
+        before = self._copies.reach(session.id, session.f_cnt_up)
+        if before is not None:
+            expected = before.transmissions if before.answered else link.setting.nb_trans
+            link = adr.settled(link, before.snr_db, before.transmissions, expected)
+        if setting is not None:
+            link = adr.changed(link, setting)
+        if link.setting.data_rate != reception.data_rate:  # gone back by itself: with full power
+            link = adr.changed(link, adr.Setting(reception.data_rate, 0, link.setting.nb_trans))
+        return adr.heard(link, reception.snr_db, lost)
+
+    def _answer(
+        self, opened: Opened, reception: Reception, heard_f_cnt: int, state: State, ledger: Ledger
+    ) -> Answer | None:
         """What the node is owed, or what waits for it; uses up downlink counter values.
 
         ``heard_f_cnt`` is the uplink by which concentrators are counted: with no wait for copies, that of this one
         is not yet known.
         """
         heard = max(1, self._copies.concentrators(opened.session.id, heard_f_cnt))
-        f_opts = answer_commands(opened, reception, heard)
+        f_opts = answer_commands(opened, reception, heard) + b"".join(state.pending)
         ack = opened.frame.m_type == CONFIRMED_UP
-        owed = bool(f_opts or ack or opened.frame.fhdr.f_ctrl & ADR_ACK_REQ)
+        owed = bool(f_opts) or owes_an_answer(opened)
         now = None if reception.gps_ms is None else reception.received_at
         frames = variants(ledger, opened.session, owed=owed, ack=ack, f_opts=f_opts, now=now)
         if not frames:
             return None
-        return Answer(opened.session.dev_eui, windows_after(reception, RECEIVE_DELAY1_MS), frames)
+        windows = windows_after(
+            reception,
+            1000 * state.rx1_delay_s,
+            rx1_dr_offset=state.rx1_dr_offset,
+            rx1_frequency_hz=state.rx1_frequency_hz(reception.frequency_hz),
+            rx2=state.rx2,
+        )
+        return Answer(opened.session.dev_eui, windows, frames)
+
+
+def owes_an_answer(opened: Opened) -> bool:
+    """Whether the node waits for an ACK or a sign of life."""
+    return opened.frame.m_type == CONFIRMED_UP or bool(opened.frame.fhdr.f_ctrl & ADR_ACK_REQ)
+
+
+def commands_of(opened: Opened) -> list[tuple[int, bytes]]:
+    """The MAC commands of an uplink, wherever they stand."""
+    in_payload = opened.frame.f_port == 0
+    return mac_commands.parse_uplink(opened.frm_payload if in_payload else opened.frame.fhdr.f_opts)
 
 
 def find_session(phy_payload: bytes, frame: DataFrame, sessions: Sequence[Session]) -> Opened:
@@ -158,9 +235,8 @@ def candidate_counters(last: int, low_16: int) -> list[int]:
 
 def answer_commands(opened: Opened, reception: Reception, concentrators: int) -> bytes:
     """FOpts that answer the node's requests, in their order, whole answers only."""
-    fhdr, payload = opened.frame.fhdr, opened.frm_payload
     answers = b""
-    for command, _ in mac_commands.parse_uplink(payload if opened.frame.f_port == 0 else fhdr.f_opts):
+    for command, _ in commands_of(opened):
         if command == mac_commands.DEVICE_TIME:
             if reception.gps_ms is None:  # better no time than a wrong one
                 continue
@@ -169,7 +245,7 @@ def answer_commands(opened: Opened, reception: Reception, concentrators: int) ->
         elif command == mac_commands.LINK_CHECK:
             margin_db = int(max(0.0, reception.snr_db - FLOOR_DB[reception.sf]))
             answer = mac_commands.link_check_ans(min(margin_db, 254), min(concentrators, 255))
-        else:  # answers to requests that this server never sends
+        else:  # answers to requests: mac_control.py
             continue
         if len(answers) + len(answer) > _MAX_F_OPTS:
             break

@@ -60,9 +60,10 @@ class Gateway:
         self._boot = boot or this_boot()
         self._time_keeper = TimeKeeper(clock, self._boot, network.time_tolerance_s, self.metrics)
         self._network_server = NetworkServer(
-            config.gateway.eui, network.duplicate_window_s, self._boot.id, config.downlinks.confirmed_tries
-        )
-        self._join_server = JoinServer(config.net_id, config.dev_addr_block, network.duplicate_window_s)
+            config.gateway.eui, network.duplicate_window_s, self._boot.id, config.downlinks.confirmed_tries,
+            config.wanted, network.adr,
+        )  # fmt: skip
+        self._join_server = JoinServer(config.net_id, config.dev_addr_block, network.duplicate_window_s, config.wanted)
         self._room = Room(store.connection, store.path, config.store.reserve_mb << 20)
         self._writer = GroupCommit(
             store.connection,

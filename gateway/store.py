@@ -58,6 +58,8 @@ class Session(NamedTuple):
     last_digest: bytes
     last_at: float
     seen: int
+    link: bytes
+    mac: str
     profile: str
 
     def __repr__(self) -> str:
@@ -163,7 +165,14 @@ class Ledger:
         raise Refused("no_dev_addr_left")
 
     def record_join(
-        self, dev_eui: str, dev_nonce: int, join_nonce: int, dev_addr: int, nwk_s_key: bytes, app_s_key: bytes
+        self,
+        dev_eui: str,
+        dev_nonce: int,
+        join_nonce: int,
+        dev_addr: int,
+        nwk_s_key: bytes,
+        app_s_key: bytes,
+        mac: str = "{}",
     ) -> None:
         """Keep the new session beside the one in use; a newer join replaces one that was never used.
 
@@ -177,13 +186,15 @@ class Ledger:
         session = secrets.randbits(_SESSION_BITS)
         place = {"dev_eui": dev_eui, "session": session}
         self._db.execute(
-            "INSERT INTO sessions (dev_eui, session, dev_addr, nwk_s_key, app_s_key, seen) VALUES (?, ?, ?, ?, ?, 0)",
+            "INSERT INTO sessions (dev_eui, session, dev_addr, nwk_s_key, app_s_key, mac, seen) "
+            "VALUES (?, ?, ?, ?, ?, ?, 0)",
             (
                 dev_eui,
                 session,
                 dev_addr,
                 self._keyring.seal(nwk_s_key, column="sessions.nwk_s_key", **place),  # type: ignore[arg-type]
                 self._keyring.seal(app_s_key, column="sessions.app_s_key", **place),  # type: ignore[arg-type]
+                mac,
             ),
         )
 
@@ -191,7 +202,7 @@ class Ledger:
         """The sessions with this address, keys opened."""
         rows = self._db.execute(
             "SELECT id, dev_eui, session, dev_addr, nwk_s_key, app_s_key, f_cnt_up, f_cnt_down, last_digest, last_at, "
-            "seen, profile FROM sessions JOIN devices USING (dev_eui) WHERE dev_addr = ?",
+            "seen, link, mac, profile FROM sessions JOIN devices USING (dev_eui) WHERE dev_addr = ?",
             (dev_addr,),
         ).fetchall()
         return [self._opened(Session(*row)) for row in rows]
@@ -224,6 +235,17 @@ class Ledger:
             raise Refused("replay")
         _, seen = seen_after(session.f_cnt_up, session.seen, f_cnt)
         self._db.execute("UPDATE sessions SET seen = ? WHERE id = ?", (seen, session.id))
+
+    def keep_control(self, session: Session, link: bytes, mac: str) -> None:
+        """What is known of the link, and agreed on with the node."""
+        self._db.execute("UPDATE sessions SET link = ?, mac = ? WHERE id = ?", (link, mac, session.id))
+
+    def keep_status(self, dev_eui: str, battery: int, margin_db: int, at: float) -> None:
+        """What a node says about itself."""
+        self._db.execute(
+            "UPDATE devices SET battery = ?, margin_db = ?, status_at = ? WHERE dev_eui = ?",
+            (battery, margin_db, at, dev_eui),
+        )
 
     def next_f_cnt_down(self, session: Session) -> int:
         """Use up one downlink counter value."""

@@ -7,6 +7,7 @@ from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused
 from gateway.join_server import JoinServer
+from gateway.mac_control import Wanted
 from gateway.radio import Priority
 from gateway.store import open_store
 from tests.gateway.nodes import Node, new_store, reception
@@ -60,6 +61,24 @@ class TestJoinAccept:
         assert accept.dl_settings == 0x00  # RX1DROffset 0, RX2 at DR0
         assert accept.rx_delay == 1
         assert accept.join_nonce == 1
+
+    def test_it_names_the_channels_and_windows_of_the_configuration(self, bench, node):
+        wanted = Wanted(2, (869_525_000, 3), 5, channels_hz=(867_100_000, 867_300_000))
+        bench.server = JoinServer(0, DevAddrBlock(0x01000000, 65536), 60, wanted)
+
+        accept = node.joined(bench.join(node.join_request()).answer.variants[0].phy_payload)
+
+        assert (accept.dl_settings, accept.rx_delay) == (0x23, 5)
+        # RP002-1.0.4 "EU863-870 Join-Accept CFList": 8671000 = 0x844f18, 8673000 = 0x8456e8, unused, type 0
+        assert accept.cf_list.hex() == "184f84e85684" + "000000" * 3 + "00"
+
+    def test_a_full_block_refuses_and_uses_up_no_nonce(self, bench, node):
+        bench.server = JoinServer(0, DevAddrBlock(0x02000000, 2), 60)
+        bench.join(node.join_request())
+        bench.join(Node(2).join_request())
+
+        assert bench.refusal(node.join_request()) == "no_dev_addr_left"
+        assert bench.store.ledger.device(node.dev_eui).dev_nonce == 0
 
     def test_both_sides_have_the_same_session_keys(self, bench, node):
         joined = bench.join(node.join_request())

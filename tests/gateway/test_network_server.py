@@ -12,12 +12,14 @@ from decoders.uplink import Reading, UplinkKey
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused
 from gateway.join_server import JoinServer
+from gateway.mac_control import Wanted
 from gateway.network_server import Accepted, Copy, NetworkServer, candidate_counters
 from gateway.replay_window import is_late_first, seen_after
 from gateway.store import open_store
 from tests.gateway.nodes import GATEWAY_EUI, Node, new_store, reception, tree_payload
 
 OTHER = "0016c001ff10b002"
+NO_STATUS = Wanted(dev_status_every_s=0)
 
 
 class Bench:
@@ -29,10 +31,10 @@ class Bench:
         self.restart()
         self.join()
 
-    def restart(self):
+    def restart(self, wanted=NO_STATUS):
         self.store.close()
         self.store = open_store(self.config.gateway.database, self.config.gateway.key_file)
-        self.server = NetworkServer(GATEWAY_EUI, 60, "boot")
+        self.server = NetworkServer(GATEWAY_EUI, 60, "boot", wanted=wanted)
 
     def join(self):
         server = JoinServer(0, DevAddrBlock(0x01000000, 65536), 60)
@@ -427,3 +429,87 @@ class TestAnswers:
 
         assert accepted.stored
         assert accepted.answer.windows[1] == (2000, 869_525_000, 0)
+
+
+ADR = 0x80
+
+
+class TestControl:
+    """Requests ride in FOpts; what the node answers counts from that uplink on, and survives a restart."""
+
+    def commands(self, node, outcome, f_cnt):
+        frame = node.open_downlink(outcome.answer.variants[0].phy_payload, f_cnt)
+        return mac_commands.parse_downlink(frame.fhdr.f_opts)
+
+    def test_a_strong_node_is_made_faster_after_twelve_frames_and_left_alone_then(self, bench, node):
+        silent = [bench.handle(node.uplink(f_ctrl=ADR), snr_db=9.0, sf=12).answer for _ in range(11)]
+
+        ((cid, request),) = self.commands(node, bench.handle(node.uplink(f_ctrl=ADR), snr_db=9.0, sf=12), 0)
+        bench.restart()
+        after = [bench.handle(node.uplink(f_opts=b"\x03\x07", f_ctrl=ADR), snr_db=9.0, sf=7).answer]
+        after += [bench.handle(node.uplink(f_ctrl=ADR), snr_db=9.0, sf=7).answer for _ in range(10)]
+
+        assert silent == [None] * 11
+        assert (cid, request[0] >> 4, request[1:3], request[3]) == (0x03, 5, b"\x07\x00", 1)
+        assert after == [None] * 11
+
+    def test_a_node_that_keeps_its_data_rate_to_itself_is_not_asked(self, bench, node):
+        assert [bench.handle(node.uplink(), snr_db=9.0, sf=12).answer for _ in range(40)] == [None] * 40
+
+    def test_a_node_that_loses_frames_is_made_slower(self, bench, node):
+        outcomes = []
+        for _ in range(8):
+            node.f_cnt += 2  # two of three are lost
+            outcomes.append(bench.handle(node.uplink(f_ctrl=ADR), snr_db=-6.0, sf=7))
+
+        answers = [outcome for outcome in outcomes if outcome.answer is not None]
+        ((cid, request),) = self.commands(node, answers[0], 0)
+        assert (cid, request[0] & 0x0F) == (0x03, 0)
+        assert request[0] >> 4 < 5 or request[3] > 1
+
+    def test_an_asking_node_gets_the_advice_in_the_same_downlink(self, bench, node):
+        for _ in range(11):
+            bench.handle(node.uplink(f_ctrl=ADR), snr_db=9.0, sf=12)
+
+        asking = bench.handle(node.uplink(f_ctrl=ADR | ADR_ACK_REQ), snr_db=9.0, sf=12)
+
+        assert len(asking.answer.variants) == 1
+        assert [cid for cid, _ in self.commands(node, asking, 0)] == [0x03]
+
+    def test_windows_follow_what_the_node_has_agreed_to(self, bench, node):
+        bench.handle(node.uplink())
+        bench.restart(Wanted(2, (869_500_000, 3), 5, dev_status_every_s=0))
+        before = bench.handle(node.uplink(confirmed=True), sf=7)
+
+        agreed = bench.handle(node.uplink(confirmed=True, f_opts=b"\x05\x07\x08"), sf=7)
+
+        assert [cid for cid, _ in self.commands(node, before, 0)] == [0x05, 0x08]
+        assert before.answer.windows == ((1000, 868_300_000, 5), (2000, 869_525_000, 0))
+        assert agreed.answer.windows == ((5000, 868_300_000, 3), (6000, 869_500_000, 3))
+
+    def test_a_retransmission_is_answered_with_the_same_requests(self, bench, node):
+        bench.restart(Wanted(max_duty_cycle=4, dev_status_every_s=0))
+        phy_payload = node.uplink(confirmed=True)
+        first = bench.handle(phy_payload, tmst_us=1_000_000)
+
+        again = bench.handle(phy_payload, tmst_us=5_000_000, gps_ms=1_455_000_004_500)
+
+        assert self.commands(node, first, 0) == self.commands(node, again, 1) == [(0x04, b"\x04")]
+
+    def test_the_battery_is_asked_for_and_stored(self, bench, node):
+        bench.restart(Wanted())
+        bench.handle(node.uplink())
+
+        asking = bench.handle(node.uplink(), gps_ms=1_455_086_400_500)
+        bench.handle(node.uplink(f_opts=bytes([0x06, 127, 0x3F])), gps_ms=1_455_090_000_500)
+
+        assert self.commands(node, asking, 0) == [(0x06, b"")]
+        row = bench.store.connection.execute("SELECT battery, margin_db, status_at FROM devices").fetchone()
+        assert row == (127, -1, 1_771_054_782.5)
+
+    def test_answers_come_first_and_nothing_is_longer_than_fifteen_bytes(self, bench, node):
+        bench.restart(Wanted(1, (869_525_000, 3), 5, 2, dev_status_every_s=0))
+
+        outcome = bench.handle(node.uplink(f_opts=b"\x02\x0d"))
+
+        assert [cid for cid, _ in self.commands(node, outcome, 0)] == [0x02, 0x0D, 0x05]
