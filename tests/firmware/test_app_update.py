@@ -95,3 +95,23 @@ class TestUpdateInTheStreet:
         assert len(counters) > heard
         if len(street.network.join_requests) == 1:
             assert counters == sorted(set(counters))
+
+    def test_a_bundle_that_is_refused_is_said_and_dropped_and_the_node_goes_on(self, street, tmp_path):
+        node = street.node
+        node.power_on()
+        street.run(120)
+        node.power_off()
+        changed = bytearray(second_version(tmp_path))
+        changed[8] = 3  # the version
+        node.flash.restore(written(tmp_path, {"/data/update.sfb": bytes(changed)}, node.flash.image(), blocks=192))
+        node.power_on()
+
+        street.run(2 * 3600)
+
+        assert lines(street) == ["update refused: bad_signature"]
+        assert len(street.network.join_requests) == 1
+        assert len(street.f_cnts()) > 2
+        node.power_off()
+        assert said_by(
+            tmp_path, "import os\nprint('update.sfb' in os.listdir('/data'))", node.flash.image(), blocks=192
+        ) == ["False"]
