@@ -8,7 +8,7 @@ from simulators.town import GATEWAY_EUI, Town, free_port
 
 
 def frames(folder, seed):
-    town = Town(folder, http_port=free_port(), nodes=4, seed=seed)
+    town = Town(folder, http_port=free_port(), nodes=2, air=1, traffic=1, seed=seed)
     path = folder / "frames.jsonl"
     try:
         town.start_services()
