@@ -291,6 +291,7 @@ class Node:
         mac = self._mac
         memory = self._memory
         now_s = self._clock.time()
+        unload()  # what measured
         report = self._choose(sampled, now_s)
         asking = network_time.time_due(memory, now_s)
         if asking:
@@ -456,11 +457,13 @@ class Node:
 
         if f_port != F_PORT:
             return
-        from firmware import profile
+        from decoders.layouts import of
 
         interval_s = self._settings.interval_s
-        fields = len(profile.layout(self._profile).fields)
-        self._memory.answer = self._settings.obey(payload, fields, self._memory.delivery)
+        fields = len(of(self._profile).fields)
+        read = (1 << profile.PROBES.index("ld2451")) - 1  # from there on they count all the time
+        probes = (1 << len(profile.PROBES)) - 1 - read if self._profile in CONTINUOUS else read
+        self._memory.answer = self._settings.obey(payload, fields, self._memory.delivery, probes)
         self._memory.tries = 0
         if self._settings.interval_s != interval_s:
             self._schedule()

@@ -45,17 +45,6 @@ _LIGHT_FROM_MS = 100  # a shorter wait is not worth a light sleep
 _LONGEST_WAIT_MS = 5_000  # without showing the watchdog that we go on
 
 
-def layout(profile: str) -> "Layout":
-    """Of what a profile's uplinks say."""
-    if profile == "air":
-        from decoders.layouts.air import LAYOUT
-    elif profile == "traffic":
-        from decoders.layouts.traffic import LAYOUT
-    else:
-        from decoders.layouts.tree import LAYOUT
-    return LAYOUT
-
-
 def battery_level(values: "Values") -> int:
     """What DevStatusAns says of the battery: 1 (empty) to 254 (full), 255 if it could not be measured."""
     battery_mv = values.get("battery_voltage", "")
@@ -219,7 +208,9 @@ def finish(board: "Board", rounds: "list[Values]", profile: str, settings: "Sett
     if profile != "tree":  # the others have a housing that gets hot
         values["node_temperature"] = board.node_temperature()
     if settings.calibrations:
-        _calibrate(values, layout(profile), settings)
+        from decoders.layouts import of
+
+        _calibrate(values, of(profile), settings)
     if profile == "tree":
         from firmware.sensors.soil import frozen
 

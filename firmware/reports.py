@@ -71,9 +71,9 @@ def battery_level(values: "Values") -> int:
 
 def keep(profile: str, settings: "Settings", history: "History", time_s: int, values: "Values", local: bool) -> bool:
     """Put a sample into the history; return whether it has passed a threshold since the one before."""
-    from firmware import profile as profiles
+    from decoders.layouts import of
 
-    layout = profiles.layout(profile)
+    layout = of(profile)
     urgent = False
     if settings.thresholds:
         mask, before = history.newest(1)
@@ -155,10 +155,10 @@ def _diagnostics(memory: "Memory", room: int, now_s: int) -> Report:
 
 
 def _undated(memory: "Memory", history: "History", profile: str, room: int, now_s: int) -> Report:
+    from decoders.layouts import of
     from decoders.payload_encoder import fit
-    from firmware import profile as profiles
 
-    layout = profiles.layout(profile)
+    layout = of(profile)
     mask, samples = history.newest(_BLOCK, local=True)
     samples = [(time_s - now_s, raws) for time_s, raws in samples if now_s - time_s <= _FURTHEST_S]
     if not samples:
@@ -167,10 +167,10 @@ def _undated(memory: "Memory", history: "History", profile: str, room: int, now_
 
 
 def _readings(memory: "Memory", settings: "Settings", history: "History", profile: str, room: int) -> Report:
+    from decoders.layouts import of
     from decoders.payload_encoder import fit
-    from firmware import profile as profiles
 
-    layout = profiles.layout(profile)
+    layout = of(profile)
     most = settings.history or max(_LEAST_SAMPLES, _COVERED_S // settings.interval_s)
     mask, samples = history.newest(min(most, _BLOCK) + 1)
     payload, count = fit(layout, mask, samples[:-1] if len(samples) > most else samples, room)
@@ -188,13 +188,13 @@ def _readings(memory: "Memory", settings: "Settings", history: "History", profil
 
 def _again(memory: "Memory", history: "History", profile: str, room: int) -> "Report | None":
     """The oldest that the gateway lacks, or None if there is nothing in the gap."""
+    from decoders.layouts import of
     from decoders.payload_encoder import encode
-    from firmware import profile as profiles
 
     mask, samples = _lacking(memory, history, _BLOCK)
     if not samples:
         return None
-    layout = profiles.layout(profile)
+    layout = of(profile)
     count = len(samples)
     payload = b""
     while count:
