@@ -39,7 +39,7 @@ class TrafficNode(BoardSim):
     ) -> None:
         super().__init__(clock, air, firmware, kind, seed=seed, **{"battery_mv": SOLAR_MV, **options})
         if "tubes" in probes:
-            self.tubes = TubesSim(clock, self.wire("PULSE 0"), self.wire("PULSE 1"), vehicles, seed=seed)
+            self.tubes = TubesSim(clock, self.wire("PULSE 0"), self.wire("PULSE 1"), vehicles, seed=seed, bounces=1)
             return
         # A radar in service says nothing while nothing moves; that some do is for the driver's tests.
         self.ld2451 = Ld2451Sim(clock, self.serial(), self.sensor_power, vehicles, seed=seed, sends_empty=False)
