@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""devices.csv: ``dev_eui,join_eui,app_key,profile,name`` with a header line; hex in lower case. All or nothing."""
+"""devices.csv: ``dev_eui,join_eui,app_key,profile,name`` with a header line; hex in lower case. All or nothing.
+
+Also the files of others, by their header: The Things Stack (https://www.thethingsindustries.com/docs/devices/, "CSV
+File Reference": commas or semicolons, ``dev_eui``, ``join_eui``, ``app_key``, ``id``, ``name``) and ChirpStack, which
+keeps the key of a LoRaWAN 1.0 device in ``nwk_key``. Their hex may be upper-case; they name no payload layout of ours.
+"""
 
 import csv
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from decoders.profiles import PROFILES
@@ -15,13 +21,31 @@ COLUMNS = ("dev_eui", "join_eui", "app_key", "profile", "name")
 _EUI = re.compile("[0-9a-f]{16}")
 _KEY = re.compile("[0-9a-f]{32}")
 _MAX_NAME = 64
+_KEY_COLUMNS = ("app_key", "nwk_key")
+
+# Columns of other servers' files, with what is the same for all our devices
+CHIRPSTACK = ("dev_eui", "join_eui", "nwk_key", "name")
+TTN = (
+    "id", "dev_eui", "join_eui", "name", "frequency_plan_id", "lorawan_version", "lorawan_phy_version", "app_key",
+    "supports_join",
+)  # fmt: skip
+_TTN_FIXED = {
+    "frequency_plan_id": "EU_863_870", "lorawan_version": "MAC_V1_0_4", "lorawan_phy_version": "RP002_V1_0_4",
+    "supports_join": "true",
+}  # fmt: skip
+FORMATS = {"stadtfunk": COLUMNS, "chirpstack": CHIRPSTACK, "ttn": TTN}
 
 
-def read_devices(path: Path) -> list[Device]:
-    """Every device of the file; raises DevicesError with a line for each bad row."""
+def read_devices(path: Path, profile: str = "tree") -> list[Device]:
+    """Every device of the file; raises DevicesError with a line for each bad row.
+
+    ``profile`` is that of all devices where the file names none.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _devices(path, csv.reader(file, strict=True))
+            semicolons = ";" in file.readline()
+            file.seek(0)
+            return _devices(path, csv.reader(file, strict=True, delimiter=";" if semicolons else ","), profile)
     except OSError as error:
         raise DevicesError([f"{path}: cannot be read ({error.strerror})"]) from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -62,18 +86,54 @@ def read_app_key(path: Path) -> str:
     return app_key
 
 
-def _devices(path: Path, rows: Iterable[list[str]]) -> list[Device]:
+def _ours(header: Sequence[str], row: list[str], profile: str) -> list[str]:
+    """The columns of another server's row in our order; raises DevicesError."""
+    if len(row) != len(header):
+        raise DevicesError([f"has {len(row)} columns instead of {len(header)}"])
+    values = {name: value.strip() for name, value in zip(header, row, strict=True)}
+    key = next((values[name] for name in _KEY_COLUMNS if values.get(name)), "")
+    name = values.get("name") or values.get("id", "")
+    return [values["dev_eui"].lower(), values["join_eui"].lower(), key.lower(), values.get("profile") or profile, name]
+
+
+def write_devices(path: Path, devices: Iterable[Device], columns: Sequence[str] = COLUMNS) -> int:
+    """Write a new file, keys included, for its owner only; returns how many. Raises DevicesError."""
+    count = 0
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(number, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            for device in devices:
+                key = device.app_key.hex()
+                values = {
+                    **device._asdict(),
+                    **_TTN_FIXED,
+                    "app_key": key,
+                    "nwk_key": key,
+                    "id": f"eui-{device.dev_eui}",
+                }
+                writer.writerow([values[column] for column in columns])
+                count += 1
+    except OSError as error:
+        raise DevicesError([f"{path}: cannot be written ({error.strerror})"]) from error
+    return count
+
+
+def _devices(path: Path, rows: Iterable[list[str]], profile: str) -> list[Device]:
     devices: dict[str, Device] = {}
     problems = []
+    header: tuple[str, ...] = COLUMNS
     for line, row in enumerate(rows, 1):
         if line == 1 and any(row):
-            if tuple(value.strip() for value in row) != COLUMNS:
+            header = tuple(value.strip() for value in row)
+            if not {"dev_eui", "join_eui"} <= set(header) or not set(_KEY_COLUMNS) & set(header):
                 raise DevicesError([f"{path} line 1: must be {','.join(COLUMNS)}"])
             continue
         if not row:
             continue
         try:
-            device = device_from(row)
+            device = device_from(row if header == COLUMNS else _ours(header, row, profile))
         except DevicesError as error:
             problems.append(f"{path} line {line}: {error}")
             continue

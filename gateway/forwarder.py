@@ -32,7 +32,8 @@ from gateway.delivery import Delivery
 from gateway.errors import ConfigError, StoreError
 from gateway.group_commit import GroupCommit
 from gateway.metrics import Metrics
-from gateway.store import Held, Ledger, OutboxReader
+from gateway.outbox import Held, OutboxReader
+from gateway.store import Ledger
 
 _log = logging.getLogger(__name__)
 

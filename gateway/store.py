@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Devices, sessions and the outbox in one SQLite file: WAL, synchronous=FULL.
 
-All SQL of the gateway is here and in downlink_queue.py.
+All SQL of the gateway is here, in outbox.py and in downlink_queue.py.
 
 ``open_store`` migrates the file and returns a Store. Its ``ledger`` is the writing side: call it in a transaction only,
 either ``with store.transaction()`` (a command) or in a GroupCommit of ``store.connection`` (the service).
-``OutboxReader`` reads beside a running writer.
+``Store.reader`` reads beside a running writer (outbox.py).
 """
 
 import json
@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from decoders.uplink import Reading, UplinkKey, UplinkMessage
+from decoders.uplink import Reading, UplinkKey
 from gateway.config import DevAddrBlock
 from gateway.database import connect, create_file, migrate
 from gateway.downlink_queue import DownlinkQueue
 from gateway.errors import DevicesError, Refused, StoreError, shown
 from gateway.keys import Keyring, load_key_file
+from gateway.outbox import OutboxReader
 from gateway.replay_window import is_late_first, seen_after
 
 _KEY_CHECK = b"this key opens it"
@@ -118,6 +119,13 @@ class Ledger:
             "SELECT dev_addr, id FROM sessions WHERE dev_eui = ? AND f_cnt_up >= 0 ORDER BY id DESC", (dev_eui,)
         ).fetchone()
         return next((session for session in self.sessions(row[0]) if session.id == row[1]), None) if row else None
+
+    def status_of(self, dev_eui: str) -> tuple[int | None, int | None, float | None, bool]:
+        """(battery, margin in dB, when it said so, whether it is of class C) of a device that is there."""
+        row = self._db.execute(
+            "SELECT battery, margin_db, status_at, class_c FROM devices WHERE dev_eui = ?", (dev_eui,)
+        ).fetchone()
+        return row[0], row[1], row[2], bool(row[3])
 
     def put_device(self, device: Device) -> str:
         """Store a device; returns added, changed or unchanged.
@@ -298,68 +306,6 @@ class Ledger:
     def delete_up_to(self, seq: int) -> None:
         """The cloud has these rows: they go."""
         self._db.execute("DELETE FROM outbox WHERE seq <= ?", (seq,))
-
-
-class Held(NamedTuple):
-    """What the outbox holds: rows ``oldest``..``last`` without gaps; nothing when ``oldest`` is ``last`` + 1."""
-
-    oldest: int
-    last: int
-
-
-class OutboxReader:
-    """A reading connection of its own; one caller at a time, in any thread."""
-
-    def __init__(self, path: Path) -> None:
-        self._db = connect(path)
-        self._db.execute("PRAGMA query_only = ON")
-
-    def held(self) -> Held:
-        """One consistent look at the ends of the outbox."""
-        oldest, last = self._db.execute(
-            "SELECT (SELECT min(seq) FROM outbox), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0)"
-        ).fetchone()
-        return Held(last + 1 if oldest is None else oldest, last)
-
-    def messages(self, first: int, most: int) -> tuple[UplinkMessage, ...]:
-        """Up to ``most`` messages from seq ``first`` on."""
-        rows = self._db.execute(
-            "SELECT seq, dev_eui, session, f_cnt, received_at, profile, readings FROM outbox WHERE seq >= ? "
-            "ORDER BY seq LIMIT ?",
-            (first, most),
-        )
-        return tuple(
-            UplinkMessage(
-                row[0], UplinkKey(*row[1:4]), row[4], row[5], tuple(Reading(*item) for item in json.loads(row[6]))
-            )
-            for row in rows
-        )
-
-    def waiting(self) -> int:
-        """Uplinks that wait for a time."""
-        return int(self._db.execute("SELECT count(*) FROM waiting").fetchone()[0])
-
-    def class_c(self) -> frozenset[str]:
-        """The devices that listen all the time."""
-        return frozenset(row[0] for row in self._db.execute("SELECT dev_eui FROM devices WHERE class_c"))
-
-    def expired(self, now: float | None) -> bool:
-        """Whether a downlink has waited too long."""
-        row = self._db.execute("SELECT 1 FROM downlinks WHERE expires_at <= ? LIMIT 1", (now or 0.0,)).fetchone()
-        return row is not None
-
-    def counts(self) -> dict[str, int]:
-        """Rows of the small tables."""
-        tables = {
-            "devices": "devices",
-            "sessions": "sessions",
-            "quarantine": "quarantine",
-            "downlinks_waiting": "downlinks",
-        }
-        return {name: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for name, table in tables.items()}
-
-    def close(self) -> None:
-        self._db.close()
 
 
 class Store:

@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from gateway import adr
 from gateway.cli import gateway
 from gateway.config import load
 from gateway.errors import PortTaken
@@ -48,6 +49,85 @@ def devices(tmp_path):
         return path
 
     return devices
+
+
+EUI, JOIN, KEY = "70B3D57ED1000001", "70b3d57ed0000000", "000102030405060708090A0B0C0D0E0F"
+# The Things Stack, "CSV File Reference"; ChirpStack keeps the AppKey of LoRaWAN 1.0 in nwk_key
+FOREIGN = {
+    "ttn": "id;dev_eui;join_eui;name;frequency_plan_id;lorawan_version;lorawan_phy_version;app_key\n"
+    f"linde;{EUI};{JOIN};Linde am Markt;EU_863_870;MAC_V1_0_4;RP002_V1_0_4;{KEY}\n",
+    "chirpstack": f"name,dev_eui,join_eui,nwk_key\nLinde am Markt,{EUI},{JOIN},{KEY}\n",
+}
+
+
+class TestOtherServersFiles:
+    @pytest.mark.parametrize("text", FOREIGN.values(), ids=FOREIGN)
+    def test_they_are_imported_by_their_header(self, run, devices, text):
+        done = run("devices", "import", devices(text), "--profile", "air")
+
+        assert (done.exit_code, done.output) == (0, "1 added, 0 changed, 0 unchanged\n")
+        assert run("devices", "list").output == "70b3d57ed1000001 air never joined Linde am Markt\n"
+
+    @pytest.mark.parametrize("name", ["stadtfunk", "ttn", "chirpstack"])
+    def test_what_is_exported_is_imported_again_unchanged(self, run, devices, tmp_path, name):
+        run("devices", "import", devices(HEADER + ROW))
+        file = tmp_path / "exported.csv"
+
+        exported = run("devices", "export", file, "--format", name)
+
+        assert exported.output == "1 written\n"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert run("devices", "import", file).output == "0 added, 0 changed, 1 unchanged\n"
+
+    def test_an_export_overwrites_nothing(self, run, devices):
+        done = run("devices", "export", devices(HEADER + ROW))
+
+        assert done.exit_code == 1
+        assert "File exists" in done.output
+
+    def test_a_bad_key_is_not_repeated(self, run, devices):
+        done = run("devices", "import", devices(FOREIGN["ttn"].replace("0E0F", "zz0F")))
+
+        assert done.exit_code == 1
+        assert "app_key is not 32 lower-case hex digits" in done.output
+        assert "zz0F" not in done.output
+
+
+class TestDevicesShow:
+    def test_a_device_that_never_joined(self, run, devices):
+        run("devices", "import", devices(HEADER + ROW))
+
+        lines = run("devices", "show", "70b3d57ed1000001").output.splitlines()
+
+        assert lines[0] == "dev_eui 70b3d57ed1000001"
+        assert "battery -" in lines
+        assert not any("0001020304" in line for line in lines)
+
+    def test_a_session_with_its_agreements_and_its_link(self, run, devices, config):
+        run("devices", "import", devices(HEADER + ROW))
+        settings = load(config).gateway
+        store = open_store(settings.database, settings.key_file)
+        with store.transaction() as ledger:
+            ledger.record_join("70b3d57ed1000001", 7, 8, 0x01000000, bytes(16), bytes(16), '{"rx1_delay_s":5}')
+            (session,) = ledger.sessions(0x01000000)
+            ledger.advance_up(session, 9, b"", 1_770_964_782.5)
+            link = adr.heard(adr.Link(adr.Setting(5, 1, 2)), -3.0, 2)
+            ledger.keep_control(session, adr.serialize(link), session.mac)
+            ledger.keep_status("70b3d57ed1000001", 200, -6, 1_770_964_000.0)
+        store.close()
+
+        facts = json.loads(run("devices", "show", "70b3d57ed1000001", "--json").output)
+
+        assert facts["dev_addr"] == "01000000"
+        assert (facts["f_cnt_up"], facts["battery"], facts["battery_margin_db"]) == (9, 200, -6)
+        assert (facts["rx1_delay_s"], facts["data_rate"], facts["tx_power"], facts["nb_trans"]) == (5, 5, 1, 2)
+        assert (facts["frames_known"], facts["frames_lost"], facts["lowest_snr_at_full_power_db"]) == (3, 2, -1.0)
+
+    def test_an_unknown_device_is_one_line(self, run):
+        done = run("devices", "show", "70b3d57ed1000009")
+
+        assert done.exit_code == 1
+        assert done.output == "Error: dev_eui '70b3d57ed1000009' is no device of this gateway\n"
 
 
 class TestDevicesImport:

@@ -14,8 +14,9 @@ from decoders.uplink import Reading, UplinkKey, Watermark, encode_watermark
 from gateway import forwarder
 from gateway.config import load
 from gateway.errors import ConfigError
+from gateway.outbox import OutboxReader
 from gateway.service import Gateway
-from gateway.store import OutboxReader, open_store
+from gateway.store import open_store
 from tests.gateway.certificates import issue_certificates
 from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node, write_config
 from tests.gateway.running import Broker, Cloud, GatewayThread, StallingBroker, eventually, join, send

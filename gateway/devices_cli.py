@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""``stadtfunk gateway devices``: the registry of devices that may join."""
+
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway import adr, mac_control
+from gateway.command import config_option, log_to_stderr, one_line_errors, open_database
+from gateway.config import load
+from gateway.devices_file import FORMATS, device_from, read_app_key, read_devices, write_devices
+from gateway.errors import DevicesError, shown
+from gateway.store import Ledger
+
+_log = logging.getLogger(__name__)
+
+
+@click.group()
+def devices() -> None:
+    """The registry of devices that may join."""
+
+
+@devices.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--profile", default="tree", show_default=True, help="Payload layout, where the file names none.")
+@config_option
+@one_line_errors
+def import_devices(file: Path, profile: str, config_path: Path) -> None:
+    """Store every device of a CSV file, or none if a row is bad. Doing it again changes nothing.
+
+    The header tells whose file it is: ours, The Things Stack's or ChirpStack's.
+
+    \b
+    Example:
+        stadtfunk gateway devices import devices.csv --config gateway.toml
+    """
+    config = load(config_path)
+    found = read_devices(file, profile)
+    store = open_database(config)
+    try:
+        with store.transaction() as ledger:
+            outcomes = Counter(ledger.put_device(device) for device in found)
+    finally:
+        store.close()
+    click.echo(", ".join(f"{outcomes[outcome]} {outcome}" for outcome in ("added", "changed", "unchanged")))
+
+
+@devices.command("export")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(list(FORMATS)),
+    default="stadtfunk",
+    show_default=True,
+    help="Who is to read it.",
+)
+@config_option
+@one_line_errors
+def export_devices(file: Path, format_name: str, config_path: Path) -> None:
+    """Write every device with its key into a new CSV file, readable for its owner only.
+
+    \b
+    Example:
+        stadtfunk gateway devices export devices.csv --format ttn --config gateway.toml
+    """
+    store = open_database(load(config_path))
+    try:
+        known = [store.ledger.device(row[0]) for row in store.ledger.devices()]
+    finally:
+        store.close()
+    count = write_devices(file, [device for device in known if device is not None], FORMATS[format_name])
+    click.echo(f"{count} written")
+
+
+@devices.command("show")
+@click.argument("dev_eui")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object.")
+@config_option
+@one_line_errors
+def show_device(dev_eui: str, as_json: bool, config_path: Path) -> None:
+    """Print what is known of one device and its session, without keys.
+
+    \b
+    Example:
+        stadtfunk gateway devices show 70b3d50000000001
+    """
+    store = open_database(load(config_path))
+    try:
+        facts = facts_of(store.ledger, dev_eui)
+    finally:
+        store.close()
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        click.echo(f"{name} {'-' if value is None else value}")
+
+
+def facts_of(ledger: Ledger, dev_eui: str) -> dict[str, Any]:
+    """Registry, session, agreements, link and battery of one device; raises DevicesError."""
+    device = ledger.device(dev_eui)
+    if device is None:
+        raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+    battery, margin_db, status_at, class_c = ledger.status_of(dev_eui)
+    facts: dict[str, Any] = {
+        "dev_eui": dev_eui, "join_eui": device.join_eui, "name": device.name, "profile": device.profile,
+        "class": "C" if class_c else "A", "dev_nonce": device.dev_nonce, "join_nonce": device.join_nonce,
+        "battery": battery, "battery_margin_db": margin_db, "battery_at": status_at,
+    }  # fmt: skip
+    session = ledger.session_of(dev_eui)
+    if session is None:
+        return facts
+    facts |= {
+        "dev_addr": f"{session.dev_addr:08x}", "f_cnt_up": session.f_cnt_up, "f_cnt_down": session.f_cnt_down,
+        "last_at": session.last_at,
+    }  # fmt: skip
+    state = mac_control.parse(session.mac)
+    facts |= {
+        "rx1_delay_s": state.rx1_delay_s, "rx1_dr_offset": state.rx1_dr_offset, "rx2_hz": state.rx2[0],
+        "rx2_data_rate": state.rx2[1], "channels_hz": list(state.channels_hz), "max_duty_cycle": state.max_duty_cycle,
+        "pending": [request.hex() for request in state.pending], "refused": [each.hex() for each in state.refused],
+        "refused_data_rates": list(state.refused_rates), "refused_tx_powers": list(state.refused_powers),
+    }  # fmt: skip
+    if session.link:
+        link = adr.parse(session.link)
+        heard = [frame.snr / 4 for frame in link.frames if frame.heard]
+        facts |= link.setting._asdict() | {
+            "frames_known": len(link.frames), "frames_lost": len(link.frames) - len(heard),
+            "lowest_snr_at_full_power_db": min(heard, default=None),
+        }  # fmt: skip
+    return facts
+
+
+@devices.command("add")
+@click.argument("dev_eui")
+@click.argument("join_eui")
+@click.option("--app-key-file", type=click.Path(path_type=Path), required=True, help="File that holds the key in hex.")
+@click.option("--profile", default="tree", show_default=True, help="Payload layout of the device.")
+@click.option("--name", default="", help="What people call it.")
+@config_option
+@one_line_errors
+def add_device(
+    dev_eui: str, join_eui: str, app_key_file: Path, profile: str, name: str, config_path: Path
+) -> None:  # fmt: skip
+    """Store one device. Its key comes from a file, so that it stands in no shell history.
+
+    \b
+    Example:
+        stadtfunk gateway devices add 70b3d50000000001 70b3d50000000000 --app-key-file key.hex
+    """
+    config = load(config_path)
+    device = device_from([dev_eui, join_eui, read_app_key(app_key_file), profile, name])
+    store = open_database(config)
+    try:
+        with store.transaction() as ledger:
+            outcome = ledger.put_device(device)
+    finally:
+        store.close()
+    click.echo(outcome)
+
+
+@devices.command("remove")
+@click.argument("dev_eui")
+@config_option
+@one_line_errors
+def remove_device(dev_eui: str, config_path: Path) -> None:
+    """Forget one device and its session. What it has sent goes on to the cloud.
+
+    \b
+    Example:
+        stadtfunk gateway devices remove 70b3d50000000001
+    """
+    _change(config_path, "removed", dev_eui, lambda ledger: ledger.remove(dev_eui))
+
+
+@devices.command("rearm")
+@click.argument("dev_eui")
+@config_option
+@one_line_errors
+def rearm_device(dev_eui: str, config_path: Path) -> None:
+    """Let one device join again although its memory was erased: its DevNonce may begin at 0.
+
+    \b
+    Example:
+        stadtfunk gateway devices rearm 70b3d50000000001
+    """
+    _change(config_path, "rearmed", dev_eui, lambda ledger: ledger.rearm(dev_eui))
+
+
+@devices.command("class")
+@click.argument("dev_eui")
+@click.argument("device_class", metavar="CLASS", type=click.Choice(["A", "C"]))
+@config_option
+@one_line_errors
+def set_class(dev_eui: str, device_class: str, config_path: Path) -> None:
+    """Say whether one device listens all the time: C, for one on mains power. A device begins as A.
+
+    \b
+    Example:
+        stadtfunk gateway devices class 70b3d50000000001 C
+    """
+    _change(config_path, f"class {device_class}", dev_eui, lambda ledger: ledger.set_class(dev_eui, device_class))
+
+
+def _change(config_path: Path, outcome: str, dev_eui: str, change: Callable[[Ledger], None]) -> None:
+    config = load(config_path)
+    log_to_stderr(config)
+    store = open_database(config)
+    try:
+        with store.transaction() as ledger:
+            change(ledger)
+    finally:
+        store.close()
+    _log.info("device %s dev_eui=%s by_uid=%d", outcome, dev_eui, os.getuid())
+    click.echo(outcome)
+
+
+@devices.command("list")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a list of objects.")
+@one_line_errors
+def list_devices(config_path: Path, as_json: bool) -> None:
+    """Print every device, without its key.
+
+    \b
+    Example:
+        stadtfunk gateway devices list --config gateway.toml
+    """
+    store = open_database(load(config_path))
+    try:
+        rows = store.ledger.devices()
+    finally:
+        store.close()
+    if as_json:
+        names = ("dev_eui", "profile", "name", "dev_nonce")
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+        return
+    for dev_eui, profile, name, dev_nonce in rows:
+        click.echo(f"{dev_eui} {profile} {'joined' if dev_nonce >= 0 else 'never joined'} {name}")
