@@ -14,6 +14,9 @@ if False:  # types only
 # Of an answer at the slowest data rate, beside 15 bytes of answers to the network and 2 requests: what does not fit is
 # not answered, and not done
 _ROOM = 34
+# Of the probes in firmware.profile, which is not loaded: those that are read, and those that count all the time
+READ_ONLY = 0x03FF
+COUNTERS = 0xFC00
 
 
 class Settings:
@@ -77,10 +80,11 @@ class Settings:
             data += settings.item(settings.CALIBRATION, (field, calibration[0], calibration[1]))
         self._journal.append(data)
 
-    def obey(self, message: bytes, fields: int, delivery: "Delivery") -> bytes:
+    def obey(self, message: bytes, fields: int, delivery: "Delivery", probes: int = READ_ONLY) -> bytes:
         """Do what a downlink on FPort 21 says; return the answer. Who has promised to reboot does it afterwards.
 
-        ``fields``: how many the layout has. What is answered as done is on flash.
+        ``fields``: how many the layout has; ``probes``: those that this kind of node can have, as a mask. What is
+        answered as done is on flash.
         """
         from decoders import settings
 
@@ -92,11 +96,11 @@ class Settings:
             shown = value[0] if number == settings.READ.id and value else number
             if len(answer) + 3 + (settings.BY_ID[shown].size() if shown in settings.BY_ID else 0) > _ROOM:
                 break
-            status, now = self._one(number, value, fields, delivery)
+            status, now = self._one(number, value, fields, delivery, probes)
             answer += bytes((number, status, len(now))) + now
         return answer
 
-    def _one(self, number: int, value: bytes, fields: int, delivery: "Delivery") -> "tuple[int, bytes]":
+    def _one(self, number: int, value: bytes, fields: int, delivery: "Delivery", probes: int) -> "tuple[int, bytes]":
         """(status, value now in force) of one item."""
         from decoders import settings
 
@@ -106,7 +110,7 @@ class Settings:
         if len(value) != setting.size():
             return settings.WRONG_LENGTH, self._now(setting, b"")
         numbers = setting.unpack(value)
-        if not setting.allows(numbers):
+        if not setting.allows(numbers) or (setting.name == "probes" and numbers[0] & ~probes):
             return settings.OUT_OF_RANGE, self._now(setting, value)
         if setting.parts[:1] == ("field",) and numbers[0] >= fields:
             return settings.UNKNOWN_FIELD, b""
