@@ -17,7 +17,7 @@ from firmware import network_time
 from firmware.errors import BandBusy
 from firmware.history import History
 from firmware.mac import Accepted, Acknowledged, LinkChecked, Mac, NetworkTime
-from firmware.settings import Settings
+from firmware.settings import COUNTERS, READ_ONLY, Settings
 from firmware.state import SENT
 
 if False:  # types only
@@ -461,8 +461,7 @@ class Node:
 
         interval_s = self._settings.interval_s
         fields = len(of(self._profile).fields)
-        read = (1 << profile.PROBES.index("ld2451")) - 1  # from there on they count all the time
-        probes = (1 << len(profile.PROBES)) - 1 - read if self._profile in CONTINUOUS else read
+        probes = COUNTERS if self._profile in CONTINUOUS else READ_ONLY
         self._memory.answer = self._settings.obey(payload, fields, self._memory.delivery, probes)
         self._memory.tries = 0
         if self._settings.interval_s != interval_s:
