@@ -28,6 +28,7 @@ MAX_NB_TRANS = 3  # TS001 allows 15; a node that needs more than three has no li
 PRICE_US = 1_000_000  # of a lost frame, in airtime
 _ENOUGH = 8  # transmissions known before anything is made cheaper
 _SETTLED = 12  # frames between a change and a cheaper one
+_PROVED = 2  # transmissions that failed, before airtime is spent against it: one may have been a collision
 _URGENT_AFTER = 4  # frames between a change and a more robust one
 _LESS = 0.85  # of the present cost, or a change is not worth its downlink
 _QUIETER = 0.05  # of the airtime: what less power may cost in losses
@@ -111,6 +112,8 @@ def advise(link: Link, allowed: Callable[[Setting], bool] = lambda _setting: Tru
         return now
     loss = _Loss(link.frames)
     best = _best(loss, now, _CAUTION_DB, allowed)
+    if loss.failed(now) < _PROVED and _airtime(best) > _airtime(now):
+        return now
     if threshold_db(best) < threshold_db(now) or (best.nb_trans > now.nb_trans and best.data_rate <= now.data_rate):
         return best if _cost(loss, best) < _LESS * _cost(loss, now) else now
     if link.since < _SETTLED or loss.known < _ENOUGH:
@@ -138,6 +141,10 @@ class _Loss:
         """Share of frames lost; never 0, however many have arrived: a few say little."""
         failing = self._failing(round(4 * (threshold_db(setting) + caution_db)))
         return float(((failing + 0.5) / (self.known + 1)) ** setting.nb_trans)
+
+    def failed(self, setting: Setting) -> float:
+        """How many transmissions of those known have failed or would have."""
+        return self._failing(round(4 * threshold_db(setting)))
 
     def _count(self, threshold: int) -> float:
         failing = float(self._below[bisect_left(self._snr, threshold + round(4 * _RESERVE_DB))])

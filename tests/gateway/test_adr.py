@@ -44,6 +44,9 @@ class TestAdvice:
 
         assert advice.data_rate < 5 or advice.nb_trans > 1
 
+    def test_one_lost_frame_may_have_been_a_collision(self):
+        assert adr.advise(history(Setting(5, 0, 1), [-2.0] * 7, {3: 1})) == Setting(5, 0, 1)
+
     def test_lost_frames_bring_power_back_first_as_it_costs_no_airtime(self):
         advice = adr.advise(history(Setting(5, 7, 1), [-5.0] * 8, {3: 2, 5: 3, 7: 3}))
 
