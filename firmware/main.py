@@ -25,6 +25,7 @@ try:
         for name in [name for name in sys.modules if name.startswith("firmware")]:
             del sys.modules[name]
         sys.path.insert(0, start.folder)
+        gc.collect()  # the application finds the heap as it was
 except OSError:
     pass
 except Exception as error:  # no update then

@@ -208,6 +208,26 @@ class TestPowerCuts:
         assert all(len(boots) == 4 for boots in ran)
         assert all(boots in ([1, 2, 2, 2], [2, 2, 2, 2]) for boots in ran)
 
+    def test_in_a_second_update_that_fails_its_trial(self, rig, give, folder):
+        give(bundle(folder, 2))
+        assert versions(rig.boots(3)) == [1, 2, 2]
+        rig.node.power_off()
+        image = written(folder, {BUNDLE_FILE: bundle(folder, 3, CRASHES)}, rig.node.flash.image())
+        rig.fresh(image)
+        before = rig.node.flash.operations
+        assert versions(rig.boots(5)) == [2, 3, 3, 3, 2]
+        count = rig.node.flash.operations - before
+
+        for number in range(0, count, 8):
+            rig.fresh(image)
+            rig.node.flash.cut_at = rig.node.flash.operations + number
+            rig.boots(5)
+            rig.node.power_off()
+            rig.node.flash.cut_at = None
+            ran = versions(rig.boots(10))  # if its bundle was not yet removed, it is tried a second time
+            assert set(ran) <= {2, 3}, number
+            assert ran[-1] == 2, number
+
 
 UPDATE, STARTER = "firmware/update.py", "firmware/starter.py"
 MUTANTS = {
