@@ -57,13 +57,13 @@ def run(board: "Board", start: "Start | None" = None) -> None:
             safe = crashes >= _SAFE_FROM
             node = Node(board, identity, store, safe)
             sleep_s = node.wake(crashes, resets)
-            store.note_crash(_SAFE_FROM - 1 if safe else 0)  # one more, and the next is safe again
+            if not node.counts():
+                store.note_crash(_SAFE_FROM - 1 if safe else 0)  # one more, and the next is safe again
             _ended(start, node)
-            while node.counts():
+            while node.counts():  # a wake has ended well when it has listened, too
                 node.listen(sleep_s)
-                store.note_crash(1)
                 sleep_s = node.wake()
-                store.note_crash(0)
+                store.note_crash(1 if node.counts() else 0)
                 _ended(start, node)
         except Exception as error:
             getattr(sys, "print_exception", print)(error)

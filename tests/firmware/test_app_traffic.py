@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The firmware as it ships on a traffic node, which never sleeps deeply: what must not silence it."""
+
+import pytest
+
+from decoders.layouts.diagnostics import LAYOUT as DIAGNOSTICS
+from decoders.layouts.traffic import LAYOUT as TRAFFIC
+from decoders.settings import F_PORT
+from decoders.settings_message import Answer, decode, encode
+from firmware import profile
+from firmware.provisioning import pack_identity
+from firmware.settings import COUNTERS, READ_ONLY
+from simulators.firmware_build import compile_module
+from simulators.traffic_node import TrafficNode
+from tests.firmware import heltec_bench
+from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
+
+INTERVAL_S = 900
+LISTENING_CRASHES = """
+def layout(profile):
+    from decoders.layouts.traffic import LAYOUT
+    return LAYOUT
+
+def battery_level(values):
+    return 255
+
+def measure(board, profile, settings):
+    return {"battery_voltage": 3900}
+
+def listen(board, profile, settings):
+    raise ValueError("no radar")
+"""
+
+
+def traffic_node(clock, air, firmware, _truth, kind, *, noise_percent, **options):
+    return TrafficNode(clock, air, firmware, iter(()), kind, **options)
+
+
+@pytest.fixture
+def street(tmp_path, monkeypatch):
+    """A traffic node that has been counting for an hour."""
+    monkeypatch.setattr(heltec_bench, "TreeNode", traffic_node)
+    identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, INTERVAL_S, profile="traffic")
+    street = heltec_bench.Street(tmp_path, identity=identity)
+    street.node.power_on()
+    street.run(3600)
+    yield street
+    street.kernel.close()
+
+
+def ports(street):
+    return [fields["FPort"] for _, fields in street.network.heard_uplinks]
+
+
+class TestSettings:
+    def test_the_masks_are_those_of_the_table(self):
+        first = profile.PROBES.index("ld2451")
+
+        assert 1 << first == READ_ONLY + 1
+        assert (1 << len(profile.PROBES)) - 1 == READ_ONLY | COUNTERS
+        assert READ_ONLY & COUNTERS == 0
+
+    @pytest.mark.parametrize("mask", [1 << 7, 1 << 31, (1 << 10) + 1])
+    def test_a_probe_that_does_not_count_all_the_time_is_refused(self, street, mask):
+        network, original, waiting = street.network, street.network._ended, [encode(1, TRAFFIC, [("probes", mask)])]
+
+        def ended(sent):
+            heard = len(network.heard_uplinks)
+            tells, network.tells_time, network.hears = network.hears, False, not waiting
+            original(sent)
+            network.tells_time, network.hears = tells, tells
+            if waiting and len(network.heard_uplinks) > heard:
+                network.answer(sent, port=F_PORT, payload=waiting.pop())
+
+        network._ended = ended
+        street.run(3 * INTERVAL_S)
+
+        answers = [fields["FRMPayload"] for _, fields in network.heard_uplinks if fields["FPort"] == F_PORT]
+        assert decode(TRAFFIC, answers[0]) == (1, [Answer("probes", "out_of_range", (0,))])
+        assert street.node.console() == ""
+
+
+class TestCrashes:
+    def test_a_node_that_crashes_whenever_it_listens_still_hears_the_network_in_safe_mode(self, street, tmp_path):
+        assert ports(street)[-2:] == [TRAFFIC.f_port] * 2
+        source = tmp_path / "profile.py"
+        source.write_text(LISTENING_CRASHES)
+        compile_module(source, tmp_path / "firmware/firmware/profile.mpy", "profile.py")
+        street.node.power_off()
+        street.node.power_on()
+        before = len(ports(street))
+        street.run(12 * 3600)
+
+        assert "no radar" in street.node.console()
+        assert ports(street)[before:].count(DIAGNOSTICS.f_port) >= 2
