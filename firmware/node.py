@@ -49,7 +49,7 @@ UNLOADED = (
     "firmware.update",
 )
 CONTINUOUS = ("traffic",)  # profiles that count all the time
-_POLL_MS = 1_000  # the radars' buffers hold 10 s
+_POLL_MS = 4_000  # the radars' buffers hold 10 s, and so long tubes wait
 _AWAKE_MS = 4000  # a repetition due sooner is waited for; for a later one the node sleeps deeply
 _FOLLOW_S = 15  # least pause before an uplink besides those with a new sample; up to twice that, by DevEUI
 _TRIES = 3  # of one, until the network is heard again
@@ -171,11 +171,13 @@ class Node:
             self._probes = profile.listen(self._board, self._profile, self._settings)
             unload()
         began_ms = clock.ticks_ms()
-        while clock.ticks_diff(clock.ticks_ms(), began_ms) < seconds * 1000:
+        left_ms = seconds * 1000
+        while left_ms > 0:
             for probe in self._probes:
                 probe.poll()
             self._board.watchdog_feed()
-            clock.sleep_ms(_POLL_MS)
+            clock.sleep_ms(min(_POLL_MS, left_ms))
+            left_ms = seconds * 1000 - clock.ticks_diff(clock.ticks_ms(), began_ms)
         self._woken_s = clock.time()
         self._started_ms = clock.ticks_ms()
         self._airtime_us = self._measured_ms = 0
