@@ -16,6 +16,7 @@ from simulators.board_kinds import KINDS as KINDS
 from simulators.board_kinds import SENSOR_LINES
 from simulators.board_kinds import pins_of as pins_of
 from simulators.chips import sx1262_commands as c
+from simulators.chips.battery import Divider
 from simulators.chips.sx1262 import Sx1262Sim
 from simulators.clock import Clock
 from simulators.faults import FaultySpi, Line, RadioFaults
@@ -174,11 +175,14 @@ class BoardSim:
 
     def _own_inputs(self, read_celsius: Callable[[int], float]) -> dict[int, Callable[[], int]]:
         """Battery and processor."""
-        low, both = self.kind.divider
+        low, both = self.kind.divider_kohm
+        divider = Divider(self.clock, (low * 1000, both * 1000), self.kind.tap_nf * 1e-9, self._divider_connected())
+        if self.table.BATTERY_SWITCH is not None:
+            self.wire("BATTERY_SWITCH").watch(lambda _: divider.switch(self._divider_connected(), self.battery_mv))
         esp32 = self.kind.port is Port.ESP32
 
         def battery_uv() -> int:
-            return self.battery_mv * 1000 * low // both if self._divider_connected() else 0
+            return divider.tap_uv(self.battery_mv)
 
         def chip_uv() -> int:
             celsius = read_celsius(self.clock.now_us)

@@ -59,15 +59,17 @@ class Table(Protocol):
 
 
 class Kind(NamedTuple):
-    """One board as it is sold. ``divider``: its lower resistor and both together. ``connects``: level of the switch in
-    front of them. ``idle_rf_switch``: where that pin floats to when nobody drives it; high is the worse assumption.
+    """One board as it is sold. ``divider_kohm``: its lower resistor and both together, beside ``tap_nf`` at the
+    converter. ``connects``: level of the switch in front of them. ``idle_rf_switch``: where that pin floats to when
+    nobody drives it; high is the worse assumption.
     """
 
     table: Table
-    divider: tuple[int, int]
+    divider_kohm: tuple[int, int]
     connects: int | None = None
     port: Port = Port.ESP32
     idle_rf_switch: int = 1
+    tap_nf: int = 100
 
     @property
     def firmware(self) -> str:

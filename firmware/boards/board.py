@@ -6,6 +6,8 @@ sleep, watchdog and memory. Lines to sensors are outputs only while the rail is 
 """
 
 if False:  # types only
+    from collections.abc import Callable
+
     from machine import I2C, SPI, UART, Pin
     from onewire import OneWire
 
@@ -24,6 +26,7 @@ class CommonBoard:
     folder = "/data"
     clock: "Clock"
     rtc: "Rtc"
+    light_sleep: "Callable[[int], None]"
 
     def __init__(self, table: "Table") -> None:
         import machine
@@ -31,6 +34,7 @@ class CommonBoard:
         self.machine = machine
         self.table = table
         self._radio: "Sx1262 | None" = None
+        self._kept: "list[Pin]" = []
         self.uarts: "list[UART]" = []
         self.used: "list[int]" = []
         self.antenna_gain_dbi = table.ANTENNA_GAIN_DBI
@@ -41,9 +45,8 @@ class CommonBoard:
     # --- what a processor does in its own way ---
 
     def _output(self, gpio: int, level: int) -> "Pin":
-        """A pin that the board keeps as an output, over light sleep, too."""
-        pin = self.machine.Pin
-        return pin(gpio, pin.OUT, value=level)
+        """A pin that the board keeps as an output, over light sleep, too, while it is in ``_kept``."""
+        raise NotImplementedError
 
     def input(self, gpio: int, attenuation: int) -> "Adc":
         """An analogue input; ``attenuation`` as ESP32's machine.ADC has it."""
@@ -152,12 +155,16 @@ class CommonBoard:
     def _switched_uv(self, adc: "Adc", gpio: int) -> int:
         """Connect the divider, whichever way this revision of the board does it; the way that gives more is right."""
         table = self.table
-        pin = self.machine.Pin
         highest_uv = 0
-        switch = pin(gpio, pin.OUT, value=0)
-        for level in table.BATTERY_SWITCH_LEVELS:
-            switch(level)
-            self.clock.sleep_ms(table.BATTERY_SETTLE_MS)
-            highest_uv = max(highest_uv, adc.read_uv())
-        switch.init(pin.IN)
+        switch = self._output(gpio, 0)
+        # what counts on the rail must not miss anything
+        sleep_ms = self.clock.sleep_ms if self._rail() == table.SENSOR_POWER_ON else self.light_sleep
+        try:
+            for level in table.BATTERY_SWITCH_LEVELS:
+                switch(level)
+                sleep_ms(table.BATTERY_SETTLE_MS)
+                highest_uv = max(highest_uv, adc.read_uv())
+        finally:
+            switch.init(self.machine.Pin.IN)
+            self._kept.remove(switch)
         return highest_uv

@@ -28,7 +28,6 @@ class Board(CommonBoard):
         self.clock = time
         self.rtc = machine.RTC()
         self._watchdog: "WDT | None" = None
-        self._kept: "list[Pin]" = []
         super().__init__(table)
         self._hold_asleep = None
         if max(table.LORA_NSS, table.SENSOR_POWER, table.RF_SWITCH or 0) > _LAST_RTC_PAD:

@@ -26,7 +26,7 @@ SENSOR_POWER_ON = 0
 BATTERY = 1  # behind 390 kOhm and 100 kOhm
 BATTERY_SWITCH = 37  # ADC_Ctrl connects the divider: low on V3.0 and V3.1, high on V3.2
 BATTERY_SWITCH_LEVELS = (0, 1)
-BATTERY_SETTLE_MS = 5  # 80 kOhm into the converter's 100 nF
+BATTERY_SETTLE_MS = 100  # 80 kOhm, 100 kOhm while disconnected, and the converter's 100 nF: ten time constants
 BATTERY_DIVIDER_PER_MILLE = 4_900
 BATTERY_ATTENUATION = 1  # 2.5 dB, up to 1.25 V
 

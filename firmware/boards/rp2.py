@@ -20,7 +20,7 @@ from firmware.boards.board import CommonBoard
 from firmware.radio.sx1262 import RadioFault
 
 if False:  # types only
-    from machine import WDT
+    from machine import WDT, Pin
 
     from firmware.hal import Adc, Table, TicksMs, Value
     from firmware.radio.sx1262 import Sx1262
@@ -131,6 +131,13 @@ class Board(CommonBoard):
         self.rtc = self._memory  # type: ignore[assignment]  # its reading and writing are one method
         super().__init__(table)
         self._note(False)
+
+    def _output(self, gpio: int, level: int) -> "Pin":
+        """Light sleep lets no pin go."""
+        pin = self.machine.Pin
+        kept: "Pin" = pin(gpio, pin.OUT, value=level)
+        self._kept.append(kept)
+        return kept
 
     def _note(self, slept: bool) -> None:
         """What the next boot must know."""

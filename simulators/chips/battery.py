@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""A cell behind a divider of two resistors and a converter, as ``board.battery_mv`` reads it in plain Python."""
+"""A cell behind a divider of two resistors: the voltage at the pin, and ``board.battery_mv`` in plain Python."""
 
+import math
 from collections.abc import Callable
 from enum import Enum
 
@@ -14,6 +15,39 @@ class Fault(Enum):
     DIVIDER_OPEN = "nothing reaches the converter"
     LOOSE = "every other reading finds the contact open"
     SHORT = "the upper resistor is bridged: the converter sees the cell itself"
+
+
+class Divider:
+    """Two resistors, a capacitor from their tap to ground, and a switch between them and the cell.
+
+    ``divider_ohm``: lower resistor and both together. The tap approaches its voltage with the time constant of the
+    capacitor and what charges it: both resistors side by side, or the lower one alone while the switch is open.
+    """
+
+    def __init__(self, clock: Clock, divider_ohm: tuple[int, int], farad: float, connected: bool) -> None:
+        low_ohm, both_ohm = divider_ohm
+        self._clock = clock
+        self._share = low_ohm / both_ohm
+        self._tau_us = {True: low_ohm * (1 - self._share) * farad * 1e6, False: low_ohm * farad * 1e6}
+        self._connected = connected
+        self._missing_uv = 0.0  # when the switch moved last
+        self._since_us = clock.now_us
+
+    def switch(self, connected: bool, cell_mv: float) -> None:
+        """The switch stands so from now on."""
+        tap_uv = self.tap_uv(cell_mv)
+        self._connected = connected
+        self._missing_uv = self._end_uv(cell_mv) - tap_uv
+        self._since_us = self._clock.now_us
+
+    def tap_uv(self, cell_mv: float) -> int:
+        """The voltage that a converter finds now."""
+        passed_us = self._clock.now_us - self._since_us
+        left = math.exp(-passed_us / self._tau_us[self._connected])
+        return round(self._end_uv(cell_mv) - self._missing_uv * left)
+
+    def _end_uv(self, cell_mv: float) -> float:
+        return cell_mv * 1000 * self._share if self._connected else 0.0
 
 
 class BatterySim:

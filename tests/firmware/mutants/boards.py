@@ -6,7 +6,7 @@ from tests.firmware.mutants.loading import Mutant
 _ESP32, _RP2, _BOARD = "firmware.boards.esp32", "firmware.boards.rp2", "firmware.boards.board"
 _HELTEC, _XIAO, _PICO, _T3S3 = "heltec_v3", "xiao_esp32s3", "pico_waveshare", "lilygo_t3s3"
 _LET_GO = "pin(self.used.pop(), pin.IN, None)"
-_SWITCH_OFF = "        switch.init(pin.IN)\n"
+_SWITCH_OFF = "            switch.init(self.machine.Pin.IN)\n"
 _HIGHEST = "max(table.LORA_NSS, table.SENSOR_POWER, table.RF_SWITCH or 0)"
 _FED_ASLEEP = (
     "            if self._watchdog is not None:\n                self._watchdog.feed()\n            self.machine"
@@ -18,7 +18,7 @@ _PARTS = "self.machine.lightsleep(left if left < longest else longest)"
 MUTANTS = (
     (_HELTEC, _BOARD, Mutant("the rail stays on", "SENSOR_POWER_ON if on", "SENSOR_POWER_ON if 1")),
     (_T3S3, _BOARD, Mutant("on from the start", "1 - table.SENSOR_POWER_ON)\n        self._nss", _ON_FROM_THE_START)),
-    (_HELTEC, _BOARD, Mutant("ADC_Ctrl stays low", _SWITCH_OFF, "        switch(0)\n")),
+    (_HELTEC, _BOARD, Mutant("ADC_Ctrl stays low", _SWITCH_OFF, "            switch(0)\n")),
     ("heltec_v3_2", _BOARD, Mutant("ADC_Ctrl stays high", _SWITCH_OFF, "")),
     (_HELTEC, _BOARD, Mutant("UART lines stay driven", _LET_GO, "self.used.pop()")),
     (_XIAO, _BOARD, Mutant("pull-ups stay on", _LET_GO, "pin(self.used.pop(), pin.IN)")),
