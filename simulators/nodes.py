@@ -54,7 +54,7 @@ def _settings(probes: tuple[str, ...]) -> dict[str, bytes]:
     """The files in which a node keeps which probes it has, as its own code writes them."""
     mask = sum(1 << PROBES.index(name) for name in probes)
     with TemporaryDirectory() as folder:
-        Settings(folder, 3600).obey(b"\0" + settings.item(_PROBES, (mask,)), 0, Delivery())
+        Settings(folder, 3600).obey(b"\0" + settings.item(_PROBES, (mask,)), 0, Delivery(), mask)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
