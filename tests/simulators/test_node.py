@@ -124,7 +124,7 @@ class TestCrash:
         # boot 300 ms, formatting the empty flash 91 ms (two erases), sleep 250 ms
         assert (crash.where, crash.time_us // 1000) == ("main", 641)
         assert crash.traceback.splitlines()[0] == "Traceback (most recent call last):"
-        assert 'File "main.py", line 3' in crash.traceback
+        assert 'File "main", line 3' in crash.traceback
         assert crash.traceback.splitlines()[-1] == "RuntimeError: no soil"
         assert bench.state is State.STOPPED
 

@@ -233,10 +233,10 @@ class TestBuild:
             board: build_rom(tmp_path / board, board=board).read_bytes() for board in ("heltec_v3", "pico_waveshare")
         }
 
-        assert b"firmware/boards/heltec_v3.py" in images["heltec_v3"]
-        assert b"firmware/boards/pico_waveshare.py" not in images["heltec_v3"]
-        assert b"firmware/boards/pico_waveshare.py" in images["pico_waveshare"]
-        assert b"firmware/boards/esp32.py" not in images["pico_waveshare"]
+        assert b"firmware.boards.heltec_v3" in images["heltec_v3"]
+        assert b"firmware.boards.pico_waveshare" not in images["heltec_v3"]
+        assert b"firmware.boards.pico_waveshare" in images["pico_waveshare"]
+        assert b"firmware.boards.esp32" not in images["pico_waveshare"]
 
 
 def constants(table):
