@@ -209,7 +209,7 @@ class Node:
             from firmware import reports
 
             time_s = at_s if local else max(network_time.gps_at(memory, at_s), last_s + 1)
-            self._urgent = reports.keep(self._profile, self._settings, self._history, time_s, values, local)
+            self._urgent = reports.keep(memory, self._profile, self._settings, self._history, time_s, values, local)
             self._mac.battery_level = reports.battery_level(values)
             memory.counters.sensor_faults += len([1 for value in values.values() if isinstance(value, str)])
             memory.kept += 1

@@ -38,13 +38,15 @@ class Report:
         self.payload = payload
         self.asks = asks  # it matters whether it arrives
         self.before_s = self.oldest_s = self.newest_s = 0
+        self.count = 0  # of samples without their times
 
     def noted(self, memory: "Memory", history: "History", now_s: int) -> None:
         """It is about to be sent."""
         if self.kind in (READINGS, UNDATED):
             memory.kept = 0
         if self.kind == UNDATED:
-            history.drop_local()  # sent once, as "so long ago": sent again they would be other readings
+            # sent once, as "so long ago": sent again they would be other readings; without room they are lost
+            memory.counters.readings_lost += history.drop_local() - self.count
         if self.kind == DIAGNOSTICS:
             memory.next_diagnostics_local_s = now_s + diagnostics.AGAIN_S
 
@@ -69,7 +71,15 @@ def battery_level(values: "Values") -> int:
     return profile.battery_level(values)
 
 
-def keep(profile: str, settings: "Settings", history: "History", time_s: int, values: "Values", local: bool) -> bool:
+def keep(
+    memory: "Memory",
+    profile: str,
+    settings: "Settings",
+    history: "History",
+    time_s: int,
+    values: "Values",
+    local: bool,
+) -> bool:
     """Put a sample into the history; return whether it has passed a threshold since the one before."""
     from decoders.layouts import of
 
@@ -82,6 +92,7 @@ def keep(profile: str, settings: "Settings", history: "History", time_s: int, va
     try:
         history.append(time_s, mask, raws, local)
     except OSError as error:
+        memory.counters.readings_lost += 1
         print("history:", error)
     return urgent
 
@@ -163,7 +174,10 @@ def _undated(memory: "Memory", history: "History", profile: str, room: int, now_
     samples = [(time_s - now_s, raws) for time_s, raws in samples if now_s - time_s <= _FURTHEST_S]
     if not samples:
         return _diagnostics(memory, room, now_s)
-    return Report(UNDATED, layout.f_port, fit(layout, mask, samples, room, False)[0], True)
+    payload, count = fit(layout, mask, samples, room, False)
+    report = Report(UNDATED if count else NOTHING, layout.f_port, payload, True)
+    report.count = count
+    return report
 
 
 def _readings(memory: "Memory", settings: "Settings", history: "History", profile: str, room: int) -> Report:

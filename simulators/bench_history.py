@@ -103,7 +103,7 @@ def model(
                 "surface_temperature": 2000 + at_s % _DAY // 90,
                 "battery_voltage": 3300 + dice.randint(-1, 1) * 10,
             }
-            reports.keep("tree", settings, ring, at_s, dict(values), False)
+            reports.keep(memory, "tree", settings, ring, at_s, dict(values), False)
             memory.kept += 1
             send(at_s, True)
             follow_s = at_s

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What a node says next, and every reading that it gives up is counted."""
+
+import shutil
+
+import pytest
+
+from decoders.layouts.tree import LAYOUT as TREE
+from decoders.payload_reader import read
+from firmware import reports
+from firmware.history import History
+from firmware.settings import Settings
+from firmware.state import Memory
+
+NOW_S = 100_000
+
+
+@pytest.fixture
+def node(tmp_path):
+    """A node that nobody tells the time: (memory, settings, history)."""
+    memory = Memory()
+    memory.unanswered = 4
+    return memory, Settings(str(tmp_path), 900), History(str(tmp_path))
+
+
+def sampled(node, *times_s):
+    memory, settings, history = node
+    for time_s in times_s:
+        values = {"soil_moisture": time_s * 7_919 % 6_000, "battery_voltage": 3_300}
+        reports.keep(memory, "tree", settings, history, time_s, values, True)
+
+
+def sent(node, room):
+    memory, settings, history = node
+    report = reports.choose(memory, settings, history, "tree", room, NOW_S, True, False)
+    report.noted(memory, history, NOW_S)
+    return report
+
+
+class TestFlash:
+    def test_a_sample_that_flash_refuses_is_counted_as_lost(self, node, tmp_path):
+        sampled(node, NOW_S)
+        assert node[0].counters.readings_lost == 0
+        shutil.rmtree(tmp_path)
+
+        sampled(node, NOW_S + 900)
+
+        assert node[0].counters.readings_lost == 1
+
+
+class TestWithoutTime:
+    def test_what_goes_out_once_is_not_lost(self, node):
+        sampled(node, NOW_S - 1_800, NOW_S - 900, NOW_S)
+
+        report = sent(node, 200)
+
+        assert [sample.time for sample in read(TREE, report.payload).samples] == [0, -900, -1_800]
+        assert node[0].counters.readings_lost == 0
+        assert node[2].newest(9, local=True)[1] == []
+
+    def test_what_has_no_room_or_is_older_than_18_hours_is_counted_as_lost(self, node):
+        sampled(node, NOW_S - 65_536, *range(NOW_S - 39 * 900, NOW_S + 1, 900))
+
+        report = sent(node, 40)
+
+        in_it = len(read(TREE, report.payload).samples)
+        assert 1 <= in_it < 40
+        assert node[0].counters.readings_lost == 41 - in_it
+
+    def test_an_uplink_without_room_for_any_gives_none_up(self, node):
+        sampled(node, NOW_S - 900, NOW_S)
+
+        assert sent(node, 3).payload == b""
+
+        assert len(node[2].newest(9, local=True)[1]) == 2
+        assert node[0].counters.readings_lost == 0
