@@ -137,12 +137,29 @@ def _traffic(name: str, board: "Board", settings: "Settings") -> "Probe":
 
 
 def start(board: "Board", profile: str, settings: "Settings") -> "tuple[list[Probe], int]":
-    """Supply on, every probe begun; return (probes, ms until the slowest has something to say)."""
+    """Supply on, every probe begun; return (probes, ms until the slowest has something to say).
+
+    Those that want to know the air's pressure begin after the one that measures it.
+    """
     board.sensor_power(True)
     probes = [open_probe(name, board, settings) for name in names(profile, settings)]
     wait_ms = 0
-    for probe in probes:
-        wait_ms = max(wait_ms, probe.start())
+    hpa = None
+    for told in (False, True):
+        for probe in probes:
+            if hasattr(probe, "pressure_hpa"):
+                if not told:
+                    continue
+                probe.pressure_hpa = hpa
+            elif told:
+                continue
+            ms = probe.start()
+            wait_ms = max(wait_ms, ms)
+            if "air_pressure" in probe.QUANTITIES:
+                board.clock.sleep_ms(ms)
+                value = probe.read()["air_pressure"]
+                if not isinstance(value, str):
+                    hpa = (value + 5) // 10
     return probes, wait_ms
 
 

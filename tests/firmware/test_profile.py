@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The probes of a node together: what one of them tells another."""
+
+import pytest
+
+from firmware import profile
+from firmware.settings import Settings
+from simulators.chips.bme280 import Bme280Sim
+from simulators.chips.scd41 import Scd41Sim
+from simulators.clock import Clock
+from simulators.inprocess import I2c, Time
+from simulators.wires import I2cBus, Wire
+from tests.firmware.sensors.air_rig import Air
+
+SCD41, BME280 = 1 << 6, 1 << 7
+HIGH_UP = Air(air_pressure=920.0)  # Air.co2 is 452 ppm
+
+
+class Board:
+    """As much of one as air sensors need; a bench of SCD41 and BME280."""
+
+    def __init__(self, *, without_bme280=False):
+        clock = Clock(7_000_000)
+        self.clock = Time(clock)
+        self.light_sleep = self.clock.sleep_ms
+        self.power = Wire(0)
+        chips = [Scd41Sim(clock, self.power, lambda _: HIGH_UP, noise_ppm=0.0)]
+        if not without_bme280:
+            chips.append(Bme280Sim(clock, self.power, lambda _: HIGH_UP))
+        self.chips = chips
+        self._i2c = I2c(clock, I2cBus(*chips), 100_000)
+
+    def i2c(self):
+        return self._i2c
+
+    def sensor_power(self, on):
+        self.power.drive(int(on))
+
+    def watchdog_feed(self):
+        pass
+
+    def battery_mv(self):
+        return 3_900
+
+    def node_temperature(self):
+        return 2_000
+
+
+def measured(board, folder):
+    settings = Settings(str(folder), 900)
+    settings.probes = SCD41 | BME280
+    values = profile.measure(board, "air", settings)
+    assert [refusal for chip in board.chips for refusal in chip.refusals] == []
+    return values
+
+
+class TestPressure:
+    def test_the_co2_sensor_knows_the_pressure_that_the_one_beside_it_measures(self, tmp_path):
+        values = measured(Board(), tmp_path)
+
+        assert values["co2"] == pytest.approx(452, abs=2)
+        assert values["air_pressure"] == pytest.approx(9_200, abs=5)
+
+    def test_without_pressure_it_measures_as_if_at_sea_level(self, tmp_path):
+        values = measured(Board(without_bme280=True), tmp_path)
+
+        assert values["air_pressure"] == "no_answer"
+        assert values["co2"] == pytest.approx(452 * 920 / 1013, abs=2)
