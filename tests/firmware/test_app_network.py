@@ -137,8 +137,8 @@ class TestMacCommands:
         assert answers[0] == "0d"
         assert answers[1][:2] == "06"
         assert 1 <= int(answers[1][2:4], 16) <= 254  # a battery
-        assert answers[2] == "0307" + "0d"
-        assert answers[3] == "0703" + "0703" + "0d"
+        assert answers[2] == "0307" + "0d02"  # nobody has told the time: so it asks for the link, too
+        assert answers[3] == "0703" + "0703" + "0d02"
         assert [sent.sf for sent, _ in server.sent][:3] == [7, 7, 8]
         assert server.sent[1][0].power_dbm - server.sent[2][0].power_dbm == pytest.approx(6.0)
         street.run(20 * INTERVAL_S)
@@ -156,7 +156,7 @@ class TestMacCommands:
         street.run(2 * INTERVAL_S)
 
         assert [answer[:6] for answer in sticky] == ["080507"] * 2
-        assert server.answers()[-1] in ("", "0d")  # heard in the moved RX2: they end
+        assert server.answers()[-1] in ("", "0d02")  # heard in the moved RX2: they end
         assert street.network.downlinks == 2
 
     def test_dl_channel_moves_rx1(self, node):
