@@ -461,13 +461,20 @@ class Node:
             return
         from decoders.layouts import of
 
-        interval_s = self._settings.interval_s
+        settings = self._settings
+        interval_s = settings.interval_s
+        probes = settings.probes, settings.slow_below_kmh, settings.fast_above_kmh
         fields = len(of(self._profile).fields)
-        probes = COUNTERS if self._profile in CONTINUOUS else READ_ONLY
-        self._memory.answer = self._settings.obey(payload, fields, self._memory.delivery, probes)
+        known = COUNTERS if self._profile in CONTINUOUS else READ_ONLY
+        self._memory.answer = settings.obey(payload, fields, self._memory.delivery, known)
         self._memory.tries = 0
-        if self._settings.interval_s != interval_s:
+        if settings.interval_s != interval_s:
             self._schedule()
+        self._safe = self._safe or bool(settings.safe_mode)
+        if self._safe or probes != (settings.probes, settings.slow_below_kmh, settings.fast_above_kmh):
+            while self._probes:  # ``listen`` begins with others
+                self._probes.pop().stop()
+                self._board.sensor_power(False)
 
     def _save(self) -> None:
         self._store.save(self._mac, self._memory, self._clock.time())

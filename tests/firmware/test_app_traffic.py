@@ -5,6 +5,7 @@ import pytest
 
 from decoders.layouts.diagnostics import LAYOUT as DIAGNOSTICS
 from decoders.layouts.traffic import LAYOUT as TRAFFIC
+from decoders.payload_reader import read
 from decoders.settings import F_PORT
 from decoders.settings_message import Answer, decode, encode
 from firmware import profile
@@ -52,6 +53,35 @@ def ports(street):
     return [fields["FPort"] for _, fields in street.network.heard_uplinks]
 
 
+def told(street, *changes):
+    """Answer the next uplink with settings and nothing else."""
+    network, original, waiting = street.network, street.network._ended, [encode(1, TRAFFIC, list(changes))]
+
+    def ended(sent):
+        heard = len(network.heard_uplinks)
+        tells, hears = network.tells_time, network.hears
+        if waiting:
+            network.tells_time = network.hears = False
+        original(sent)
+        network.tells_time, network.hears = tells, hears
+        if waiting and len(network.heard_uplinks) > heard:
+            network.answer(sent, port=F_PORT, payload=waiting.pop())
+
+    network._ended = ended
+
+
+def answers(street):
+    frames = [fields["FRMPayload"] for _, fields in street.network.heard_uplinks if fields["FPort"] == F_PORT]
+    return [decode(TRAFFIC, frame) for frame in frames]
+
+
+def last_fields(street):
+    """Of the newest sample of the last report."""
+    frames = [fields["FRMPayload"] for _, fields in street.network.heard_uplinks if fields["FPort"] == TRAFFIC.f_port]
+    sample = read(TRAFFIC, frames[-1]).samples[0]
+    return {**sample.values, **sample.faults}
+
+
 class TestSettings:
     def test_the_masks_are_those_of_the_table(self):
         first = profile.PROBES.index("ld2451")
@@ -62,21 +92,44 @@ class TestSettings:
 
     @pytest.mark.parametrize("mask", [1 << 7, 1 << 31, (1 << 10) + 1])
     def test_a_probe_that_does_not_count_all_the_time_is_refused(self, street, mask):
-        network, original, waiting = street.network, street.network._ended, [encode(1, TRAFFIC, [("probes", mask)])]
-
-        def ended(sent):
-            heard = len(network.heard_uplinks)
-            tells, network.tells_time, network.hears = network.hears, False, not waiting
-            original(sent)
-            network.tells_time, network.hears = tells, tells
-            if waiting and len(network.heard_uplinks) > heard:
-                network.answer(sent, port=F_PORT, payload=waiting.pop())
-
-        network._ended = ended
+        told(street, ("probes", mask))
         street.run(3 * INTERVAL_S)
 
-        answers = [fields["FRMPayload"] for _, fields in network.heard_uplinks if fields["FPort"] == F_PORT]
-        assert decode(TRAFFIC, answers[0]) == (1, [Answer("probes", "out_of_range", (0,))])
+        assert answers(street)[0] == (1, [Answer("probes", "out_of_range", (0,))])
+        assert street.node.console() == ""
+
+    def test_other_probes_count_from_then_on_without_a_new_start(self, street):
+        assert "vehicle_count_approaching_slow" in last_fields(street)
+        told(street, ("probes", 1 << profile.PROBES.index("loop")))
+        street.run(3 * INTERVAL_S)
+
+        assert answers(street)[0] == (1, [Answer("probes", "done", (1 << 13,))])
+        assert "vehicle_count" in last_fields(street)
+        assert "vehicle_count_approaching_slow" not in last_fields(street)
+        assert sum(street.node.statistics.boots.values()) == 1
+        assert street.node.console() == ""
+
+    @pytest.mark.parametrize(("change", "restarts"), [(("slow_below_kmh", 20), 1), (("history", 3), 0)])
+    def test_the_radar_begins_anew_for_what_concerns_it_only(self, street, change, restarts):
+        edges = []
+        street.tree.sensor_power.watch(edges.append)
+        told(street, change)
+        street.run(3 * INTERVAL_S)
+
+        assert answers(street)[0] == (1, [Answer(change[0], "done", (change[1],))])
+        assert edges == [0, 1] * restarts
+        assert last_fields(street)["vehicle_count_approaching_slow"] == 0
+        assert sum(street.node.statistics.boots.values()) == 1
+
+    def test_safe_mode_begins_at_once_and_ends_when_told(self, street):
+        told(street, ("safe_mode", 1))
+        street.run(3 * INTERVAL_S)
+        safe = ports(street)[-2:]
+        told(street, ("safe_mode", 0))
+        street.run(3 * INTERVAL_S)
+
+        assert safe == [DIAGNOSTICS.f_port] * 2
+        assert ports(street)[-1] == TRAFFIC.f_port
         assert street.node.console() == ""
 
 
