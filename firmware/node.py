@@ -402,7 +402,8 @@ class Node:
         try:
             radio.start()
             gain_dbi = board.antenna_gain_dbi
-            link = Link(radio, self._clock, board.watchdog_feed, gain_dbi, memory.budget, board.light_sleep)
+            light_sleep = None if self._probes else board.light_sleep  # what counts hears nothing in it
+            link = Link(radio, self._clock, board.watchdog_feed, gain_dbi, memory.budget, light_sleep)
             ended_s, events = link.exchange(mac, transmit)
             radio.sleep()
             fault = fault or radio.oddity

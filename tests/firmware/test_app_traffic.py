@@ -12,6 +12,7 @@ from firmware import profile
 from firmware.provisioning import pack_identity
 from firmware.settings import COUNTERS, READ_ONLY
 from simulators.firmware_build import compile_module
+from simulators.node import Moment
 from simulators.traffic_node import TrafficNode
 from tests.firmware import heltec_bench
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
@@ -131,6 +132,17 @@ class TestSettings:
         assert safe == [DIAGNOSTICS.f_port] * 2
         assert ports(street)[-1] == TRAFFIC.f_port
         assert street.node.console() == ""
+
+
+class TestListening:
+    def test_it_never_sleeps_lightly_while_it_counts_not_even_in_the_delays_of_an_exchange(self, street):
+        slept, notice = [], street.node.notice
+        street.node.notice = lambda moment: (slept.append(moment), notice(moment))
+        before = len(ports(street))
+        street.run(3 * INTERVAL_S)
+
+        assert len(ports(street)) >= before + 3
+        assert Moment.LIGHT_SLEEP not in slept
 
 
 class TestCrashes:
