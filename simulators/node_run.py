@@ -46,6 +46,7 @@ class Facts(NamedTuple):
 
     ``heap_free_bytes``: least at the end of a wake, after a collection, as the 64-bit MicroPython counts (a board's
     figures are about half); its collector takes some numbers for addresses, so it moves by some tens of bytes.
+    ``crashes``: exceptions whose tracebacks are on the console, which keeps the latest.
     ``heap_spare_kb``: what could be cut off a board's 64 kB before something fails; None if nobody looked.
     """
 
@@ -73,6 +74,7 @@ class Facts(NamedTuple):
     bus_transfers_per_uplink: dict[str, float]
     messages_per_wake: float
     radio_faults: int
+    crashes: int
     complaints: list[str]
     degradations: list[str]
     wall_s: float
@@ -175,7 +177,7 @@ def smallest_heap_wk(seed: int, firmware: Path | None = None, profile: str = "tr
         facts = run_node(
             _HEAP_TRIAL_DAYS, seed, profile=profile, downlink_share=1.0, heap=f"{middle}wK", firmware=firmware
         )
-        if facts.uplinks >= _FEWEST_UPLINKS and facts.join_requests == 1 and not facts.complaints:
+        if facts.uplinks >= _FEWEST_UPLINKS and facts.join_requests == 1 and not (facts.crashes or facts.complaints):
             works = middle
         else:
             fails = middle
@@ -237,6 +239,7 @@ def _facts(
         },
         messages_per_wake=statistics.requests / max(wakes, 1),
         radio_faults=memory_of(bench).counters.radio_faults,
+        crashes=bench.console().count("Traceback"),
         complaints=device.node.complaints(),
         degradations=list(device.node.radio.degradations),
         wall_s=wall_s,
