@@ -28,8 +28,8 @@ CONFIRMED = 1
 ADR_OFF = 2
 PROFILES = ("tree", "air", "traffic")
 PROFILE_SHIFT = 4
-SHORTEST_INTERVAL_S = 60
-LONGEST_INTERVAL_S = 16 * 3600  # the age of an older sample in a message is 16 bits of seconds
+_SHORTEST_INTERVAL_S = 60
+_LONGEST_INTERVAL_S = 16 * 3600  # the age of an older sample in a message is 16 bits of seconds
 
 
 class Identity:
@@ -63,7 +63,7 @@ def parse_identity(data: bytes) -> Identity:
     profile = options >> PROFILE_SHIFT
     if options & 0x0F & ~(CONFIRMED | ADR_OFF) or profile >= len(PROFILES):
         raise IdentityInvalid("options")
-    if not SHORTEST_INTERVAL_S <= interval_s <= LONGEST_INTERVAL_S:
+    if not _SHORTEST_INTERVAL_S <= interval_s <= _LONGEST_INTERVAL_S:
         raise IdentityInvalid("interval_s")
     identity = Identity(dev_eui.hex(), join_eui.hex(), app_key, interval_s)
     identity.confirmed = bool(options & CONFIRMED)

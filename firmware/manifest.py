@@ -57,6 +57,7 @@ MODULES = (
     "firmware/node.py",
     "firmware/p256.py",
     "firmware/profile.py",
+    "firmware/profile_samplers.py",
     "firmware/radio/__init__.py",
     "firmware/radio/sx1262.py",
     "firmware/reports.py",

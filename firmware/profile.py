@@ -62,56 +62,11 @@ def names(profile: str, settings: "Settings") -> "list[str]":
 
 def open_probe(name: str, board: "Board", settings: "Settings") -> "Probe":
     """The driver of a probe on this board's lines."""
-    clock = board.clock
-    if name == "smt100":
-        from firmware.sensors.smt100 import Smt100
+    if name in ("ld2451", "ops243", "pir", "loop", "bike_loop", "tubes"):
+        return _traffic(name, board, settings)
+    from firmware import profile_samplers
 
-        return Smt100(*board.rs485(), clock)
-    if name == "ds18b20":
-        from firmware.sensors.ds18b20 import Ds18b20
-
-        mine = names("tree", settings)
-        if "watermark" in mine and "smt100" not in mine and "smt50" not in mine:  # beside it, in the soil
-            return Ds18b20(board.one_wire(), clock, "soil_temperature")
-        return Ds18b20(board.one_wire(), clock)
-    if name == "watermark":
-        from firmware.sensors.watermark import Watermark
-
-        return Watermark(*board.watermark(), clock)
-    if name == "smt50":
-        from firmware.sensors.smt50 import Smt50
-
-        return Smt50(board.adc("soil_moisture"), board.adc("soil_temperature"), clock)
-    if name == "smt100_sdi12":
-        from firmware.sensors.sdi12 import Sdi12, Smt100Sdi12
-
-        return Smt100Sdi12(Sdi12(*board.sdi12(), clock))
-    if name in ("sps30", "scd41", "bme280", "sen55", "sds011"):
-        return _air(name, board)
-    return _traffic(name, board, settings)
-
-
-def _air(name: str, board: "Board") -> "Probe":
-    clock = board.clock
-    if name == "sps30":
-        from firmware.sensors.sps30 import Sps30
-
-        return Sps30(board.i2c(), clock)
-    if name == "scd41":
-        from firmware.sensors.scd41 import Scd41
-
-        return Scd41(board.i2c(), clock, board.light_sleep)
-    if name == "bme280":
-        from firmware.sensors.bme280 import Bme280
-
-        return Bme280(board.i2c(), clock)
-    if name == "sen55":
-        from firmware.sensors.sen55 import Sen55
-
-        return Sen55(board.i2c(), clock)
-    from firmware.sensors.sds011 import Sds011
-
-    return Sds011(board.uart(9600), clock)
+    return profile_samplers.open_probe(name, board, names("tree", settings))
 
 
 def _traffic(name: str, board: "Board", settings: "Settings") -> "Probe":

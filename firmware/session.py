@@ -5,8 +5,8 @@ import struct
 
 from decoders.lorawan.region import EU868, RECEIVE_DELAY1_MS
 
-CHANNELS = 16
-DEFAULT_DR_RANGE = 0x50  # DR0 to DR5, as NewChannelReq writes it: highest in the upper four bits
+_CHANNELS = 16
+_DEFAULT_DR_RANGE = 0x50  # DR0 to DR5, as NewChannelReq writes it: highest in the upper four bits
 # dev_addr keys f_cnt_up f_cnt_down | dr power nb_trans rx1_dr_offset rx2_dr rx_delay_s max_duty ack | rx2_frequency_hz
 # masks adr_ack_cnt adr_steps | channels_hz rx1_channels_hz dr_ranges, length of the answers that follow
 _FORMAT = "<I16s16sIqBBBBBBBBIHHHH16I16I16sB"
@@ -54,9 +54,9 @@ class Session:
         self.rx2_frequency_hz, self.rx2_dr = EU868.rx2
         self.rx_delay_s = RECEIVE_DELAY1_MS // 1000
         self.max_duty = 0  # MaxDCycle: all transmissions together 1 / 2**max_duty of the time
-        self.channels_hz = [0] * CHANNELS
-        self.rx1_channels_hz = [0] * CHANNELS  # 0: as the uplink
-        self.dr_ranges = bytearray([DEFAULT_DR_RANGE] * CHANNELS)
+        self.channels_hz = [0] * _CHANNELS
+        self.rx1_channels_hz = [0] * _CHANNELS  # 0: as the uplink
+        self.dr_ranges = bytearray([_DEFAULT_DR_RANGE] * _CHANNELS)
         for n, frequency_hz in enumerate(EU868.default_channels_hz):
             self.channels_hz[n] = frequency_hz
         self.channel_mask = (1 << len(EU868.default_channels_hz)) - 1
@@ -125,8 +125,8 @@ class Session:
         session.rx_delay_s, session.max_duty, ack, session.rx2_frequency_hz = fields[10:14]
         session.ack = bool(ack)
         session.channel_mask, session.used_mask, session.adr_ack_cnt, session.adr_steps = fields[14:18]
-        session.channels_hz = list(fields[18 : 18 + CHANNELS])
-        session.rx1_channels_hz = list(fields[18 + CHANNELS : 18 + 2 * CHANNELS])
+        session.channels_hz = list(fields[18 : 18 + _CHANNELS])
+        session.rx1_channels_hz = list(fields[18 + _CHANNELS : 18 + 2 * _CHANNELS])
         session.dr_ranges = bytearray(fields[-2])
         session.answers = bytes(data[_FIXED : _FIXED + fields[-1]])
         return session

@@ -4,7 +4,7 @@
 RTC memory, written around every exchange, survives deep sleep and most resets: session, counters, history, network
 time, duty cycle, an uplink that is being repeated, what was delivered. The journal on flash survives everything: nonces
 and join back-off before each join request, session and delivery after a join, after an accepted downlink, after a
-change of data rate and every ``RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where the
+change of data rate and every ``_RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where the
 reservation on flash ends, so no counter is ever used twice; the clock has started anew, so the duty cycle and the join
 back-off count from there, as if the last transmission that flash knows of, and for data the longest possible, had just
 been made.
@@ -23,7 +23,7 @@ if False:  # types only
     from firmware.journal import Journal
     from firmware.mac import Mac
 
-RESERVED_F_CNTS = 32
+_RESERVED_F_CNTS = 32
 
 _VERSION = 4
 _OLD_CHECKPOINT = "<IiB"  # next_dev_nonce, last_join_nonce, flags
@@ -155,7 +155,7 @@ class Store:
         data += memory.delivery.pack() + memory.counters.pack()
         self._journal.append(data if session is None else data + session.pack())
         if session is not None:
-            self._reserved_to = session.f_cnt_up + RESERVED_F_CNTS
+            self._reserved_to = session.f_cnt_up + _RESERVED_F_CNTS
             self._reserved_dr = session.dr
 
     def reserve(self, mac: "Mac", memory: Memory, now_s: int) -> None:
@@ -212,7 +212,7 @@ class Store:
         if not flags & _HAS_SESSION:
             return None
         session = Session.unpack(data[at:])
-        session.f_cnt_up += RESERVED_F_CNTS
+        session.f_cnt_up += _RESERVED_F_CNTS
         self._reserved_to = session.f_cnt_up
         self._reserved_dr = session.dr
         return session

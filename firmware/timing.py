@@ -14,7 +14,7 @@ AWAKE_US = 20_000  # either way, before anything was heard: scheduler tick 10 ms
 ASLEEP_US = 50_000  # the same, for a window that light sleep leads up to
 LOST_US = 100_000  # after a miss: perhaps this board is slower than thought
 LEAST_US = 5_000  # the fixed part never gets smaller
-MOST_US = 120_000  # at SF7 a longer window than the chip can count
+_MOST_US = 120_000  # at SF7 a longer window than the chip can count
 CLAIMED_PPM = 6_000  # drift of the sleep clock before it is known; others measured up to 0.33 %
 
 _CRYSTALS_PPM = 40
@@ -72,7 +72,7 @@ class WindowBudget:
                 error_us = max(error_us, ASLEEP_US)
         if self._misses:
             error_us = max(error_us, LOST_US)
-        return min(error_us, MOST_US)
+        return min(error_us, _MOST_US)
 
     def most_asleep_us(self) -> int:
         """How much of an exchange may pass in light sleep."""
@@ -89,7 +89,7 @@ class WindowBudget:
     def heard(self, late_us: int, asleep_us: int = 0) -> None:
         """A downlink came ``late_us`` later than the node's corrected clock expected it."""
         self._misses = 0
-        late_us = max(-MOST_US, min(MOST_US, late_us))
+        late_us = max(-_MOST_US, min(_MOST_US, late_us))
         if asleep_us >= _LEARNS_FROM_US:
             unknown = self._spread_ppm >= CLAIMED_PPM
             self._learn(_bounded(late_us * 1000 // (asleep_us // 1000)), _NOISE_US * 1000 // (asleep_us // 1000))

@@ -14,7 +14,7 @@ if False:  # types only
     from firmware.hal import Adc, Clock, Rtc, Table
     from firmware.radio.sx1262 import Sx1262
 
-LOWEST_UV = 50_000  # a divider that gives less is not connected
+_LOWEST_UV = 50_000  # a divider that gives less is not connected
 
 
 class CommonBoard:
@@ -148,7 +148,7 @@ class CommonBoard:
         adc = self.input(table.BATTERY, table.BATTERY_ATTENUATION)
         switch = table.BATTERY_SWITCH
         highest_uv = adc.read_uv() if switch is None else self._switched_uv(adc, switch)
-        if highest_uv < LOWEST_UV:
+        if highest_uv < _LOWEST_UV:
             return 0
         return highest_uv // 10 * table.BATTERY_DIVIDER_PER_MILLE // 100_000
 

@@ -7,8 +7,10 @@ if False:  # types only
 _READINGS = 3
 _APART_MV = 250  # readings of one cell within some milliseconds: more is a loose contact
 # LiFePO4 or lithium-ion, one cell, or USB
-_LEAST_MV, _MOST_MV = 2_000, 5_500
-_COLDEST_CENTI_CEL, _HOTTEST_CENTI_CEL = -4_000, 12_500  # ESP32-S3 and RP2040: what they are specified for, and hot
+_LEAST_MV = 2_000
+_MOST_MV = 5_500
+_COLDEST_CENTI_CEL = -4_000  # ESP32-S3 and RP2040: what they are specified for, and hot
+_HOTTEST_CENTI_CEL = 12_500
 
 
 class Battery:

@@ -10,7 +10,7 @@ _LIMITS = {
     "soil_moisture": (0, 10_000),
     "soil_permittivity": (100, 10_000),
 }
-FREEZING_CENTI_CEL = 0
+_FREEZING_CENTI_CEL = 0
 _WATER = ("soil_moisture", "soil_water_tension", "soil_permittivity")
 
 
@@ -25,7 +25,7 @@ def frozen(values: "Values", soil_temperature: "Value") -> "Values":
 
     ``soil_temperature``: there, in 0.01 degrees Celsius; a fault means that nobody knows, and nothing is changed.
     """
-    if isinstance(soil_temperature, str) or soil_temperature >= FREEZING_CENTI_CEL:
+    if isinstance(soil_temperature, str) or soil_temperature >= _FREEZING_CENTI_CEL:
         return values
     ice: "Values" = {}
     for name, value in values.items():

@@ -15,9 +15,11 @@ if False:  # types only
     from firmware.hal import Clock, Pin, Values
 
 # Times below in tenths of ms, lengths in mm
-_FASTEST_KMH, _SLOWEST_KMH = 150, 5
+_FASTEST_KMH = 150
+_SLOWEST_KMH = 5
 _BICYCLE_BASE = 1_250  # distance of axles; of a motorcycle 1.3 m and more
-_LEAST_BASE, _MOST_BASE = 900, 7_500
+_LEAST_BASE = 900
+_MOST_BASE = 7_500
 _TRUCK_BASE = 3_400  # a van has less; only what has more has a third axle
 _NEXT_AXLE = 8_000  # of a truck
 _TRAILER = 12_500  # so close behind a vehicle a single axle is of a trailer, or the rear one of a long bus

@@ -122,7 +122,7 @@ class TestCommand:
         assert json.loads(frames.read_text().splitlines()[0])["event"] == "up"
 
     def test_bench_is_a_group_with_the_node_in_it(self):
-        assert list(bench.commands) == ["node", "windows"]
+        assert "node" in bench.commands
 
 
 class TestBench:
@@ -142,14 +142,17 @@ class TestBench:
     def test_sizes_count_radio_and_mac_apart(self, firmware):
         rows = {metric.metric: metric.value for metric in bench_node.sizes(firmware.parent)}
 
-        assert 15_000 < rows["mpy_radio_and_mac"] < rows["mpy_all"] < 100_000
+        assert 15_000 < rows["mpy_radio_and_mac"] < rows["mpy_all"] < 120 * 1024
 
-    def test_a_heap_of_52_kb_is_enough_for_joining_and_for_frames_both_ways(self, firmware):
-        facts = run_node(0.1, 7, downlink_share=1.0, heap="52wK", firmware=firmware)
+    # 12 of 64 kB are to stay free; a node that counts traffic leaves 4: firmware/README.md says why
+    @pytest.mark.parametrize(("profile", "heap"), [("tree", "52wK"), ("air", "52wK"), ("traffic", "60wK")])
+    def test_a_heap_is_enough_for_joining_and_for_frames_both_ways(self, firmware, profile, heap):
+        facts = run_node(0.1, 7, profile=profile, downlink_share=1.0, heap=heap, firmware=firmware)
 
         assert facts.join_requests == 1
         assert facts.uplinks >= 8
         assert facts.hit_rate == 1.0
+        assert facts.crashes == 0
         assert facts.complaints == []
 
     def test_loaded_from_files_it_needs_more_heap_and_sends_the_same_frames(self, firmware):
