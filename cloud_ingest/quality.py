@@ -13,6 +13,7 @@ SILENT_INTERVALS = 3
 CLOCK_TOLERANCE_S = 300
 # Dielectric probes read too dry in frozen soil (Kings Creek, Dec 2022: -9 % for 104 h); above this it has thawed.
 FROZEN_BELOW_CEL = 1.0
+FROZEN = "frozen"  # what a node says instead of the moisture of frozen soil
 # (down to this depth in cm, hours of one identical raw value that a well probe does not show): HUSCO, Hamburg.
 _STUCK_AFTER_H = ((20, 48), (40, 120))
 _STUCK_AFTER_DEEP_H = 336
@@ -73,10 +74,10 @@ def observe(snapshot: Snapshot, reading: Reading, probe: Probe) -> Snapshot:
             return snapshot
         return replace(snapshot, temperature=reading.value, temperature_at=reading.at)
     snapshot = replace(snapshot, at=reading.at, flag=reading.flag)
-    if reading.flag is not None or reading.value is None:
-        return snapshot
     if _frozen(snapshot, probe):
         return replace(snapshot, raw=None, raw_at=None, flat_since=None)
+    if reading.flag is not None or reading.value is None:
+        return snapshot
     goes_on = (
         snapshot.raw == reading.value
         and snapshot.raw_at is not None
@@ -96,7 +97,7 @@ def state(snapshot: Snapshot, probe: Probe, now: float) -> str:
     """One of ok, silent, fault, frozen, stuck; the first that applies of silent, fault, frozen, stuck."""
     if snapshot.at is None or not -CLOCK_TOLERANCE_S <= now - snapshot.at <= probe.silent_after_s:
         return "silent"
-    if snapshot.flag is not None:
+    if snapshot.flag not in (None, FROZEN):
         return "fault"
     if _frozen(snapshot, probe):
         return "frozen"
@@ -106,6 +107,8 @@ def state(snapshot: Snapshot, probe: Probe, now: float) -> str:
 
 
 def _frozen(snapshot: Snapshot, probe: Probe) -> bool:
+    if snapshot.flag == FROZEN:
+        return True
     if snapshot.at is None or snapshot.temperature is None or snapshot.temperature_at is None:
         return False
     return snapshot.temperature < FROZEN_BELOW_CEL and snapshot.at - snapshot.temperature_at <= probe.silent_after_s

@@ -51,6 +51,12 @@ class TestFrozen:
     def test_below_one_degree(self, degrees, expected):
         assert state(seen(temperature(0, degrees), moisture(0, 20.0)), PROBE, 0) == expected
 
+    def test_when_the_node_itself_says_so(self):
+        frost = seen(moisture(0, 22.6), moisture(1, "frozen"))
+
+        assert state(frost, PROBE, HOUR) == "frozen"
+        assert frost.value == 22.6
+
     def test_the_value_before_the_frost_is_held(self):
         frost = seen(temperature(0, 5.0), moisture(0, 22.6), temperature(1, 0.2), moisture(1, 20.5))
 
