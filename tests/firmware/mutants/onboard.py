@@ -26,8 +26,8 @@ MUTANTS = (
     Mutant("USB excluded", "readings[-1] <= _MOST_MV", "readings[-1] < _MOST_MV"),
     Mutant("only the middle is judged", "_LEAST_MV <= readings[0] <= readings[-1] <=", "_LEAST_MV <= readings[1] <="),
     Mutant("any temperature", "not _COLDEST_CENTI_CEL <= value <= _HOTTEST_CENTI_CEL", "False"),
-    Mutant("no frost", "-4_000, 12_500", "0, 12_500"),
+    Mutant("no frost", "_COLDEST_CENTI_CEL = -4_000", "_COLDEST_CENTI_CEL = 0"),
     Mutant("coldest excluded", "not _COLDEST_CENTI_CEL <= value", "not _COLDEST_CENTI_CEL < value"),
     Mutant("hottest excluded", "value <= _HOTTEST_CENTI_CEL", "value < _HOTTEST_CENTI_CEL"),
-    Mutant("hottest of the range only", "-4_000, 12_500", "-4_000, 8_500"),
+    Mutant("hottest of the range only", "_HOTTEST_CENTI_CEL = 12_500", "_HOTTEST_CENTI_CEL = 8_500"),
 )
