@@ -32,7 +32,7 @@ from gateway.delivery import Delivery
 from gateway.errors import ConfigError, StoreError
 from gateway.group_commit import GroupCommit
 from gateway.metrics import Metrics
-from gateway.outbox import Held, OutboxReader
+from gateway.reader import Held, OutboxReader
 from gateway.store import Ledger
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from decoders.uplink import Reading, UplinkKey, Watermark, encode_watermark
 from gateway import forwarder
 from gateway.config import load
 from gateway.errors import ConfigError
-from gateway.outbox import OutboxReader
+from gateway.reader import OutboxReader
 from gateway.service import Gateway
 from gateway.store import open_store
 from tests.gateway.certificates import issue_certificates
