@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Starts a wake and sleeps off whatever goes wrong in it; ``firmware.node`` says what happens in one that goes well.
 
-A wake that crashes is followed by a longer and longer sleep. After ``_SAFE_FROM`` in a row the next one is safe: no
-sensor, no flash but the session, only diagnostics go out, so that the network can still give orders. Then again an
-ordinary one is tried.
+A wake that crashes is followed by a longer and longer sleep. After ``_SAFE_FROM`` crashes the next one is safe: no
+sensor, no flash but the session, only diagnostics go out, so that the network can still give orders. Then again
+ordinary ones are tried; one more crash, and the next is safe again. Only a wake that takes a sample and ends well
+clears the count: one that merely sends what is left, after a safe one, proves nothing.
 """
 
 import os
@@ -45,32 +46,36 @@ def run(board: "Board", start: "Start | None" = None) -> None:
         board.deep_sleep(_NO_IDENTITY_S * 1000)
         return
     store = Store(board.rtc, Journal(board.folder))
-    crashes = store.crashes()
+    crashes, uncounted, resets = store.crashes()
     if crashes and not board.slept():  # a reset ended the last wake, and nobody has slept it off yet
-        store.note_crash(crashes, store.resets() + 1)
+        store.note_crash(crashes, uncounted, resets + 1)
         sleep_s = _back_off_s(identity, crashes)
     else:
-        resets = store.resets()
-        store.note_crash(crashes + 1, resets)  # until this wake has ended well
+        store.note_crash(crashes + 1, uncounted + 1, resets)  # until this wake has ended well
         board.watchdog_start()
         try:
-            safe = crashes >= _SAFE_FROM
-            node = Node(board, identity, store, safe)
-            sleep_s = node.wake(crashes, resets)
+            node = Node(board, identity, store, crashes >= _SAFE_FROM)
+            sleep_s = node.wake(uncounted, resets)
+            crashes = min(crashes, _SAFE_FROM - 1)
             if not node.counts():
-                store.note_crash(_SAFE_FROM - 1 if safe else 0)  # one more, and the next is safe again
+                store.note_crash(0 if node.sampled else crashes)
             _ended(start, node)
             while node.counts():  # a wake has ended well when it has listened, too
+                node.sampled = False
                 node.listen(sleep_s)
                 sleep_s = node.wake()
-                store.note_crash(1 if node.counts() else 0)
+                if node.sampled:
+                    crashes = 0
+                listens = node.counts()
+                store.note_crash(crashes + listens, listens)
                 _ended(start, node)
         except Exception as error:
             getattr(sys, "print_exception", print)(error)
             silence(board)
-            if store.crashes() % _FORGET_AFTER_CRASHES == 0:
+            crashes = store.crashes()[0]
+            if crashes % _FORGET_AFTER_CRASHES == 0:
                 store.forget()  # perhaps that is where it comes from; flash has the session
-            sleep_s = _back_off_s(identity, store.crashes())
+            sleep_s = _back_off_s(identity, crashes)
     board.deep_sleep(max(1, sleep_s) * 1000)
 
 

@@ -90,7 +90,7 @@ class Node:
         self._started_ms = self._clock.ticks_ms()
         self._airtime_us = 0
         self._measured_ms = 0  # until the exchange, in which it sleeps most of the time
-        self.sent = self.heard = False  # anything; a data downlink
+        self.sent = self.heard = self.sampled = False  # anything; a data downlink; with sensors
         self._spread: int = binascii.crc32(bytes.fromhex(identity.dev_eui))
         self._confirmed = identity.confirmed
         self._abp = identity.session is not None
@@ -215,6 +215,7 @@ class Node:
             memory.kept += 1
             self._judge_battery(values.get("battery_voltage", ""))
             self._board.watchdog_feed()
+            self.sampled = True
         self._schedule()
 
     def _schedule(self) -> None:

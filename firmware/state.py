@@ -36,8 +36,9 @@ _IS_NEW = 2  # this layout; without it only the nonces are read
 _HAS_JOINS = 8
 _HAS_DELIVERY = 4  # what was delivered and the counters of diagnostics stand before the session
 _MORE = delivery.SIZE + diagnostics.SIZE
-# wakes in a row that crashed, and the complement; outside the record's CRC, so that it outlives a bad record
-_CRASHES = "<HH"
+# crashes since a sample was taken; of these, not in the counters yet; of those, resets; then the complement of each.
+# Outside the record's CRC, so that it outlives a bad record
+_CRASHES = "<6B"
 _CRASHES_SIZE = struct.calcsize(_CRASHES)
 # version, next_dev_nonce, last_join_nonce, join_attempts, join_started_s, saved_s, gps_less_local_s, time_known,
 # time_set_local_s, next_join_local_s, unanswered, tries, kept, power, battery, band_free_s, all_free_s,
@@ -141,7 +142,7 @@ class Store:
     def save(self, mac: "Mac", memory: Memory, now_s: int) -> None:
         """Write everything to RTC memory; before an uplink goes out, or its counter would be used again."""
         record = self._pack(mac, memory, now_s)
-        crashes = struct.pack(_CRASHES, self._crashes(), self._crashes() ^ 0xFFFF)
+        crashes = (bytes(self._rtc.memory()[:_CRASHES_SIZE]) + bytes(_CRASHES_SIZE))[:_CRASHES_SIZE]
         self._rtc.memory(crashes + struct.pack("<I", binascii.crc32(record)) + record)
 
     def checkpoint(self, mac: "Mac", memory: Memory, now_s: int) -> None:
@@ -164,25 +165,21 @@ class Store:
         if session is not None and (session.f_cnt_up >= self._reserved_to or session.dr != self._reserved_dr):
             self.checkpoint(mac, memory, now_s)
 
-    def crashes(self) -> int:
-        """Wakes in a row that did not end well, at most 255."""
-        return self._crashes() & 0xFF
+    def crashes(self) -> "tuple[int, int, int]":
+        """Crashes since a sample was taken; those of them that no wake has counted yet; how many of those were resets.
 
-    def resets(self) -> int:
-        """How many of them a reset ended, and not an exception."""
-        return self._crashes() >> 8
+        Zeros if RTC memory does not say.
+        """
+        record = bytes(self._rtc.memory()[:_CRASHES_SIZE])
+        if len(record) < _CRASHES_SIZE or [1 for at in range(3) if record[at] ^ record[at + 3] != 0xFF]:
+            return 0, 0, 0
+        return record[0], record[1], record[2]
 
-    def _crashes(self) -> int:
-        data = self._rtc.memory()
-        if len(data) < _CRASHES_SIZE:
-            return 0
-        count, complement = struct.unpack(_CRASHES, data[:_CRASHES_SIZE])
-        return count if count ^ complement == 0xFFFF else 0
-
-    def note_crash(self, count: int, resets: int = 0) -> None:
-        """Set the number of wakes in a row that did not end well, and how many of them a reset ended."""
-        word = min(count, 0xFF) | min(resets, 0xFF) << 8
-        self._rtc.memory(struct.pack(_CRASHES, word, word ^ 0xFFFF) + bytes(self._rtc.memory()[_CRASHES_SIZE:]))
+    def note_crash(self, since: int, uncounted: int = 0, resets: int = 0) -> None:
+        """Set what ``crashes`` returns, each at most 255."""
+        record = [min(count, 0xFF) for count in (since, uncounted, resets)]
+        record += [0xFF ^ count for count in record]
+        self._rtc.memory(struct.pack(_CRASHES, *record) + bytes(self._rtc.memory()[_CRASHES_SIZE:]))
 
     def forget(self) -> None:
         """Drop everything in RTC memory but the count of crashes."""

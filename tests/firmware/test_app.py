@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from decoders.layouts.diagnostics import LAYOUT as DIAGNOSTICS
 from decoders.layouts.tree import LAYOUT as TREE
 from decoders.payload_reader import read
 from firmware.provisioning import pack_identity
@@ -426,6 +427,27 @@ class TestFaults:
         assert len(one.f_cnts()) >= 2
         assert one.f_cnts() == sorted(set(one.f_cnts()))
         assert len(one.network.join_requests) == 1
+
+    def test_after_a_safe_wake_one_more_crash_is_enough_until_a_sample_was_taken(self, street, tmp_path):
+        one = switched_on(street(), 600)
+        with sabotaged(tmp_path, "    raise ValueError('x')\n"):
+            one.run(8 * 3600)
+        crashes = one.node.console().count("ValueError: x")
+        told = [
+            read(DIAGNOSTICS, fields["FRMPayload"]).samples[0].values["crash_count"]
+            for _, fields in one.network.heard_uplinks
+            if fields["FPort"] == DIAGNOSTICS.f_port
+        ]
+        one.run(3 * 3600)
+        with sabotaged(tmp_path, "    raise ValueError('y')\n"):
+            one.run(3600)
+        again = one.node.console().count("ValueError: y")
+
+        assert told[1] == 5  # the first were those of the start
+        assert len(told) >= 6
+        assert set(told[2:]) == {1}
+        assert crashes - 1 <= sum(told) <= crashes  # the last one may still be on its way
+        assert again >= 4  # the samples in between have cleared the count
 
     def test_a_hang_is_ended_by_the_watchdog(self, street, tmp_path):
         identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 600)

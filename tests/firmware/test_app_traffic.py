@@ -156,5 +156,7 @@ class TestCrashes:
         before = len(ports(street))
         street.run(12 * 3600)
 
-        assert "no radar" in street.node.console()
-        assert ports(street)[before:].count(DIAGNOSTICS.f_port) >= 2
+        crashes = street.node.console().count("no radar")
+        safe = ports(street)[before:].count(DIAGNOSTICS.f_port)
+        assert safe >= 8
+        assert crashes <= 5 + safe

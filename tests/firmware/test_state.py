@@ -306,17 +306,30 @@ class TestCrashes:
         mac, _ = joined()
         store.save(mac, store.load(Mac(IDENTITY), 0), 10)
 
-        store.note_crash(3)
+        store.note_crash(3, 2, 1)
         again, memory, _ = reopened(rtc, tmp_path, now_s=10)
 
-        assert store.crashes() == 3
+        assert store.crashes() == (3, 2, 1)
         assert not memory.cold
         assert again.session.f_cnt_up == 0
+
+    def test_they_outlive_every_save_and_stop_at_255(self, rtc, store):
+        memory = store.load(Mac(IDENTITY), 0)
+        store.note_crash(300, 256, 2)
+
+        store.save(joined()[0], memory, 10)
+
+        assert store.crashes() == (255, 255, 2)
+
+    def test_a_record_that_was_saved_before_any_crash_tells_of_none(self, store):
+        store.save(joined()[0], store.load(Mac(IDENTITY), 0), 10)
+
+        assert store.crashes() == (0, 0, 0)
 
     def test_power_on_garbage_is_no_crash(self, rtc, store):
         rtc.data = b"\x12\x34\x56\x78" + bytes(40)
 
-        assert store.crashes() == 0
+        assert store.crashes() == (0, 0, 0)
 
     def test_the_record_can_be_forgotten_but_not_the_count(self, rtc, tmp_path, store):
         store.save(joined()[0], store.load(Mac(IDENTITY), 0), 10)
@@ -324,7 +337,7 @@ class TestCrashes:
         store.note_crash(4)
         store.forget()
 
-        assert store.crashes() == 4
+        assert store.crashes() == (4, 0, 0)
         assert reopened(rtc, tmp_path, now_s=10)[1].cold
 
 
