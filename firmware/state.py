@@ -175,10 +175,10 @@ class Store:
             return 0, 0, 0
         return record[0], record[1], record[2]
 
-    def note_crash(self, since: int, uncounted: int = 0, resets: int = 0) -> None:
+    def note_crash(self, count: int, crashes: int = 0, resets: int = 0) -> None:
         """Set what ``crashes`` returns, each at most 255."""
-        record = [min(count, 0xFF) for count in (since, uncounted, resets)]
-        record += [0xFF ^ count for count in record]
+        record = [min(number, 0xFF) for number in (count, crashes, resets)]
+        record += [0xFF ^ number for number in record]
         self._rtc.memory(struct.pack(_CRASHES, *record) + bytes(self._rtc.memory()[_CRASHES_SIZE:]))
 
     def forget(self) -> None:
