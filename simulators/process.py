@@ -6,7 +6,8 @@ WorkerError
     WorkerDied       the process ended: MicroPython itself crashed, or somebody killed it
 """
 
-import json
+import functools
+import importlib.util
 import os
 import socket
 import struct
@@ -21,6 +22,15 @@ _WORKER = Path(__file__).with_name("worker.py")
 _RUNS = 1000  # after so many wakes a worker is replaced: each leaves about 8 kB behind
 _PACKET_BYTES = 65_536  # the longest: a flash block
 _CONSOLE_BYTES = 1 << 20  # the console is emptied when it is longer
+
+
+@functools.cache
+def _folder() -> str:
+    """Where MicroPython as a module is; the worker starts without site-packages, which takes half the time."""
+    spec = importlib.util.find_spec("micropython_run")
+    assert spec is not None
+    assert spec.origin is not None
+    return os.path.dirname(spec.origin)
 
 
 class WorkerError(Exception):
@@ -74,7 +84,13 @@ class Worker:
         numbers = (theirs.fileno(), self._flash_descriptor, os.getpid(), _ops.EXITED)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER), *(str(word) for word in (*numbers, *self._images))],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(_WORKER),
+                    *(str(word) for word in (_folder(), *numbers, *self._images)),
+                ],
                 cwd=self._shim,
                 env=os.environ | environment,
                 stdin=subprocess.DEVNULL,
@@ -98,7 +114,7 @@ class Worker:
             os.ftruncate(self._console, 0)
             os.lseek(self._console, 0, os.SEEK_SET)
         assert self._link is not None
-        self._link.send(json.dumps((options, arguments)).encode())
+        self._link.send("\n".join((*options, "", *arguments)).encode())
         self._runs += 1
         self._busy = True
 
