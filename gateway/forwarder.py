@@ -18,15 +18,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 
 from decoders import topics
 from decoders.lorawan.errors import RemoteError
 from decoders.uplink import Batch, UplinkMessage, decode_watermark, encode_batch
+from gateway import broker_tls
 from gateway.config import MqttSection
 from gateway.delivery import Delivery
 from gateway.errors import ConfigError, StoreError
@@ -42,6 +42,8 @@ _GOODBYE_S = 5.0
 _CONNECT_S = 20.0
 _MAX_EVENTS = 1000
 _STATUS_S = 60.0  # between repetitions of the status
+_CLOCK_LOOK_S = 1.0
+_CLOCK_STEP_S = 60.0  # our clock was set, not only kept in step
 _STEADY_S = 10.0  # a connection that stood this long was a good one
 
 
@@ -70,7 +72,7 @@ class Forwarder:
         self._writer = writer
         self._ledger = ledger
         self._metrics = metrics
-        self._tls = _tls_context(settings)
+        broker_tls.context(settings)  # says now what is wrong with its files
         self._password = _password(settings)
         self._delivery = Delivery(settings.batch_messages, settings.window_batches, settings.resend_s)
         self._loop = asyncio.get_running_loop()
@@ -106,15 +108,16 @@ class Forwarder:
 
     async def run(self) -> None:
         """Connect, forward, and connect again, with growing and jittered pauses, until cancelled."""
-        failures = 0
+        failures, said = 0, set[str]()
         while True:
-            began_s = time.monotonic()
+            began_s, clock_offset_s = time.monotonic(), _clock_offset_s()
             try:
                 await self._connect()
                 await self._forward()
             except _ConnectionLost as lost:
                 self._metrics.count("broker_failures")
-                level = logging.WARNING if failures == 0 else logging.DEBUG
+                level = logging.DEBUG if str(lost) in said else logging.WARNING
+                said.add(str(lost))
                 _log.log(level, "broker lost host=%s port=%d: %s", self._settings.host, self._settings.port, lost)
             except Exception:
                 self._metrics.count("broker_failures")
@@ -123,10 +126,10 @@ class Forwarder:
                 self._stands = self.connected = False
                 self._drop_client()
             if time.monotonic() - began_s > _STEADY_S:
-                failures = 0
+                failures, said = 0, set()
             pause_s = min(self._settings.reconnect_max_s, _FIRST_RECONNECT_S * 2 ** min(failures, 20))
             failures += 1
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+            await _pause(pause_s * random.uniform(0.5, 1.0), clock_offset_s)
 
     async def say_goodbye(self) -> None:
         """Publish the offline status while the connection still stands; call before cancelling ``run``."""
@@ -141,7 +144,7 @@ class Forwarder:
     async def _connect(self) -> None:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"stadtfunk-gateway-{self._eui}",
+            client_id=self._eui,  # as its certificate is named
             clean_session=True,
             protocol=mqtt.MQTTv311,
             reconnect_on_failure=False,
@@ -150,8 +153,8 @@ class Forwarder:
         client.will_set(topics.status(self._eui), _status(False), qos=1, retain=True)
         if self._settings.username:
             client.username_pw_set(self._settings.username, self._password)
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
+        if (tls := self._tls()) is not None:
+            client.tls_set_context(tls)
         ready: asyncio.Future[None] = self._loop.create_future()
         self._client, self._stands, self._unacknowledged_status = client, True, None
         self._set_callbacks(client, ready)
@@ -162,6 +165,12 @@ class Forwarder:
         except TimeoutError as error:
             raise _ConnectionLost("no answer") from error
 
+    def _tls(self) -> ssl.SSLContext | None:
+        try:
+            return broker_tls.context(self._settings)
+        except ConfigError as error:
+            raise _ConnectionLost(str(error)) from error
+
     def _open(self, client: mqtt.Client, ready: "asyncio.Future[None]") -> None:
         """In a thread of its own: looking up a name or a TLS handshake may take long."""
         try:
@@ -171,12 +180,19 @@ class Forwarder:
             else:  # given up in the meantime
                 client.disconnect()
         except (OSError, ValueError) as error:
-            self._post(_settle, ready, _ConnectionLost(str(error)))
+            self._post(_settle, ready, _ConnectionLost(broker_tls.why(self._settings, str(error))))
 
     def _set_callbacks(self, client: mqtt.Client, ready: "asyncio.Future[None]") -> None:
         """All run in the client's thread, under its lock: post, and nothing else."""
+        problem = ""  # the last that paho has logged: its own reasons say nothing of TLS
+
+        def on_log(_client: mqtt.Client, _data: Any, level: int, text: str) -> None:
+            nonlocal problem
+            if level == LogLevel.MQTT_LOG_ERR:
+                problem = text
 
         def on_connect(_client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            client.on_log = None
             if reason.is_failure:
                 self._post(_settle, ready, _ConnectionLost(f"refused: {reason}"))
             else:
@@ -189,7 +205,7 @@ class Forwarder:
             self._post(_settle, ready, _ConnectionLost("may not subscribe to the watermark") if watermark else None)
 
         def on_disconnect(_client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-            self._post(_settle, ready, _ConnectionLost(str(reason)))
+            self._post(_settle, ready, _ConnectionLost(broker_tls.why(self._settings, problem or str(reason))))
             self._post(self._lost, client)
 
         def on_publish(_client: mqtt.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
@@ -198,6 +214,7 @@ class Forwarder:
         def on_message(_client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
             self._post(self._heard, client, message.topic, message.payload)
 
+        client.on_log = on_log
         client.on_connect = on_connect
         client.on_subscribe = on_subscribe
         client.on_disconnect = on_disconnect
@@ -363,6 +380,17 @@ class _ConnectionLost(Exception):
     """The connection to the broker does not stand; the argument says why."""
 
 
+def _clock_offset_s() -> float:
+    return time.time() - time.monotonic()
+
+
+async def _pause(pause_s: float, clock_offset_s: float) -> None:
+    """Wait, but no longer than until our clock is set: a certificate that was not valid yet may be so now."""
+    ends_at = time.monotonic() + pause_s
+    while (left_s := ends_at - time.monotonic()) > 0 and abs(_clock_offset_s() - clock_offset_s) < _CLOCK_STEP_S:
+        await asyncio.sleep(min(left_s, _CLOCK_LOOK_S))
+
+
 def _settle(ready: "asyncio.Future[None]", problem: _ConnectionLost | None) -> None:
     if ready.done():
         return
@@ -376,37 +404,10 @@ def _status(online: bool, epoch: int | None = None) -> str:
     return json.dumps({"online": online} | ({} if epoch is None else {"epoch": epoch}))
 
 
-def _tls_context(settings: MqttSection) -> ssl.SSLContext | None:
-    if settings.ca_file is None:
-        return None
-    ca_file = _readable("ca_file", settings.ca_file)
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except ssl.SSLError as error:
-        raise ConfigError("[mqtt]", f"ca_file {ca_file} holds no certificate ({error})") from error
-    if settings.cert_file is not None and settings.key_file is not None:
-        cert_file, key_file = _readable("cert_file", settings.cert_file), _readable("key_file", settings.key_file)
-        try:
-            context.load_cert_chain(cert_file, key_file, password="")  # an encrypted key must not make it ask
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                "[mqtt]", f"cert_file {cert_file} and key_file {key_file} do not fit together ({error})"
-            ) from error  # fmt: skip
-    return context
-
-
 def _password(settings: MqttSection) -> str | None:
     if settings.password_file is None:
         return None
     try:
-        return _readable("password_file", settings.password_file).read_text("utf-8").strip()
+        return broker_tls.readable("password_file", settings.password_file).read_text("utf-8").strip()
     except UnicodeDecodeError as error:
         raise ConfigError("[mqtt]", f"password_file {settings.password_file} is no text in UTF-8") from error
-
-
-def _readable(key: str, path: Path) -> Path:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise ConfigError("[mqtt]", f"{key} {path} cannot be read ({error.strerror})") from error
-    return path
