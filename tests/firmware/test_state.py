@@ -286,7 +286,7 @@ class TestMemory:
         self.filled(store, joined()[0])
         good = rtc.data
 
-        for n in range(4, len(good)):
+        for n in range(6, len(good)):
             rtc.data = good[:n] + bytes([good[n] ^ 0x10]) + good[n + 1 :]
             assert reopened(rtc, tmp_path, now_s=5000)[1].cold
 
