@@ -19,6 +19,7 @@ from simulators.city import small_jena
 from simulators.city_run import DAY_US, HOUR_US, CityRun
 from simulators.concentrators import BASICS_STATION, GWMP
 from simulators.gwmp_forwarder import GatewaySilent
+from simulators.lns_cli import lns
 from simulators.node_run import HEAP_WK, one_cpu, run_node, smallest_heap_wk, table
 from simulators.station_link import Rejected
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
@@ -280,6 +281,9 @@ def node(
 @click.group()
 def bench() -> None:
     """What things cost; each bench writes .bench/NAME.json."""
+
+
+bench.add_command(lns)
 
 
 @bench.command("node")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""``stadtfunk bench lns``: the network server's numbers."""
+
+import json
+
+import click
+
+from simulators import bench_lns, bench_node
+from simulators.load_gateway import GatewayFailed
+
+
+@click.command()
+@click.option(
+    "--devices", default=bench_lns.DEVICES, show_default=True, type=click.IntRange(min=10), help="That have joined."
+)
+@click.option(
+    "--uplinks", default=bench_lns.UPLINKS, show_default=True, type=click.IntRange(min=100), help="Full load."
+)
+@click.option("--paced", default=bench_lns.PACED_S, show_default=True, type=click.FloatRange(min=1), help="Seconds.")
+@click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
+def lns(devices: int, uplinks: int, paced: float, as_json: bool) -> None:
+    """Uplinks a second, CPU time, delay, memory and start of the network server, over both backhauls.
+
+    A real gateway process, three concentrators on real sockets, each uplink through all of them; see the README of
+    simulators for what is counted how.
+
+    \b
+    Example:
+        stadtfunk bench lns --devices 500 --uplinks 1000 --paced 5
+    """
+    told: dict[str, int] = {}
+
+    def progress(what: str, done: float) -> None:
+        tenth = int(10 * done)
+        if told.get(what, -1) < tenth:
+            told[what] = tenth
+            click.echo(f"{what}: {10 * tenth} %", err=True)
+
+    try:
+        measured = bench_lns.measure(devices, uplinks, paced, progress)
+    except GatewayFailed as failed:
+        raise click.ClickException(str(failed)) from failed
+    metrics = bench_lns.metrics(measured)
+    bench_node.write(metrics, bench_lns.RESULTS)
+    if as_json:
+        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
+        return
+    click.echo(f"{'metric':<54}{'value':>9} {'unit':<4}{'limit':>9}{'goal':>9}  holds")
+    for metric in metrics:
+        goal = "" if metric.goal is None else f"{'>=' if metric.at_least else '<='} {metric.goal:g}"
+        limit = "" if metric.baseline is None else f"{metric.baseline:g}"
+        holds = {None: "", True: "yes", False: "NO"}[metric.holds]
+        click.echo(f"{metric.metric:<54}{metric.value:>9g} {metric.unit:<4}{limit:>9}{goal:>9}  {holds}")
