@@ -96,9 +96,9 @@ def status(config_path: Path, as_json: bool) -> None:
     for name, value in counters.items():
         click.echo(f"{name} {value}")
     for gateway, mark in store.watermarks():
-        click.echo(f"watermark {gateway} epoch {mark.epoch} seq {mark.seq}")
-    for gateway, epoch, first, last in store.db.execute("SELECT * FROM gaps"):
-        click.echo(f"gap {gateway} epoch {epoch} seq {first}..{last}")
+        click.echo(f"watermark {gateway} epoch {mark.epoch} seqs {mark.seqs}")
+    for gateway, epoch, lane, first, last in store.db.execute("SELECT * FROM gaps"):
+        click.echo(f"gap {gateway} epoch {epoch} lane {lane} seq {first}..{last}")
 
 
 @ingest.group("dead-letters")

@@ -16,7 +16,16 @@ from cloud_ingest.store import Observation, SqliteStore
 from decoders import topics
 from decoders.faults import FAULTS
 from decoders.quantities import QUANTITIES
-from decoders.uplink import Batch, MalformedBatch, Reading, UplinkMessage, Watermark, decode_batch, encode_batch
+from decoders.uplink import (
+    Batch,
+    MalformedBatch,
+    Reading,
+    UnknownVersion,
+    UplinkMessage,
+    Watermark,
+    decode_batch,
+    encode_batch,
+)
 
 # A node's clock follows the network's; a reading sampled later than this after its reception is wrong about its time.
 MAX_AHEAD_S = 3600
@@ -65,12 +74,12 @@ class Ingest:
             return self._refuse("unknown_gateway", topic, payload, "not listed in mqtt.gateways")
         try:
             batch = decode_batch(payload)
+        except UnknownVersion as error:
+            return self._refuse("unknown_version", topic, payload, str(error))
         except MalformedBatch as error:
             return self._refuse("malformed_batch", topic, payload, str(error))
         if batch.gateway_eui != gateway_eui:
             return self._refuse("wrong_gateway", topic, payload, "the batch names another gateway than its topic")
-        if batch.oldest_seq < 1:
-            return self._refuse("malformed_batch", topic, payload, "sequence numbers begin at 1")
         return self._apply_batch(topic, batch)
 
     def quarantine(self, topic: str, payload: bytes, problem: str) -> Applied:
@@ -81,7 +90,7 @@ class Ingest:
         """Apply a replayable letter again and drop it; False (and kept) if it still cannot be applied."""
         batch = decode_batch(letter.raw)
         with self._store.transaction():
-            for message in batch.messages:
+            for message in _uplinks(batch):
                 if self._problem_of(batch, message) is not None or self._problems(message):
                     return False
                 self._store.note_uplink(message.key, message.received_at)
@@ -95,17 +104,18 @@ class Ingest:
         things: set[int] = set()
         newest_before = store.newest_received_at()
         with store.transaction():
-            for message in batch.messages:
+            for message in _uplinks(batch):
                 if self._apply_message(topic, batch, message):
                     things.add(store.thing_of(message.key.dev_eui))
-            first = batch.messages[0].seq if batch.messages else batch.oldest_seq
-            before = store.progress(batch.gateway_eui, batch.epoch)
-            progress = before.with_batch(first, first + len(batch.messages) - 1, batch.oldest_seq)
+            first = batch.first_seq
+            before = store.progress(batch.gateway_eui, batch.epoch, batch.lane)
+            progress = before.with_batch(first, first + len(batch.records) - 1, batch.oldest_seq)
             if progress != before:
-                store.set_progress(batch.gateway_eui, batch.epoch, progress)
+                store.set_progress(batch.gateway_eui, batch.epoch, batch.lane, progress)
+            watermark = store.watermark(batch.gateway_eui, batch.epoch)
             store.count("batches", "applied")
         things |= self._replay_confirmed(newest_before)
-        return Applied(batch.gateway_eui, Watermark(batch.epoch, progress.watermark), frozenset(things))
+        return Applied(batch.gateway_eui, watermark, frozenset(things))
 
     def _apply_message(self, topic: str, batch: Batch, message: UplinkMessage) -> bool:
         problem = self._problem_of(batch, message)
@@ -145,7 +155,7 @@ class Ingest:
         """Uplinks set aside as received ahead, with their gateways."""
         for letter in dead_letters.newest_of(self._store, "received_ahead", _JUMPS_KEPT_IN_MIND):
             batch = decode_batch(letter.raw)
-            yield batch.gateway_eui, batch.messages[0]
+            yield batch.gateway_eui, _uplinks(batch)[0]
 
     def _replay_confirmed(self, newest_before: float) -> set[int]:
         """After time has jumped for good: what was set aside until that was sure; the things concerned."""
@@ -153,11 +163,11 @@ class Ingest:
             return set()
         letters = dead_letters.newest_of(self._store, "received_ahead", _JUMPS_KEPT_IN_MIND)
         replayed = [letter for letter in letters if self.replay(letter)]
-        return {self._store.thing_of(decode_batch(letter.raw).messages[0].key.dev_eui) for letter in replayed}
+        return {self._store.thing_of(_uplinks(decode_batch(letter.raw))[0].key.dev_eui) for letter in replayed}
 
     def _bury(self, topic: str, batch: Batch, message: UplinkMessage, reason: str) -> None:
         key = message.key
-        alone = Batch(batch.gateway_eui, batch.epoch, message.seq, (message,))
+        alone = batch._replace(oldest_seq=1, first_seq=1, continues=None, records=(message,))
         dead_letters.keep(
             self._store,
             self._max_dead_bytes,
@@ -201,3 +211,7 @@ class Ingest:
                 yield Observation(
                     message.key.dev_eui, reading.quantity, reading.at, reading.value, flag, message.received_at
                 )
+
+
+def _uplinks(batch: Batch) -> tuple[UplinkMessage, ...]:
+    return tuple(record for record in batch.records if isinstance(record, UplinkMessage))

@@ -22,7 +22,7 @@ from cloud_ingest.errors import StoreError
 from cloud_ingest.progress import Progress
 from cloud_ingest.registry import City, Station, Tree
 from decoders.quantities import QUANTITIES
-from decoders.uplink import UplinkKey, Watermark
+from decoders.uplink import ALARM, DIAGNOSTIC, READING, UplinkKey, Watermark
 
 _PROPERTY_BASE = "https://qudt.org/vocab/quantitykind/"
 _QUANTITY_KIND = {
@@ -216,39 +216,50 @@ class SqliteStore:
                 (name, reason, much),
             )
 
-    def progress(self, gateway_eui: str, epoch: int) -> Progress:
-        """How far a gateway's epoch is durable here."""
-        where = "WHERE gateway_eui = ? AND epoch = ?"
-        ranges = self.db.execute(f"SELECT first_seq, last_seq FROM applied {where} ORDER BY 1", (gateway_eui, epoch))
-        oldest = self.db.execute(f"SELECT oldest_seq FROM watermarks {where}", (gateway_eui, epoch)).fetchone()
-        return Progress(tuple(ranges), oldest[0] if oldest else 0)
+    def progress(self, gateway_eui: str, epoch: int, lane: int) -> Progress:
+        """How far a lane of a gateway's epoch is durable here."""
+        place = (gateway_eui, epoch, lane)
+        where = "WHERE gateway_eui = ? AND epoch = ? AND lane = ?"
+        applied = self.db.execute(f"SELECT first_seq, last_seq FROM applied {where} ORDER BY first_seq", place)
+        oldest = self.db.execute(f"SELECT oldest_seq FROM watermarks {where}", place).fetchone()
+        return Progress(tuple(applied.fetchall()), oldest[0] if oldest else 0)
 
-    def set_progress(self, gateway_eui: str, epoch: int, progress: Progress) -> None:
+    def set_progress(self, gateway_eui: str, epoch: int, lane: int, progress: Progress) -> None:
         """Write what ``progress`` says, with the watermark and the gaps that follow from it."""
+        place = (gateway_eui, epoch, lane)
         for table, ranges in (("applied", progress.applied), ("gaps", progress.gaps)):
-            self.db.execute(f"DELETE FROM {table} WHERE gateway_eui = ? AND epoch = ?", (gateway_eui, epoch))
-            self.db.executemany(
-                f"INSERT INTO {table} VALUES (?, ?, ?, ?)", [(gateway_eui, epoch, *pair) for pair in ranges]
-            )
+            self.db.execute(f"DELETE FROM {table} WHERE gateway_eui = ? AND epoch = ? AND lane = ?", place)
+            self.db.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", [(*place, *pair) for pair in ranges])
         self.db.execute(
-            "INSERT INTO watermarks (gateway_eui, epoch, seq, oldest_seq, arrived) "
-            "VALUES (?, ?, ?, ?, (SELECT coalesce(max(arrived), 0) + 1 FROM watermarks)) "
+            "INSERT INTO watermarks (gateway_eui, epoch, lane, seq, oldest_seq, arrived) "
+            "VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(arrived), 0) + 1 FROM watermarks)) "
             "ON CONFLICT DO UPDATE SET seq = excluded.seq, oldest_seq = excluded.oldest_seq",
-            (gateway_eui, epoch, progress.watermark, progress.oldest_seq),
+            (*place, progress.watermark, progress.oldest_seq),
         )
+
+    def watermark(self, gateway_eui: str, epoch: int) -> Watermark:
+        """How far each lane of the epoch is durable."""
+        seqs = dict(
+            self.db.execute("SELECT lane, seq FROM watermarks WHERE gateway_eui = ? AND epoch = ?", (gateway_eui, epoch))
+        )
+        return Watermark(epoch, (seqs.get(ALARM, 0), seqs.get(READING, 0), seqs.get(DIAGNOSTIC, 0)))
 
     def watermarks(self) -> list[tuple[str, Watermark]]:
         """Every gateway's watermarks, of each gateway the epoch that first came last as the last one."""
-        rows = self.db.execute("SELECT gateway_eui, epoch, seq FROM watermarks ORDER BY gateway_eui, arrived, epoch")
-        return [(gateway_eui, Watermark(epoch, seq)) for gateway_eui, epoch, seq in rows]
+        rows = self.db.execute(
+            "SELECT gateway_eui, epoch FROM watermarks GROUP BY gateway_eui, epoch "
+            "ORDER BY gateway_eui, min(arrived), epoch"
+        ).fetchall()
+        return [(gateway_eui, self.watermark(gateway_eui, epoch)) for gateway_eui, epoch in rows]
 
     def current_watermark(self, gateway_eui: str) -> Watermark | None:
         """That of the epoch that first came last; None for a gateway never heard."""
         row = self.db.execute(
-            "SELECT epoch, seq FROM watermarks WHERE gateway_eui = ? ORDER BY arrived DESC, epoch DESC LIMIT 1",
+            "SELECT epoch FROM watermarks WHERE gateway_eui = ? GROUP BY epoch ORDER BY min(arrived) DESC, epoch DESC "
+            "LIMIT 1",
             (gateway_eui,),
         ).fetchone()
-        return Watermark(*row) if row else None
+        return self.watermark(gateway_eui, row[0]) if row else None
 
     def newest_received_at(self) -> float:
         """When the newest uplink was received; 0 for none."""

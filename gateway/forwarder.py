@@ -25,7 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 
 from decoders import topics
 from decoders.lorawan.errors import RemoteError
-from decoders.uplink import Batch, UplinkMessage, decode_watermark, encode_batch
+from decoders.uplink import READING, Batch, UplinkMessage, decode_watermark, encode_batch
 from gateway import broker_tls
 from gateway.config import MqttSection
 from gateway.delivery import Delivery
@@ -246,14 +246,14 @@ class Forwarder:
             self.on_command(payload)
             return
         try:
-            epoch, seq = decode_watermark(payload)
+            epoch, seqs = decode_watermark(payload)
         except RemoteError:
             self._metrics.count("watermarks_malformed")
             return
         if epoch != self.numbering.epoch:
             self._metrics.count("watermarks_unknown_epoch")
             return
-        self._watermark = seq
+        self._watermark = seqs[READING]
         self._something.set()
 
     async def _forward(self) -> None:
@@ -318,29 +318,28 @@ class Forwarder:
 
     async def _publish(self, client: mqtt.Client) -> bool:
         """Publish one batch if the window allows and there is one; returns whether it did."""
-        held, messages = await asyncio.to_thread(self._read)
+        held, first, messages = await asyncio.to_thread(self._read)
         if not messages:
             return False
         epoch, base = self.numbering
-        numbered = tuple(message._replace(seq=message.seq - base) for message in messages)
-        payload = await asyncio.to_thread(
-            encode_batch, Batch(self._eui, epoch, held.oldest - base, numbered)
-        )  # fmt: skip
+        batch = Batch(self._eui, epoch, READING, held.oldest - base, first - base, None, messages)
+        payload = await asyncio.to_thread(encode_batch, batch)
         if not self._stands:
             return False
         info = client.publish(topics.up(self._eui), payload, qos=1)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise _ConnectionLost(mqtt.error_string(info.rc))
-        self._delivery.sent(info.mid, messages[-1].seq, time.monotonic())
-        self._sent = max(self._sent, messages[-1].seq)
+        last = first + len(messages) - 1
+        self._delivery.sent(info.mid, last, time.monotonic())
+        self._sent = max(self._sent, last)
         self._metrics.count("batches")
-        _log.debug("> up seq=%d..%d bytes=%d", numbered[0].seq, numbered[-1].seq, len(payload))
+        _log.debug("> up seq=%d..%d bytes=%d", batch.first_seq, last - base, len(payload))
         return True
 
-    def _read(self) -> tuple[Held, tuple[UplinkMessage, ...]]:
+    def _read(self) -> tuple[Held, int, tuple[UplinkMessage, ...]]:
         held = self._reader.held()
         wanted = self._delivery.next_range(held.last)
-        return held, self._reader.messages(*wanted) if wanted else ()
+        return (held, wanted[0], self._reader.messages(*wanted)) if wanted else (held, 0, ())
 
     async def _apply_watermark(self) -> None:
         seq, self._watermark = self._watermark, None

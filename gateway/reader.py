@@ -33,14 +33,12 @@ class OutboxReader:
     def messages(self, first: int, most: int) -> tuple[UplinkMessage, ...]:
         """Up to ``most`` messages from seq ``first`` on."""
         rows = self._db.execute(
-            "SELECT seq, dev_eui, session, f_cnt, received_at, profile, readings FROM outbox WHERE seq >= ? "
+            "SELECT dev_eui, session, f_cnt, received_at, profile, readings FROM outbox WHERE seq >= ? "
             "ORDER BY seq LIMIT ?",
             (first, most),
         )
         return tuple(
-            UplinkMessage(
-                row[0], UplinkKey(*row[1:4]), row[4], row[5], tuple(Reading(*item) for item in json.loads(row[6]))
-            )
+            UplinkMessage(UplinkKey(*row[:3]), row[3], row[4], tuple(Reading(*item) for item in json.loads(row[5])))
             for row in rows
         )
 

@@ -15,7 +15,7 @@ from decoders.payload import Layout
 from decoders.payload_v1 import Message
 from decoders.profiles import BY_F_PORT, BY_NAME, decode
 from decoders.quantities import QUANTITIES
-from decoders.uplink import Batch, Reading, UplinkKey, UplinkMessage, encode_batch
+from decoders.uplink import Reading, UplinkKey, UplinkMessage, encode_record
 from gateway.store import Ledger, Payload
 
 _log = logging.getLogger(__name__)
@@ -119,8 +119,8 @@ def _readings(message: Message, received_gps_s: int) -> tuple[Reading, ...]:
 
 def _check_fit(gateway_eui: str, payload: Payload, received_at: float, readings: tuple[Reading, ...]) -> None:
     """An uplink that could not go into a batch would block the outbox for ever."""
-    message = UplinkMessage(1, UplinkKey(*payload.key), received_at, payload.profile, readings)
+    message = UplinkMessage(UplinkKey(*payload.key), received_at, payload.profile, readings)
     try:
-        encode_batch(Batch(gateway_eui, 0, 1, (message,)))
+        encode_record(message)
     except FieldRange as refused:
         raise _Unfit("unfit_for_the_cloud") from refused

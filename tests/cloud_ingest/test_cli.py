@@ -63,14 +63,14 @@ class TestStatus:
         lines = run(site, "status").stdout.splitlines()
 
         assert "readings.values 2" in lines
-        assert "watermark 0016c001f1500812 epoch 1 seq 3" in lines  # 4 is still at the gateway
-        assert "gap 0016c001f1500812 epoch 1 seq 2..3" in lines
+        assert "watermark 0016c001f1500812 epoch 1 seqs (0, 3, 0)" in lines  # 4 is still at the gateway
+        assert "gap 0016c001f1500812 epoch 1 lane 1 seq 2..3" in lines
 
     def test_as_json(self, site):
         found = json.loads(run(site, "status", "--json").stdout)
 
         assert found["counters"]["rejected.unknown_dev_eui"] == 1
-        assert found["gaps"] == [["0016c001f1500812", 1, 2, 3]]
+        assert found["gaps"] == [["0016c001f1500812", 1, 1, 2, 3]]
 
 
 class TestDeadLetters:

@@ -3,6 +3,7 @@
 
 import json
 import sqlite3
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -50,7 +51,7 @@ class TestOnce:
 
         applied = ingest.apply(UP, moisture_series(NODES[0], [20.0, 19.5]))
 
-        assert (applied.gateway_eui, applied.watermark) == (GATEWAY, Watermark(1, 2))
+        assert (applied.gateway_eui, applied.watermark) == (GATEWAY, Watermark(1, (0, 2, 0)))
         assert [row[1:4] for row in observations(store)] == [
             ("soil_moisture", START, 20.0),
             ("soil_moisture", START + HOUR, 19.5),
@@ -67,7 +68,7 @@ class TestOnce:
 
         applied = ingest.apply(UP, moisture_series(NODES[0], [20.0]))
 
-        assert applied.watermark == Watermark(1, 1)
+        assert applied.watermark == Watermark(1, (0, 1, 0))
         assert observations(store) == before
         assert counter(store, "uplinks", "duplicates") == 1
 
@@ -145,7 +146,7 @@ class TestOnce:
             ("uplinks", "*"),
             ("applied", "*"),
             ("gaps", "*"),
-            ("watermarks", "gateway_eui, epoch, seq, oldest_seq"),
+            ("watermarks", "gateway_eui, epoch, lane, seq, oldest_seq"),
             ("dead_letters", "identity, raw"),
         ):
             tables.append(sorted(store.db.execute(f"SELECT {columns} FROM {table}")))
@@ -163,7 +164,7 @@ class TestOnce:
         ingest.apply(UP, moisture_series(NODES[0], [20.0, 19.0]))
 
         assert len(observations(store)) == 4
-        assert store.watermarks() == [(GATEWAY, Watermark(1, 2))]
+        assert store.watermarks() == [(GATEWAY, Watermark(1, (0, 2, 0)))]
         store.close()
 
     def test_each_epoch_has_its_own_watermark(self, world):
@@ -171,7 +172,7 @@ class TestOnce:
         ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0)), epoch=1))
         ingest.apply(UP, batch(uplink(1, NODES[0], 1, sample(START + 60, 20.0)), epoch=2))
 
-        assert store.watermarks() == [(GATEWAY, Watermark(1, 1)), (GATEWAY, Watermark(2, 1))]
+        assert store.watermarks() == [(GATEWAY, Watermark(1, (0, 1, 0))), (GATEWAY, Watermark(2, (0, 1, 0)))]
 
     def test_the_current_epoch_is_the_one_that_first_came_last_whatever_its_number(self, world):
         store, ingest = world
@@ -190,7 +191,7 @@ class TestOnce:
             UP, batch(*(uplink(n - 1, NODES[0], n, sample(START + n, 20.0)) for n in (2, 3, 4)), epoch=7)
         )
 
-        assert applied.watermark == Watermark(7, 3)
+        assert applied.watermark == Watermark(7, (0, 3, 0))
         assert len([row for row in observations(store) if row[1] == "soil_moisture"]) == 4
         assert counter(store, "uplinks", "duplicates") == 2
         assert store.db.execute("SELECT * FROM gaps").fetchall() == []
@@ -217,8 +218,8 @@ class TestRefusals:
             ("stadtfunk/1/xyz/up", b"", "unknown_topic"),
             ("stadtfunk/1/0016c001f1500812/status", b"", "unknown_topic"),
             (UP, b"rubbish", "malformed_batch"),
-            (UP, encode_batch(Batch(OTHER_GATEWAY, 1, 1, ())), "wrong_gateway"),
-            (UP, encode_batch(Batch(GATEWAY, 1, 0, ())), "malformed_batch"),
+            (UP, encode_batch(Batch(OTHER_GATEWAY, 1, 1, 1, 1, None, ())), "wrong_gateway"),
+            (UP, zlib.compress(b"\x81\x03"), "unknown_version"),
         ],
     )
     def test_a_message_that_means_nothing(self, world, topic, payload, reason):
@@ -255,7 +256,7 @@ class TestRefusals:
 
         applied = ingest.apply(UP, batch(uplink(1, NODES[0], 0, [reading, good], received_at=START + 1)))
 
-        assert applied.watermark == Watermark(1, 1)
+        assert applied.watermark == Watermark(1, (0, 1, 0))
         assert [row[1] for row in observations(store)] == ["soil_temperature"]
         assert [letter.reason for letter in dead_letters.letters(store)] == [reason]
 
@@ -268,7 +269,7 @@ class TestRefusals:
                 uplink(1, NODES[0], 0, sample(START, 20.0)), stranger, uplink(3, NODES[0], 1, sample(START + 60, 20.0))
             ),
         )
-        assert applied.watermark == Watermark(1, 3)
+        assert applied.watermark == Watermark(1, (0, 3, 0))
         [letter] = dead_letters.letters(store)
         assert not ingest.replay(letter)
 
@@ -359,7 +360,7 @@ class TestTimeAhead:
             ),
         )
 
-        assert applied.watermark == Watermark(1, 2)
+        assert applied.watermark == Watermark(1, (0, 2, 0))
         assert [row[3] for row in observations(store) if row[1] == "soil_moisture"] == [20.0]
         assert counter(store, "rejected", "received_ahead") == 1
         [letter] = dead_letters.letters(store)

@@ -159,7 +159,7 @@ class Gateway:
         self._client.loop_start()
 
     def _heard(self, _: Client, __: Any, message: Any) -> None:
-        epoch, seq = decode_watermark(message.payload)
+        epoch, (_, seq, _) = decode_watermark(message.payload)
         assert epoch == 1
         if seq > self.watermark:
             self.watermark, self._progress_at = seq, time.monotonic()
@@ -282,14 +282,14 @@ class TestExactlyOnce:
         for seq, epoch in ((1, 900), (2, 7)):
             site.publish(UP, batch(uplink(seq, NODES[0], seq, sample(START + seq, 20.0)), epoch=epoch, oldest_seq=seq))
         wait_for(lambda: site.rows("SELECT 1 FROM watermarks WHERE epoch = 7"), "both epochs")
-        wait_for(lambda: site.retained() == [Watermark(7, 2)], "the current epoch's watermark")
+        wait_for(lambda: site.retained() == [Watermark(7, (0, 2, 0))], "the current epoch's watermark")
         site.publish(UP, batch(uplink(2, NODES[0], 3, sample(START + 3, 20.0)), epoch=900))
         wait_for(lambda: site.rows("SELECT 1 FROM watermarks WHERE epoch = 900 AND seq = 2"), "the late one")
         site.publish(
             topics.up(OTHER_GATEWAY), batch(uplink(1, NODES[1], 1, sample(START, 20.0)), gateway_eui=OTHER_GATEWAY)
         )
         wait_for(lambda: len(site.rows("SELECT 1 FROM watermarks")) == 3, "what comes after it")
-        assert wait_for(site.retained, "a watermark") == [Watermark(7, 2)]
+        assert wait_for(site.retained, "a watermark") == [Watermark(7, (0, 2, 0))]
         broker.kill()
         broker.wait()
         (site.folder / "broker").rename(site.folder / "old")
@@ -297,7 +297,7 @@ class TestExactlyOnce:
         site.broker()
         wait_for(lambda: site.get("/health")["broker"] == "connected", "the broker")
 
-        assert wait_for(site.retained, "a watermark") == [Watermark(7, 2)]
+        assert wait_for(site.retained, "a watermark") == [Watermark(7, (0, 2, 0))]
 
     def test_rubbish_on_the_broker_stops_nothing(self, site: Site) -> None:
         site.broker()
@@ -362,7 +362,7 @@ class TestProcess:
         site.broker()
         process = site.service()
         site.publish(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
-        wait_for(lambda: site.retained() == [Watermark(1, 1)], "the first watermark")
+        wait_for(lambda: site.retained() == [Watermark(1, (0, 1, 0))], "the first watermark")
         for file in ("stadtfunk.db", "stadtfunk.db-wal", "stadtfunk.db-shm"):
             (site.folder / file).unlink()
 
@@ -375,7 +375,7 @@ class TestProcess:
             "acknowledged; put it back (or start anew) and start the service again"
         )
         assert "Traceback" not in log
-        assert wait_for(site.retained, "a watermark") == [Watermark(1, 1)]
+        assert wait_for(site.retained, "a watermark") == [Watermark(1, (0, 1, 0))]
 
     def test_answers_do_not_wait_for_nagle(self) -> None:
         with listen("127.0.0.1", 0) as listener:
@@ -439,4 +439,4 @@ class TestIndependentClient:
 
 
 def test_a_watermark_is_what_the_topic_says() -> None:
-    assert decode_watermark(b'{"epoch": 1, "seq": 600}') == Watermark(1, 600)
+    assert decode_watermark(b'{"epoch": 1, "seqs": [0, 600, 0]}') == Watermark(1, (0, 600, 0))

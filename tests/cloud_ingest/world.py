@@ -4,14 +4,14 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cloud_ingest import registry
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
 from decoders import topics
-from decoders.uplink import Batch, Reading, UplinkKey, UplinkMessage, encode_batch
+from decoders.uplink import READING, Batch, Reading, UplinkKey, UplinkMessage, encode_batch
 
 GATEWAY = "0016c001f1500812"
 OTHER_GATEWAY = "0016c001f1500813"
@@ -92,18 +92,26 @@ def sample(at: int, moisture: float | str, temperature: float = 20.0) -> tuple[R
     )
 
 
+class Numbered(NamedTuple):
+    """An uplink and its place in its lane."""
+
+    seq: int
+    message: UplinkMessage
+
+
 def uplink(
     seq: int, dev_eui: str, f_cnt: int, readings: Iterable[Reading], received_at: float | None = None, session: int = 1
-) -> UplinkMessage:
+) -> Numbered:
     readings = tuple(readings)
     newest = max((reading.at for reading in readings), default=START)
-    return UplinkMessage(
-        seq, UplinkKey(dev_eui, session, f_cnt), newest + 2.0 if received_at is None else received_at, "tree", readings
-    )
+    received_at = newest + 2.0 if received_at is None else received_at
+    return Numbered(seq, UplinkMessage(UplinkKey(dev_eui, session, f_cnt), received_at, "tree", readings))
 
 
-def batch(*messages: UplinkMessage, gateway_eui: str = GATEWAY, epoch: int = 1, oldest_seq: int = 1) -> bytes:
-    return encode_batch(Batch(gateway_eui, epoch, min(oldest_seq, messages[0].seq), messages))
+def batch(*messages: Numbered, gateway_eui: str = GATEWAY, epoch: int = 1, oldest_seq: int = 1) -> bytes:
+    first = messages[0].seq
+    records = tuple(message for _, message in messages)
+    return encode_batch(Batch(gateway_eui, epoch, READING, min(oldest_seq, first), first, None, records))
 
 
 def opened(path: Path, city: City | None = None) -> tuple[SqliteStore, Ingest]:

@@ -14,15 +14,20 @@ from hypothesis import strategies as st
 from decoders.lorawan.errors import FieldRange
 from decoders.uplink import (
     Batch,
+    Continues,
     MalformedBatch,
     Reading,
+    UnknownVersion,
     UplinkKey,
     UplinkMessage,
     Watermark,
+    assemble_batch,
     decode_batch,
     decode_watermark,
     encode_batch,
+    encode_record,
     encode_watermark,
+    fit,
 )
 
 T = 1_795_334_400
@@ -31,10 +36,12 @@ NODE = "70b3d57ed0000001"
 BATCH = Batch(
     GATEWAY,
     epoch=3,
+    lane=1,
     oldest_seq=40,
-    messages=(
+    first_seq=41,
+    continues=Continues(39, 7, 1200),
+    records=(
         UplinkMessage(
-            41,
             UplinkKey(NODE, 2, 70_000),
             T + 1.25,
             "tree",
@@ -43,24 +50,30 @@ BATCH = Batch(
                 Reading("soil_moisture", "%", T, 12.34, None),
                 Reading("soil_temperature", "Cel", T - 3600, None, "no_answer"),
             ),
+            "concentrator",
         ),
         UplinkMessage(
-            42, UplinkKey(NODE, 2, 70_001), T + 2.0, "tree", (Reading("soil_moisture", "%", T - 60, 1 / 3, None),)
+            UplinkKey(NODE, 2, 70_001), T + 2.0, "tree", (Reading("soil_moisture", "%", T - 60, 1 / 3, None),), "saved"
         ),
     ),
 )
 
 # The same batch, worked by hand from decoders/README.md and RFC 8428's table of CBOR labels
 PACKED = [
+    2,
     bytes.fromhex(GATEWAY),
     3,
+    1,
     40,
     41,
+    [39, 7, 1200],
     [
         [
+            0,
             2,
             70_000,
             1_795_334_401_250,
+            3,
             "tree",
             [
                 {-1: 26, -2: "urn:dev:mac:70b3d57ed0000001_", -3: T, 0: "battery_voltage", 1: "V", 2: 3.6},
@@ -69,9 +82,11 @@ PACKED = [
             ],
         ],
         [
+            0,
             2,
             70_001,
             1_795_334_402_000,
+            1,
             "tree",
             [
                 {-1: 26, -2: "urn:dev:mac:70b3d57ed0000001_", -3: T - 60, 0: "soil_moisture", 1: "/100", 2: 1 / 3},
@@ -83,6 +98,8 @@ PACKED = [
 euis = st.integers(0, 2**64 - 1).map("{:016x}".format)
 names = st.from_regex("[a-z][a-z0-9_.]{0,20}", fullmatch=True)
 counts = st.integers(0, 2**62)
+lanes = st.integers(0, 2)
+qualities = st.sampled_from(("unset", "saved", "ntp", "concentrator"))
 readings = st.builds(
     lambda quantity, unit, at, value: Reading(quantity, unit, at, *value),
     names,
@@ -94,17 +111,23 @@ readings = st.builds(
 )
 
 
+uplinks = st.builds(
+    UplinkMessage,
+    st.builds(UplinkKey, euis, counts, st.integers(0, 2**32 - 1)),
+    st.integers(0, 2**33 * 1000).map(lambda ms: ms / 1000),
+    names,
+    st.lists(readings, min_size=1, max_size=4).map(tuple),
+    qualities,
+)
+
+
 @st.composite
 def batches(draw):
-    oldest_seq, held = draw(counts), draw(st.integers(0, 1000))
-    keys = st.builds(UplinkKey, euis, counts, st.integers(0, 2**32 - 1))
-    times = st.integers(0, 2**33 * 1000).map(lambda ms: ms / 1000)
-    rows = draw(st.lists(st.tuples(keys, times, names, st.lists(readings, min_size=1, max_size=4)), max_size=4))
-    messages = tuple(
-        UplinkMessage(oldest_seq + held + i, key, at, profile, tuple(rest))
-        for i, (key, at, profile, rest) in enumerate(rows)
-    )
-    return Batch(draw(euis), draw(counts), oldest_seq, messages)
+    oldest_seq = draw(st.integers(1, 2**62))
+    continues = draw(st.none() | st.builds(Continues, counts, counts, counts))
+    records = tuple(draw(st.lists(uplinks, max_size=4)))
+    first_seq = oldest_seq + draw(st.integers(0, 1000))
+    return Batch(draw(euis), draw(counts), draw(lanes), oldest_seq, first_seq, continues, records)
 
 
 def changed(*path_and_value):
@@ -152,11 +175,11 @@ class TestBatch:
     @example(1.7976931348623157e308)
     @example(123456789.123456789)
     def test_every_value_arrives_bit_for_bit(self, value):
-        message = BATCH.messages[1]._replace(readings=(Reading("soil_moisture", "%", T, value, None),))
+        message = BATCH.records[1]._replace(readings=(Reading("soil_moisture", "%", T, value, None),))
 
-        decoded = decode_batch(encode_batch(BATCH._replace(messages=(message._replace(seq=41),))))
+        decoded = decode_batch(encode_batch(BATCH._replace(records=(message,))))
 
-        assert decoded.messages[0].readings[0].value == value
+        assert decoded.records[0].readings[0].value == value
 
     def test_a_value_takes_the_shorter_exact_form(self):
         plain = zlib.decompress(encode_batch(BATCH))
@@ -177,7 +200,6 @@ class TestBatch:
         """20 uplinks of 3 samples of 3 quantities, every value, time and node different."""
         messages = tuple(
             UplinkMessage(
-                100 + i,
                 UplinkKey(f"70b3d57ed00{i * 40_503 % 1_048_576:05x}", 1 + i % 3, i * 137 % 2000),
                 T + i * 11 + i * 137 % 1000 / 1000,
                 "tree",
@@ -194,12 +216,12 @@ class TestBatch:
             for i in range(20)
         )
 
-        data = encode_batch(Batch(GATEWAY, 1, 90, messages))
+        data = encode_batch(Batch(GATEWAY, 1, 1, 90, 100, None, messages))
 
         assert len(data) / 180 < 8
 
     def test_an_empty_batch_tells_the_oldest_seq(self):
-        batch = Batch(GATEWAY, 1, 7, ())
+        batch = Batch(GATEWAY, 1, 0, 7, 7, None, ())
 
         assert decode_batch(encode_batch(batch)) == batch
 
@@ -223,7 +245,7 @@ class TestBatch:
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.binary(max_size=8),
             lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.integers(-3, 6), inner, max_size=6),
         ),
-        st.sampled_from(((0,), (1,), (4,), (4, 0), (4, 0, 4), (4, 0, 4, 0), (4, 0, 4, 1, 2), (4, 0, 4, 2, 6))),
+        st.sampled_from(((0,), (1,), (6,), (7,), (7, 0), (7, 0, 6), (7, 0, 6, 0), (7, 0, 6, 1, 2), (7, 0, 6, 2, 6))),
     )
     def test_any_value_in_any_place_gives_a_batch_or_malformed_batch(self, value, path):
         with suppress(MalformedBatch):
@@ -232,52 +254,58 @@ class TestBatch:
     @pytest.mark.parametrize(
         ("path_and_value", "reason"),
         [
-            ((0, GATEWAY), "gateway_eui"),
-            ((0, b"1234567"), "gateway_eui"),
-            ((1, -1), "epoch"),
-            ((1, True), "epoch"),
-            ((1, 2**63), "epoch"),
-            ((2, 42), "oldest_seq"),
-            ((2, 40.0), "oldest_seq"),
-            ((3, 2**63 - 1), "first_seq"),
-            ((4, {}), "messages"),
-            ((4, 0, 0, "2"), "session"),
-            ((4, 0, 1, 2**32), "f_cnt"),
-            ((4, 0, 2, -1), "received_ms"),
-            ((4, 0, 2, 1.5), "received_ms"),
-            ((4, 0, 3, "Tree"), "profile"),
-            ((4, 0, 3, "tree\n"), "profile"),
-            ((4, 0, 3, DELETED), "array of 5"),
-            ((4, 0, 4, []), "pack"),
-            ((4, 0, 4, 0, -1, 10), "base version"),
-            ((4, 0, 4, 0, -2, "urn:dev:mac:70B3D57ED0000001_"), "base name"),
-            ((4, 0, 4, 0, -2, "urn:dev:mac:70b3d57ed0000001"), "base name"),
-            ((4, 0, 4, 0, -2, DELETED), "base name"),
-            ((4, 0, 4, 0, -3, DELETED), "base time"),
-            ((4, 0, 4, 0, -3, 60), "time of a record"),
-            ((4, 0, 4, 1, -3, T), "record must have"),
-            ((4, 0, 4, 1, 9, 0), "record must have"),
-            ((4, 0, 4, 1, "x", 0), "record must have"),
-            ((4, 0, 4, 1, 3, "fault:no_answer"), "record must have"),
-            ((4, 0, 4, 1, 2, DELETED), "record must have"),
-            ((4, 0, 4, 1, 1, DELETED), "record must have"),
-            ((4, 0, 4, 1, 0, "Soil"), "quantity"),
-            ((4, 0, 4, 1, 0, b"soil"), "quantity"),
-            ((4, 0, 4, 1, 1, "m m"), "unit"),
-            ((4, 0, 4, 1, 2, float("nan")), "value"),
-            ((4, 0, 4, 1, 2, float("inf")), "value"),
-            ((4, 0, 4, 1, 2, True), "value"),
-            ((4, 0, 4, 1, 2, "12"), "value"),
-            ((4, 0, 4, 1, 2, 10**400), "tag 2"),
-            ((4, 0, 4, 1, 2, cbor2.CBORTag(4, [10**9, 1])), "CBOR"),
-            ((4, 0, 4, 1, 2, cbor2.CBORTag(4, [400, 1])), "value"),
-            ((4, 0, 4, 1, 2, cbor2.CBORTag(4, [1])), "CBOR"),
-            ((4, 0, 4, 1, 2, cbor2.CBORTag(5, [1, 1])), "tag 5"),
-            ((4, 0, 4, 1, 6, 2**40), "time of a record"),
-            ((4, 0, 4, 1, 6, 0.5), "time of a record"),
-            ((4, 0, 4, 2, 3, "no_answer"), "text value"),
-            ((4, 0, 4, 2, 3, "fault:"), "fault"),
-            ((4, 0, 4, 1, []), "record must be a map"),
+            ((1, GATEWAY), "gateway_eui"),
+            ((1, b"1234567"), "gateway_eui"),
+            ((2, -1), "epoch"),
+            ((2, True), "epoch"),
+            ((2, 2**63), "epoch"),
+            ((3, 3), "lane"),
+            ((6, 0), "continues"),
+            ((6, [1, 2]), "continues"),
+            ((4, 42), "oldest_seq"),
+            ((4, 40.0), "oldest_seq"),
+            ((5, 2**63 - 1), "first_seq"),
+            ((7, {}), "records"),
+            ((7, 0, 0, 9), "unknown kind"),
+            ((7, 0, 0, True), "unknown kind"),
+            ((7, 0, 4, 4), "time_quality"),
+            ((7, 0, 1, "2"), "session"),
+            ((7, 0, 2, 2**32), "f_cnt"),
+            ((7, 0, 3, -1), "received_ms"),
+            ((7, 0, 3, 1.5), "received_ms"),
+            ((7, 0, 5, "Tree"), "profile"),
+            ((7, 0, 5, "tree\n"), "profile"),
+            ((7, 0, 5, DELETED), "array of 7"),
+            ((7, 0, 6, []), "pack"),
+            ((7, 0, 6, 0, -1, 10), "base version"),
+            ((7, 0, 6, 0, -2, "urn:dev:mac:70B3D57ED0000001_"), "base name"),
+            ((7, 0, 6, 0, -2, "urn:dev:mac:70b3d57ed0000001"), "base name"),
+            ((7, 0, 6, 0, -2, DELETED), "base name"),
+            ((7, 0, 6, 0, -3, DELETED), "base time"),
+            ((7, 0, 6, 0, -3, 60), "time of a record"),
+            ((7, 0, 6, 1, -3, T), "record must have"),
+            ((7, 0, 6, 1, 9, 0), "record must have"),
+            ((7, 0, 6, 1, "x", 0), "record must have"),
+            ((7, 0, 6, 1, 3, "fault:no_answer"), "record must have"),
+            ((7, 0, 6, 1, 2, DELETED), "record must have"),
+            ((7, 0, 6, 1, 1, DELETED), "record must have"),
+            ((7, 0, 6, 1, 0, "Soil"), "quantity"),
+            ((7, 0, 6, 1, 0, b"soil"), "quantity"),
+            ((7, 0, 6, 1, 1, "m m"), "unit"),
+            ((7, 0, 6, 1, 2, float("nan")), "value"),
+            ((7, 0, 6, 1, 2, float("inf")), "value"),
+            ((7, 0, 6, 1, 2, True), "value"),
+            ((7, 0, 6, 1, 2, "12"), "value"),
+            ((7, 0, 6, 1, 2, 10**400), "tag 2"),
+            ((7, 0, 6, 1, 2, cbor2.CBORTag(4, [10**9, 1])), "CBOR"),
+            ((7, 0, 6, 1, 2, cbor2.CBORTag(4, [400, 1])), "value"),
+            ((7, 0, 6, 1, 2, cbor2.CBORTag(4, [1])), "CBOR"),
+            ((7, 0, 6, 1, 2, cbor2.CBORTag(5, [1, 1])), "tag 5"),
+            ((7, 0, 6, 1, 6, 2**40), "time of a record"),
+            ((7, 0, 6, 1, 6, 0.5), "time of a record"),
+            ((7, 0, 6, 2, 3, "no_answer"), "text value"),
+            ((7, 0, 6, 2, 3, "fault:"), "fault"),
+            ((7, 0, 6, 1, []), "record must be a map"),
         ],
     )
     def test_a_field_that_is_not_as_agreed_refuses_the_batch(self, path_and_value, reason):
@@ -319,6 +347,20 @@ class TestBatch:
         with pytest.raises(MalformedBatch, match=reason):
             decode_batch(data)
 
+    @pytest.mark.parametrize("version", [0, 1, 3, 4_000_000_000])
+    def test_a_batch_of_another_version_is_told_from_a_malformed_one(self, version):
+        with pytest.raises(UnknownVersion, match=f"version {version}; this program reads version 2"):
+            decode_batch(zlib.compress(cbor2.dumps([version, "whatever it may hold"])))
+
+    def test_a_batch_made_of_encoded_records_is_the_same(self):
+        records = [encode_record(record) for record in BATCH.records]
+
+        assert decode_batch(assemble_batch(BATCH._replace(records=()), records)) == BATCH
+
+    @pytest.mark.parametrize(("sizes", "records"), [([], 0), ([100] * 50, 50), ([2**20] * 3, 1), ([2**21], 0)])
+    def test_as_many_records_are_sent_as_fit(self, sizes, records):
+        assert fit(sizes) == records
+
     @pytest.mark.parametrize(
         ("plain", "reason"),
         [
@@ -345,16 +387,15 @@ class TestBatch:
             BATCH._replace(gateway_eui="70B3D57ED00000FF"),
             BATCH._replace(gateway_eui="70b3"),
             BATCH._replace(oldest_seq=42),
-            BATCH._replace(messages=BATCH.messages[::-1]),
-            BATCH._replace(messages=(BATCH.messages[0]._replace(readings=()),)),
-            BATCH._replace(messages=(BATCH.messages[0]._replace(key=UplinkKey("70b3d57ed000000", 1, 1)),)),
-            BATCH._replace(messages=(BATCH.messages[0]._replace(readings=(Reading("a", "%", T, None, None),)),)),
-            BATCH._replace(messages=(BATCH.messages[0]._replace(readings=(Reading("a", "%", T, 1.0, "no_answer"),)),)),
-            BATCH._replace(messages=(BATCH.messages[0]._replace(readings=(Reading("a", "/100", T, 1.0, None),)),)),
-            BATCH._replace(
-                messages=(BATCH.messages[0]._replace(readings=(Reading("a", "%", T, float("nan"), None),)),)
-            ),
-            BATCH._replace(messages=(BATCH.messages[0]._replace(readings=(Reading("a", "%", 0, 1.0, None),)),)),
+            BATCH._replace(lane=3),
+            BATCH._replace(oldest_seq=0),
+            BATCH._replace(records=(BATCH.records[0]._replace(readings=()),)),
+            BATCH._replace(records=(BATCH.records[0]._replace(key=UplinkKey("70b3d57ed000000", 1, 1)),)),
+            BATCH._replace(records=(BATCH.records[0]._replace(readings=(Reading("a", "%", T, None, None),)),)),
+            BATCH._replace(records=(BATCH.records[0]._replace(readings=(Reading("a", "%", T, 1.0, "no_answer"),)),)),
+            BATCH._replace(records=(BATCH.records[0]._replace(readings=(Reading("a", "/100", T, 1.0, None),)),)),
+            BATCH._replace(records=(BATCH.records[0]._replace(readings=(Reading("a", "%", T, float("nan"), None),)),)),
+            BATCH._replace(records=(BATCH.records[0]._replace(readings=(Reading("a", "%", 0, 1.0, None),)),)),
         ],
     )
     def test_what_would_be_refused_there_is_not_sent_here(self, batch):
@@ -366,11 +407,11 @@ class TestWatermark:
     """DESIGN "Gateway to cloud": everything up to it is durable."""
 
     def test_is_readable_json(self):
-        assert json.loads(encode_watermark(Watermark(3, 41))) == {"epoch": 3, "seq": 41}
+        assert json.loads(encode_watermark(Watermark(3, (0, 41, 7)))) == {"epoch": 3, "seqs": [0, 41, 7]}
 
-    @given(counts, counts)
-    def test_what_is_encoded_decodes_to_the_same(self, epoch, seq):
-        assert decode_watermark(encode_watermark(Watermark(epoch, seq))) == Watermark(epoch, seq)
+    @given(counts, st.tuples(counts, counts, counts))
+    def test_what_is_encoded_decodes_to_the_same(self, epoch, seqs):
+        assert decode_watermark(encode_watermark(Watermark(epoch, seqs))) == Watermark(epoch, seqs)
 
     @given(st.binary(max_size=300))
     @example(b"[" * 256)
@@ -387,11 +428,14 @@ class TestWatermark:
             b"{}",
             b"[3, 41]",
             b'{"epoch": 3}',
-            b'{"epoch": 3, "seq": -1}',
-            b'{"epoch": 3, "seq": 41.0}',
-            b'{"epoch": true, "seq": 41}',
-            b'{"epoch": 3, "seq": 41, "more": 0}',
-            b'{"epoch": 3, "seq": 41}' + b" " * 300,
+            b'{"epoch": 3, "seqs": [0, -1, 0]}',
+            b'{"epoch": 3, "seqs": [0, 41.0, 0]}',
+            b'{"epoch": true, "seqs": [0, 41, 0]}',
+            b'{"epoch": 3, "seqs": [0, 41, 0], "more": 0}',
+            b'{"epoch": 3, "seq": 41}',
+            b'{"epoch": 3, "seqs": [41, 0]}',
+            b'{"epoch": 3, "seqs": 41}',
+            b'{"epoch": 3, "seqs": [0, 41, 0]}' + b" " * 300,
         ],
     )
     def test_anything_else_is_refused(self, data):

@@ -269,9 +269,10 @@ class Cloud:
         assert batch.gateway_eui == GATEWAY_EUI
         if batch.epoch != self.epoch:
             self.epoch, self.committed, self.messages = batch.epoch, 0, {}
-        self.batches.append((batch.messages[0].seq, batch.messages[-1].seq))
-        for item in batch.messages:
-            assert self.messages.setdefault(item.seq, item) == item
+        self.batches.append((batch.first_seq, batch.first_seq + len(batch.records) - 1))
+        for seq, item in enumerate(batch.records, batch.first_seq):
+            assert isinstance(item, UplinkMessage)
+            assert self.messages.setdefault(seq, item) == item
             self.keys.add(item.key)
         if self.committing:
             self.commit(batch.oldest_seq)
@@ -284,7 +285,7 @@ class Cloud:
         self.publish_watermark(self.epoch, self.committed)
 
     def publish_watermark(self, epoch: int, seq: int) -> None:
-        self.publish_raw(encode_watermark(Watermark(epoch, seq)))
+        self.publish_raw(encode_watermark(Watermark(epoch, (0, seq, 0))))
 
     def publish_raw(self, payload: bytes | str) -> None:
         self._client.publish(topics.committed(GATEWAY_EUI), payload, qos=1, retain=True)

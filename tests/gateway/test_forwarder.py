@@ -224,7 +224,7 @@ class TestFaults:
         bench.append(1)
         with Cloud(broker.port, committing=False) as cloud, bench.service() as gateway:
             eventually(lambda: 1 in cloud.messages)
-            for n, payload in enumerate(("{}", "[1,2]", "\x00" * 50, '{"epoch":1,"seq":-1}', "x" * 5000), 1):
+            for n, payload in enumerate(("{}", "[1,2]", "\x00" * 50, '{"epoch":1,"seqs":[0,-1,0]}', "x" * 5000), 1):
                 cloud.publish_raw(payload)
                 eventually(lambda n=n: gateway.metrics.counters["watermarks_malformed"] == n)
             held = bench.held()
@@ -353,7 +353,7 @@ class TestEpoch:
         with Cloud(broker.port, committing=False) as cloud, bench.service() as gateway:
             eventually(lambda: 5 in cloud.messages)
             forwarder, client = gateway._forwarder, gateway._forwarder._client
-            live, dead = Watermark(cloud.epoch, 5), Watermark(cloud.epoch ^ 1, 2)
+            live, dead = Watermark(cloud.epoch, (0, 5, 0)), Watermark(cloud.epoch ^ 1, (0, 2, 0))
             for watermark in (live, dead):  # both before the forwarder looks
                 forwarder._loop.call_soon_threadsafe(
                     forwarder._heard, client, topics.committed(GATEWAY_EUI), encode_watermark(watermark)

@@ -49,7 +49,6 @@ class TestOutbox:
 
         (message,) = store.reader().messages(1, 10)
 
-        assert message.seq == 1
         assert message.key == UplinkKey("70b3d57ed1000001", 0, 7)
         assert (message.received_at, message.profile, message.readings) == (1_770_964_782.5, "tree", READINGS)
 

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Readings of one node as a SenML pack: RFC 8428 "CBOR Representation (application/senml+cbor)".
+
+The base name is the node's DEV URN, RFC 9039 "MAC Addresses", the base time the first reading's.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+from decoders.cbor_fields import MAX_TIME_S, NAME, MalformedBatch, integer, number, shortest, text
+from decoders.lorawan.errors import FieldRange
+
+# RFC 8428 "CBOR Representation (application/senml+cbor)": labels
+_BVER, _BN, _BT, _N, _U, _V, _VS, _T = -1, -2, -3, 0, 1, 2, 3, 6
+_BASE = frozenset((_BVER, _BN, _BT))
+_VERSION = 10 + (1 << 4)  # RFC 9100 "Feature: Secondary Units"
+
+# UCUM to SenML where they differ: SenML's own "%" is a ratio of 0..1 (RFC 8428 "SenML Units Registry"), a percentage is
+# "/100" (RFC 8798 "New Registry for Secondary Units"). Units that SenML lacks go as UCUM.
+_SENML_UNIT = {"%": "/100"}
+_UCUM_UNIT = {senml: ucum for ucum, senml in _SENML_UNIT.items()}
+
+_FAULT = "fault:"
+_URN = re.compile("urn:dev:mac:([0-9a-f]{16})_")
+_UNIT = re.compile("[!-~]{1,32}")
+_FIRST_ABSOLUTE_S = 1 << 28  # RFC 8428 "Time": SenML times below are relative to now
+
+
+class Reading(NamedTuple):
+    """One quantity at one moment: ``at`` in Unix s, ``unit`` in UCUM; either a value or the name of a fault."""
+
+    quantity: str
+    unit: str
+    at: int
+    value: float | None
+    fault: str | None
+
+
+def to_pack(dev_eui: str, readings: tuple[Reading, ...]) -> list[Any]:
+    """What cbor2 writes as the pack; raises FieldRange for what cannot be said in one."""
+    if not readings:
+        raise FieldRange("readings", readings)
+    base_time = readings[0].at
+    base: dict[int, Any] = {_BVER: _VERSION, _BN: f"urn:dev:mac:{dev_eui}_", _BT: base_time}
+    pack = []
+    for quantity, unit, at, value, fault in readings:
+        record = {**base, _N: quantity, _U: _SENML_UNIT.get(unit, unit)}
+        base = {}
+        if (value is None) == (fault is None):
+            raise FieldRange(quantity, value)
+        if unit in _UCUM_UNIT:
+            raise FieldRange("unit", unit)
+        if value is None:
+            record[_VS] = f"{_FAULT}{fault}"
+        else:
+            record[_V] = shortest(value)
+        if at != base_time:
+            record[_T] = at - base_time
+        pack.append(record)
+    return pack
+
+
+def from_pack(pack: Any) -> tuple[str, tuple[Reading, ...]]:
+    """(dev_eui, readings) of a pack, every field checked; raises MalformedBatch."""
+    if type(pack) is not list or not pack or type(pack[0]) is not dict:
+        raise MalformedBatch("pack must be an array of records")
+    if pack[0].get(_BVER) != _VERSION:
+        raise MalformedBatch(f"base version must be {_VERSION}")
+    urn = pack[0].get(_BN)
+    match = _URN.fullmatch(urn) if type(urn) is str else None
+    if match is None:
+        raise MalformedBatch("base name must be urn:dev:mac:<dev_eui>_")
+    base_time = integer("base time", pack[0].get(_BT), MAX_TIME_S)
+    return match[1], tuple(
+        _reading(record, base_time, frozenset() if index else _BASE) for index, record in enumerate(pack)
+    )
+
+
+def _reading(record: Any, base_time: int, base_labels: frozenset[int]) -> Reading:
+    if type(record) is not dict:
+        raise MalformedBatch("record must be a map")
+    labels = record.keys() - base_labels
+    if not {_N, _U} <= labels or not labels <= {_N, _U, _V, _VS, _T} or (_V in labels) == (_VS in labels):
+        raise MalformedBatch("record must have n, u and either v or vs")
+    offset = record.get(_T, 0)
+    if type(offset) is not int or not _FIRST_ABSOLUTE_S <= base_time + offset <= MAX_TIME_S:
+        raise MalformedBatch("time of a record is out of range")
+    unit = text("unit", record[_U], _UNIT)
+    value = fault = None
+    if _V in labels:
+        value = number("value", record[_V])
+    else:
+        words = record[_VS]
+        if type(words) is not str or not words.startswith(_FAULT):
+            raise MalformedBatch("text value must be fault:<name>")
+        fault = text("fault", words[len(_FAULT) :], NAME)
+    return Reading(text("quantity", record[_N], NAME), _UCUM_UNIT.get(unit, unit), base_time + offset, value, fault)
