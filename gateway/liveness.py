@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Who has fallen silent: nodes by the interval they are known to send at, concentrators by a fixed one. No I/O.
+
+Silence is counted, not computed from two times: only while this gateway runs, by its monotonic clock, and for a node
+only while a concentrator that used to hear it is alive. So neither a jump of any clock nor an outage of our own makes
+anybody late; and after either, a node has one whole interval more before it is judged, and that only at a moment when
+such a concentrator speaks.
+
+``Liveness.tick`` says what should change; it has changed once ``settle`` is called, after the change is on the disk: so
+each change is told once, whatever happens in between.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+OK, LATE, DOWN = "ok", "late", "down"
+NODE, CONCENTRATOR = "node", "concentrator"
+_WORSE = {OK: 0, LATE: 1, DOWN: 2}
+
+KEPT = 8  # spacings
+ENOUGH = 3  # of them before they say something
+UNKNOWN_S = 86_400.0  # the interval of a node until then
+SHORTEST_S, LONGEST_S = 60.0, 7 * 86_400.0
+_CONCENTRATOR_LATE, _CONCENTRATOR_DOWN = 2.0, 5.0  # intervals
+_MOST_HEARD_BY = 4
+_LONGEST_TICK_S = 30.0  # whoever was not run for longer has not listened
+
+
+class Limits(NamedTuple):
+    """After how many intervals of silence a node is late, and down."""
+
+    late: float = 2.5
+    down: float = 6.0
+
+
+def judge(silent_s: float, interval_s: float, limits: Limits) -> str:
+    """The state of one that sends every ``interval_s``."""
+    if silent_s > limits.down * interval_s:
+        return DOWN
+    return LATE if silent_s > limits.late * interval_s else OK
+
+
+def fair(silent_s: float, interval_s: float, limits: Limits) -> float:
+    """What of an earlier silence counts after nobody has listened for a while: there is one interval left to speak in.
+
+    Before the next judgement, that is; one that was late or down is so still.
+    """
+    for limit in (limits.late * interval_s, limits.down * interval_s):
+        if silent_s <= limit:
+            return min(silent_s, limit - interval_s)
+    return silent_s
+
+
+def usual(spacings: Iterable[float]) -> float | None:
+    """The interval, from spacings of distinct uplinks in s: their upper quartile; None while there are too few.
+
+    Not their median: a node may send two frames shortly after another every time, and a forwarder that was cut off
+    delivers many at once.
+    """
+    known = sorted(spacings)
+    if len(known) < ENOUGH:
+        return None
+    return min(LONGEST_S, max(SHORTEST_S, known[math.ceil(0.75 * len(known)) - 1]))
+
+
+class NodeRecord(NamedTuple):
+    """What is kept of a node. ``session`` and ``f_cnt``: of its newest uplink; ``learned_s`` None: not yet."""
+
+    state: str = OK
+    silent_s: float = 0.0
+    learned_s: float | None = None
+    session: int = -1
+    f_cnt: int = -1
+    received: int = 0
+    missed: int = 0
+    heard_by: tuple[str, ...] = ()
+
+
+class Change(NamedTuple):
+    """One has another state now. ``interval_s`` is what its silence was measured by."""
+
+    kind: str  # NODE or CONCENTRATOR
+    eui: str
+    state: str
+    before: str
+    silent_s: float
+    interval_s: float
+
+    @property
+    def event(self) -> str:
+        """Its name: node_late, node_down, node_back, concentrator_late and so on."""
+        return f"{self.kind}_{'back' if self.state == OK else self.state}"
+
+
+@dataclass(slots=True)
+class _Node:
+    state: str
+    silent_s: float
+    session: int
+    f_cnt: int
+    received: int
+    missed: int
+    heard_by: tuple[str, ...]
+    set_s: float | None
+    spacings: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    last_s: float | None = None  # its newest uplink, by the monotonic clock
+    heard: bool = False  # since the last tick
+    spoke: bool = False  # since its state changed last
+    heard_before: tuple[str, ...] = ()  # by whom the uplink before was heard
+    listening: bool = False  # somebody listened at the last tick
+    changed: bool = False  # since it was last kept
+    usual_s: float | None = None
+
+    def interval_s(self) -> float:
+        return self.set_s or self.usual_s or UNKNOWN_S
+
+
+@dataclass(slots=True)
+class _Concentrator:
+    state: str
+    silent_s: float = 0.0
+    heard: bool = False
+
+
+class Liveness:
+    """All that have been heard at least once. ``now_s`` is a monotonic clock."""
+
+    def __init__(self, limits: Limits, concentrator_s: float) -> None:
+        self._limits = limits
+        self._concentrator_s = concentrator_s
+        self._nodes: dict[str, _Node] = {}
+        self._concentrators: dict[str, _Concentrator] = {}
+        self._set: dict[str, float] = {}
+        self._last_tick_s: float | None = None
+
+    # --- what was kept
+
+    def restore(self, nodes: Mapping[str, NodeRecord], concentrators: Mapping[str, str]) -> None:
+        """As it was before the last stop; who was late is not told again."""
+        for dev_eui, record in nodes.items():
+            node = self._nodes[dev_eui] = _new(record, self._set.get(dev_eui))
+            node.silent_s = fair(node.silent_s, node.interval_s(), self._limits)
+        for eui, state in concentrators.items():
+            self._concentrators[eui] = _Concentrator(state)
+
+    def registered(self, intervals: Mapping[str, float | None]) -> None:
+        """The devices there are, with the interval that is set for each, if any; others are forgotten."""
+        self._set = {dev_eui: interval_s for dev_eui, interval_s in intervals.items() if interval_s}
+        for dev_eui in [dev_eui for dev_eui in self._nodes if dev_eui not in intervals]:
+            del self._nodes[dev_eui]
+        for dev_eui, node in self._nodes.items():
+            node.set_s = self._set.get(dev_eui)
+
+    def only_concentrators(self, euis: Iterable[str]) -> None:
+        """Forget the others."""
+        known = set(euis)
+        for eui in [eui for eui in self._concentrators if eui not in known]:
+            del self._concentrators[eui]
+
+    def to_keep(self, *, all_of_them: bool = False) -> dict[str, NodeRecord]:
+        """What has changed since the last time, and is to be kept over a stop."""
+        kept = {}
+        for dev_eui, node in self._nodes.items():
+            if node.changed or all_of_them:
+                node.changed = False
+                kept[dev_eui] = self.record(dev_eui)
+        return kept
+
+    def record(self, dev_eui: str) -> NodeRecord:
+        """What is known of one node that was heard."""
+        node = self._nodes[dev_eui]
+        return NodeRecord(
+            node.state, node.silent_s, node.usual_s, node.session, node.f_cnt, node.received, node.missed,
+            _either(node),
+        )  # fmt: skip
+
+    # --- what is heard
+
+    def uplink(self, dev_eui: str, session: int, f_cnt: int, concentrator: str, now_s: float) -> None:
+        """A distinct uplink, in any order."""
+        node = self._joined(dev_eui, concentrator)
+        node.received += 1
+        if session != node.session:
+            node.session, node.f_cnt, node.last_s = session, f_cnt, now_s
+            return
+        steps = f_cnt - node.f_cnt
+        if steps < 0:  # a late one: it was counted as missed
+            node.missed = max(0, node.missed - 1)
+            return
+        if steps == 0:
+            return
+        node.missed += steps - 1
+        if node.last_s is not None:
+            node.spacings.append((now_s - node.last_s) / steps)
+            node.usual_s = usual(node.spacings) or node.usual_s
+        node.f_cnt, node.last_s = f_cnt, now_s
+
+    def joined(self, dev_eui: str, concentrator: str) -> None:
+        """A join: a sign of life."""
+        self._joined(dev_eui, concentrator)
+
+    def copied(self, dev_eui: str, concentrator: str) -> None:
+        """Somebody else has heard it too."""
+        node = self._nodes.get(dev_eui)
+        if node is not None and concentrator not in node.heard_by and len(node.heard_by) < _MOST_HEARD_BY:
+            node.heard_by = (*node.heard_by, concentrator)
+
+    def proved(self, concentrator: str) -> bool:
+        """A frame of ours came through it, so it is watched from now on; whether it was not before."""
+        new = concentrator not in self._concentrators
+        if new:
+            self._concentrators[concentrator] = _Concentrator(OK)
+        self._concentrators[concentrator].heard = True
+        return new
+
+    def spoke(self, concentrator: str) -> None:
+        """It is there."""
+        known = self._concentrators.get(concentrator)
+        if known is not None:
+            known.heard = True
+
+    def _joined(self, dev_eui: str, concentrator: str) -> _Node:
+        node = self._nodes.get(dev_eui)
+        if node is None:
+            node = self._nodes[dev_eui] = _new(NodeRecord(), self._set.get(dev_eui))
+        node.silent_s, node.heard, node.spoke, node.changed = 0.0, True, True, True
+        node.heard_before, node.heard_by = node.heard_by, (concentrator,)
+        return node
+
+    # --- what follows
+
+    def tick(self, now_s: float) -> list[Change]:
+        """Count the time since the last tick, and judge. Call it every few seconds."""
+        passed_s = 0.0 if self._last_tick_s is None else now_s - self._last_tick_s
+        gap = not 0.0 <= passed_s <= _LONGEST_TICK_S
+        passed_s = max(0.0, min(passed_s, _LONGEST_TICK_S))
+        self._last_tick_s = now_s
+        changes = []
+        speaking = {eui for eui, known in self._concentrators.items() if known.heard}
+        for eui, concentrator in self._concentrators.items():
+            concentrator.silent_s = 0.0 if concentrator.heard or gap else concentrator.silent_s + passed_s
+            concentrator.heard = False
+            if (state := self._concentrator_state(concentrator)) != concentrator.state:
+                changes.append(
+                    Change(CONCENTRATOR, eui, state, concentrator.state, concentrator.silent_s, self._concentrator_s)
+                )
+        alive = {eui for eui, known in self._concentrators.items() if self._concentrator_state(known) == OK}
+        for dev_eui, node in self._nodes.items():
+            known = self._concentrators.keys() & _either(node) or self._concentrators.keys()
+            self._listen(node, passed_s, gap, known, bool(alive & known))
+            interval_s = node.interval_s()
+            state = judge(node.silent_s, interval_s, self._limits)
+            worse = _WORSE[state] - _WORSE[node.state]
+            if (worse > 0 and speaking & known) or (worse < 0 and node.spoke):
+                changes.append(Change(NODE, dev_eui, state, node.state, node.silent_s, interval_s))
+        return changes
+
+    def _listen(self, node: _Node, passed_s: float, gap: bool, known: Set[str], listening: bool) -> None:
+        """One more span in which it could have been heard, or not. ``known``: the concentrators that would hear it."""
+        if listening and (gap or not node.listening):  # again, after nobody did
+            node.silent_s = fair(node.silent_s, node.interval_s(), self._limits)
+        elif listening and not node.heard:
+            node.silent_s += passed_s
+            node.changed = True
+        elif node.listening and not listening:  # it took a while to find that out
+            unheard_s = min((self._concentrators[eui].silent_s for eui in known), default=0.0)
+            node.silent_s = max(0.0, node.silent_s - unheard_s)
+        node.heard, node.listening = False, listening
+
+    def _concentrator_state(self, concentrator: _Concentrator) -> str:
+        return judge(concentrator.silent_s, self._concentrator_s, Limits(_CONCENTRATOR_LATE, _CONCENTRATOR_DOWN))
+
+    def settle(self, change: Change) -> None:
+        """It is on the disk that this has changed."""
+        if change.kind == CONCENTRATOR:
+            concentrator = self._concentrators.get(change.eui)
+            if concentrator is not None:
+                concentrator.state = change.state
+            return
+        node = self._nodes.get(change.eui)
+        if node is not None:
+            node.state, node.spoke, node.changed = change.state, False, True
+
+    # --- what people ask
+
+    def nodes(self) -> dict[str, NodeRecord]:
+        """Every node that was ever heard."""
+        return {dev_eui: self.record(dev_eui) for dev_eui in self._nodes}
+
+    def interval_s(self, dev_eui: str) -> float | None:
+        """What is expected of it: set, else learned, else None."""
+        node = self._nodes.get(dev_eui)
+        return self._set.get(dev_eui) if node is None else node.set_s or node.usual_s
+
+    def concentrators(self) -> dict[str, tuple[str, float]]:
+        """(state, silent for how many s) of those that are watched."""
+        return {eui: (known.state, known.silent_s) for eui, known in self._concentrators.items()}
+
+
+def _either(node: _Node) -> tuple[str, ...]:
+    """The concentrators that heard its last two uplinks."""
+    return tuple(dict.fromkeys(node.heard_by + node.heard_before))
+
+
+def _new(record: NodeRecord, set_s: float | None) -> _Node:
+    node = _Node(
+        record.state, record.silent_s, record.session, record.f_cnt, record.received, record.missed, record.heard_by,
+        set_s,
+    )  # fmt: skip
+    if record.learned_s is not None:
+        node.spacings.extend([record.learned_s] * ENOUGH)
+        node.usual_s = record.learned_s
+    return node
