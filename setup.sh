@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: EUPL-1.2
 # Builds .venv from the lock file and the web pages from theirs. Called by make; safe to call again.
-# Usage: setup.sh venv|web|chromium
+# Usage: setup.sh venv|web|brokers|chromium
 set -eu
 cd "$(dirname "$0")"
 
@@ -48,11 +48,19 @@ web)
     npm ci --no-audit --no-fund --loglevel=error
     npm run --silent build
     ;;
+brokers)
+    # Tests and `bench edge` run Mosquitto themselves; its own service would only stand in the way.
+    if [ ! -x /usr/sbin/mosquitto ]; then
+        from_debian mosquitto
+        as_root systemctl disable --quiet --now mosquitto 2>/dev/null || true
+    fi
+    [ -e "/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1" ] || from_debian libfaketime
+    ;;
 chromium)
     [ -x /usr/bin/chromium ] || command -v chromium >/dev/null || from_debian chromium
     ;;
 *)
-    echo "usage: setup.sh venv|web|chromium" >&2
+    echo "usage: setup.sh venv|web|brokers|chromium" >&2
     exit 2
     ;;
 esac

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The authority: what it issues by RFC 5280, and what it refuses. tests/gateway/test_broker_tls.py tries it on brokers."""
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_ingest.certificates import Authority
+from cloud_ingest.cli import ingest
+from cloud_ingest.errors import CertificateError
+
+EUI = "0016c001ff10a001"
+NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    made = Authority(tmp_path / "certificates", NOW)
+    made.init()
+    return made
+
+
+def certificate(authority: Authority, name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((authority.folder / f"{name}.pem").read_bytes())
+
+
+def openssl(*words: str, folder: Path) -> str:
+    return subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+class TestCertificates:
+    def test_openssl_takes_each_for_its_purpose_and_for_no_other(self, authority):
+        authority.issue_broker(["broker.example", "192.0.2.7"])
+        authority.issue_gateway(EUI)
+        check = ["verify", "-x509_strict", "-attime", str(int(NOW.timestamp())), "-CAfile", "ca.pem", "-purpose"]
+
+        assert openssl(*check, "sslserver", "broker.pem", folder=authority.folder) == "broker.pem: OK\n"
+        assert openssl(*check, "sslclient", f"{EUI}.pem", folder=authority.folder) == f"{EUI}.pem: OK\n"
+        for purpose, file in (("sslclient", "broker.pem"), ("sslserver", f"{EUI}.pem")):
+            with pytest.raises(subprocess.CalledProcessError):
+                openssl(*check, purpose, file, folder=authority.folder)
+
+    def test_a_gateway_is_named_by_its_eui_and_by_nothing_else(self, authority):
+        authority.issue_gateway(EUI)
+
+        made = certificate(authority, EUI)
+        assert made.subject.rfc4514_string() == f"CN={EUI}"
+        assert made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value == x509.ExtendedKeyUsage(
+            [ExtendedKeyUsageOID.CLIENT_AUTH]
+        )
+        with pytest.raises(x509.ExtensionNotFound):  # nats-server would take such a name for the user's
+            made.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+
+    def test_the_broker_has_all_its_names(self, authority):
+        authority.issue_broker(["broker.example", "192.0.2.7", "2001:db8::7"])
+
+        names = certificate(authority, "broker").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert [str(name.value) for name in names] == ["broker.example", "192.0.2.7", "2001:db8::7"]
+
+    def test_every_certificate_ends(self, authority):
+        authority.issue_ingest()
+        authority.issue_gateway(EUI, days=90)
+
+        assert {issued.name: f"{issued.expires:%Y-%m-%d}" for issued in authority.issued()} == {
+            EUI: "2026-09-29",
+            "ca": "2046-06-26",
+            "ingest": "2028-06-30",
+        }
+
+    def test_keys_are_for_their_owner_only(self, authority):
+        authority.issue_gateway(EUI)
+        authority.issue_broker(["localhost"])
+
+        modes = {path.name: path.stat().st_mode & 0o777 for path in authority.folder.glob("*.key")}
+        assert modes == {"ca.key": 0o600, "broker.key": 0o600, f"{EUI}.key": 0o600}
+        assert authority.folder.stat().st_mode & 0o777 == 0o700
+
+
+class TestRenewal:
+    """The same command again."""
+
+    def test_the_key_stays_and_the_end_moves(self, authority):
+        authority.issue_gateway(EUI, days=30)
+        key = (authority.folder / f"{EUI}.key").read_bytes()
+        later = Authority(authority.folder, datetime(2026, 7, 25, tzinfo=UTC))
+
+        issued = later.issue_gateway(EUI, days=30)
+
+        assert f"{issued.expires:%Y-%m-%d}" == "2026-08-24"
+        assert (authority.folder / f"{EUI}.key").read_bytes() == key
+
+    def test_a_renewed_authority_still_vouches_for_what_it_has_issued(self, authority):
+        authority.issue_ingest()
+
+        made = Authority(authority.folder, datetime(2030, 1, 1, tzinfo=UTC)).init()
+
+        assert not made
+        assert f"{certificate(authority, 'ca').not_valid_after_utc:%Y}" == "2049"
+        check = ["verify", "-x509_strict", "-no_check_time", "-CAfile", "ca.pem", "ingest.pem"]
+        assert openssl(*check, folder=authority.folder) == "ingest.pem: OK\n"
+
+
+class TestRefusals:
+    def test_nothing_is_issued_without_an_authority(self, tmp_path):
+        with pytest.raises(CertificateError, match=r"ca\.pem: does not exist; .* init"):
+            Authority(tmp_path).issue_ingest()
+
+    def test_a_lost_key_is_never_silently_replaced(self, authority):
+        (authority.folder / "ca.key").unlink()
+
+        for act in (authority.init, authority.issue_ingest):
+            with pytest.raises(CertificateError, match=r"ca\.key: is missing"):
+                act()
+        assert not (authority.folder / "ca.key").exists()
+
+    def test_nothing_outlives_its_authority(self, tmp_path):
+        brief = Authority(tmp_path / "brief", NOW)
+        brief.init(days=100)
+
+        with pytest.raises(CertificateError, match="ends before 730 days are over; renew it with 'init'"):
+            brief.issue_ingest()
+
+    @pytest.mark.parametrize("eui", ["0016C001FF10A001", "ingest", "../../etc", "", "0016c001ff10a0011"])
+    def test_a_gateway_s_name_is_an_eui(self, authority, eui):
+        with pytest.raises(CertificateError, match="is no gateway EUI"):
+            authority.issue_gateway(eui)
+
+    def test_a_request_for_another_name_is_refused(self, authority, tmp_path):
+        new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "own.key"]
+        openssl(*new, "-subj", "/CN=0016c001ff10a002", "-out", "own.csr", folder=tmp_path)
+
+        with pytest.raises(CertificateError, match=f"is for 0016c001ff10a002, not for {EUI}"):
+            authority.issue_gateway(EUI, tmp_path / "own.csr")
+        assert authority.issue_gateway("0016c001ff10a002", tmp_path / "own.csr").name == "0016c001ff10a002"
+
+    def test_a_request_whose_signature_is_wrong_is_refused(self, authority, tmp_path):
+        new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "own.key"]
+        openssl(*new, "-subj", f"/CN={EUI}", "-outform", "DER", "-out", "own.der", folder=tmp_path)
+        torn = bytearray((tmp_path / "own.der").read_bytes())
+        torn[-1] ^= 1
+        (tmp_path / "torn.der").write_bytes(torn)
+        openssl("req", "-inform", "DER", "-in", "torn.der", "-out", "torn.csr", folder=tmp_path)
+
+        with pytest.raises(CertificateError, match="is not signed with"):
+            authority.issue_gateway(EUI, tmp_path / "torn.csr")
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    made = Authority(tmp_path_factory.mktemp("lasting"), NOW)
+    made.init()
+    return made
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_file_gives_a_certificate_or_one_clear_line(lasting, content):
+    request = lasting.folder / "any.csr"
+    request.write_bytes(content)
+
+    with pytest.raises(CertificateError):
+        lasting.issue_gateway(EUI, request)
+
+
+class TestCommand:
+    def test_list_shows_every_end(self, tmp_path):
+        runner, folder = CliRunner(), str(tmp_path / "certificates")
+        for words in (["init"], ["broker", "localhost"], ["gateway", EUI]):
+            done = runner.invoke(ingest, ["certificates", *words, "--folder", folder])
+            assert done.exit_code == 0, done.output
+
+        lines = runner.invoke(ingest, ["certificates", "list", "--folder", folder]).output.splitlines()
+
+        assert [line.split()[0] for line in lines] == [EUI, "broker", "ca"]
+
+    def test_init_leaves_changed_configurations_alone(self, tmp_path):
+        runner, folder = CliRunner(), tmp_path / "certificates"
+        runner.invoke(ingest, ["certificates", "init", "--folder", str(folder)])
+        (folder / "nats.conf").write_text("my own")
+
+        runner.invoke(ingest, ["certificates", "init", "--folder", str(folder)])
+
+        assert (folder / "nats.conf").read_text() == "my own"
+
+    def test_what_is_wrong_is_one_line(self, tmp_path):
+        done = CliRunner().invoke(ingest, ["certificates", "ingest", "--folder", str(tmp_path)])
+
+        assert done.exit_code == 1
+        assert done.output == (
+            f"Error: {tmp_path}/ca.pem: does not exist; 'stadtfunk ingest certificates init' makes it\n"
+        )

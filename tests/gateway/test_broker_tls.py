@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""TLS between gateway and broker, with the real nats-server and the real Mosquitto and the configurations we ship."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from click.testing import CliRunner, Result
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from cloud_ingest.certificates import Authority
+from cloud_ingest.cli import ingest
+from gateway import forwarder
+from gateway.broker_tls import why
+from gateway.cli import gateway
+from gateway.config import MqttSection, load
+from gateway.store import open_store
+from simulators.town import free_port
+from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node, write_config
+from tests.gateway.running import BIN, GatewayProcess, eventually, join
+
+OTHER_EUI = "0016c001ff10a002"
+UP = f"stadtfunk/1/{GATEWAY_EUI}/up"
+FAKETIME = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1")
+
+
+def command(*words: str) -> Result:
+    done = CliRunner().invoke(ingest, ["certificates", *words])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+class SecuredBroker:
+    """A broker as ``certificates init`` sets it up in ``folder``, on free ports."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind, self.folder, self.port = kind, folder, free_port()
+        command("init", "--folder", str(folder))
+        command("broker", "localhost", "--folder", str(folder))
+        command("ingest", "--folder", str(folder))
+        (folder / "broker").mkdir()
+        self.name = {"nats": "nats.conf", "mosquitto": "mosquitto.conf"}[kind]
+        text = (folder / self.name).read_text()
+        if kind == "nats":
+            text = text.replace("0.0.0.0:8883", f"127.0.0.1:{self.port}").replace("4222", str(free_port()))
+        else:  # as root it would become a user who may not read the test's files
+            text = text.replace("listener 8883", f"listener {self.port} 127.0.0.1") + "\nuser root\n"
+        (folder / self.name).write_text(text)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        program = {
+            "nats": BIN / "nats-server",
+            "mosquitto": shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin"),
+        }
+        with (self.folder / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [program[self.kind], "-c", self.name], cwd=self.folder, stdout=log, stderr=log
+            )
+        eventually(self._listens)
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "broker.log").read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def reload(self) -> None:
+        """Take on the users of new gateways."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(60)
+            self._process = None
+
+
+class Party:
+    """An MQTT client with a certificate; ``heard`` is what it got, ``granted`` what it may read."""
+
+    def __init__(self, broker: SecuredBroker, name: str, subscribe: list[str]) -> None:
+        self.heard: list[tuple[str, bytes]] = []
+        self.granted: list[bool] = []
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv311)
+        context = ssl.create_default_context(cafile=broker.folder / "ca.pem")
+        context.load_cert_chain(broker.folder / f"{name}.pem", broker.folder / f"{name}.key")
+        self._client.tls_set_context(context)
+        self._client.on_message = lambda _client, _data, message: self.heard.append((message.topic, message.payload))
+        self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in subscribe])
+        self._client.on_subscribe = self._subscribed
+        self._ready = threading.Event()
+        self._client.connect("localhost", broker.port)
+        self._client.loop_start()
+        assert self._ready.wait(60)
+
+    def _subscribed(self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+        self.granted = [not reason.is_failure for reason in reasons]
+        self._ready.set()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=1).wait_for_publish(60)
+
+    def __enter__(self) -> "Party":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture(params=["nats", "mosquitto"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SecuredBroker]:
+    made = SecuredBroker(request.param, tmp_path / "certificates")
+    yield made
+    made.stop()
+
+
+def gateway_toml(folder: Path, broker: SecuredBroker, **mqtt_keys: Any) -> tuple[Path, Node]:
+    """A gateway's files, its certificate where ``certificates gateway`` writes it; and its only node."""
+    keys = {"ca_file": "ca.pem", "cert_file": f"{GATEWAY_EUI}.pem", "key_file": f"{GATEWAY_EUI}.key"}
+    files = {key: str(broker.folder / name) for key, name in keys.items()}
+    path = write_config(
+        folder,
+        mqtt={"host": "localhost", "port": broker.port, "reconnect_max_s": 0.5} | files | mqtt_keys,
+    )
+    node = Node()
+    config = load(path)
+    store = open_store(config.gateway.database, config.gateway.key_file)
+    with store.transaction() as ledger:
+        ledger.put_device(node.device())
+    store.close()
+    return path, node
+
+
+def status(running: GatewayProcess) -> dict[str, Any]:
+    with urlopen(f"http://127.0.0.1:{running.page_port}/status", timeout=60) as answer:
+        return dict(json.load(answer))
+
+
+def send(running: GatewayProcess, node: Node) -> None:
+    """Join and send one uplink; returns once it is accepted."""
+    with Concentrator(running.gwmp_port) as concentrator:
+        concentrator.pull()
+        join(concentrator, node)
+        token = concentrator.push(node.uplink(), tmst_us=40_000_000)
+        while concentrator.receive() != (1, token, None):
+            pass
+
+
+class TestIdentity:
+    """Who connects is who the certificate says."""
+
+    def test_a_gateway_gets_through_with_a_key_that_never_left_it(self, tmp_path, broker):
+        path, node = gateway_toml(tmp_path, broker, key_file="own.key")
+        asked = CliRunner().invoke(gateway, ["certificate-request", "--config", str(path)])
+        (tmp_path / "gateway.csr").write_text(asked.output)
+        command("gateway", GATEWAY_EUI, "--request", str(tmp_path / "gateway.csr"), "--folder", str(broker.folder))
+        broker.start()
+
+        with Party(broker, "ingest", ["stadtfunk/1/+/up"]) as cloud, GatewayProcess(path) as running:
+            send(running, node)
+            eventually(lambda: cloud.heard)
+            connected = status(running)["broker_connected"]
+
+        assert cloud.heard[0][0] == UP
+        assert connected == 1
+        assert not (broker.folder / f"{GATEWAY_EUI}.key").exists()
+        assert (tmp_path / "own.key").stat().st_mode & 0o777 == 0o600
+
+    def test_nobody_speaks_or_hears_in_the_name_of_another(self, broker):
+        for eui in (GATEWAY_EUI, OTHER_EUI):
+            command("gateway", eui, "--folder", str(broker.folder))
+        broker.start()
+        own, foreign = (f"stadtfunk/1/{eui}/committed" for eui in (GATEWAY_EUI, OTHER_EUI))
+
+        with (
+            Party(broker, "ingest", ["stadtfunk/1/+/up", "stadtfunk/1/+/status", "stadtfunk/1/+/events"]) as cloud,
+            Party(broker, GATEWAY_EUI, [own, foreign, "stadtfunk/1/+/up", "#"]) as gate,
+            Party(broker, OTHER_EUI, [foreign]) as other,
+        ):
+            for channel in ("up", "status", "events"):
+                gate.publish(f"stadtfunk/1/{OTHER_EUI}/{channel}", b"forged")
+                gate.publish(f"stadtfunk/1/{GATEWAY_EUI}/{channel}", b"own")
+            gate.publish(foreign, b"forged")
+            cloud.publish(foreign, b"for the other")
+            cloud.publish(own, b"for this one")
+            eventually(lambda: len(cloud.heard) >= 3 and len(other.heard) >= 1 and len(gate.heard) >= 1)
+            cloud.publish(own, b"the last")
+            eventually(lambda: (own, b"the last") in gate.heard)
+
+        assert {payload for _, payload in cloud.heard} == {b"own"}
+        assert {topic for topic, _ in cloud.heard} == {
+            f"stadtfunk/1/{GATEWAY_EUI}/{channel}" for channel in ("up", "status", "events")
+        }
+        assert other.heard == [(foreign, b"for the other")]
+        assert {topic for topic, _ in gate.heard} == {own}
+
+    def test_a_gateway_made_while_the_broker_runs_may_connect_after_a_reload(self, tmp_path, broker):
+        broker.start()
+        path, node = gateway_toml(tmp_path, broker)
+        command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
+        broker.reload()
+
+        with Party(broker, "ingest", ["stadtfunk/1/+/up"]) as cloud, GatewayProcess(path) as running:
+            send(running, node)
+
+            eventually(lambda: cloud.heard)
+
+
+def foreign(folder: Path) -> Authority:
+    """Another authority, which nobody here believes."""
+    other = Authority(folder / "foreign")
+    other.init()
+    return other
+
+
+def then(days: int) -> datetime:
+    return datetime.now(UTC) + timedelta(days=days)
+
+
+def steal(folder: Path, source: Path, name: str) -> None:
+    for suffix in (".pem", ".key"):
+        shutil.copy(source / f"{name}{suffix}", folder / f"{name}{suffix}")
+
+
+def foreign_gateway(folder: Path) -> None:
+    foreign(folder.parent).issue_gateway(GATEWAY_EUI)
+    steal(folder, folder.parent / "foreign", GATEWAY_EUI)
+
+
+def foreign_broker(folder: Path) -> None:
+    foreign(folder.parent).issue_broker(["localhost"])
+    steal(folder, folder.parent / "foreign", "broker")
+
+
+# What is wrong: how it comes about, and what the gateway says; a broker may only hang up instead of saying why.
+WRONG: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
+    "gateway of a foreign authority": (foreign_gateway, ("does not know the authority of our certificate", "hung up")),
+    "expired gateway": (
+        lambda folder: Authority(folder, then(-100)).issue_gateway(GATEWAY_EUI, days=30),
+        ("our certificate .* is good from .* to .*; our clock says",),
+    ),
+    "gateway not yet valid": (
+        lambda folder: Authority(folder, then(30)).issue_gateway(GATEWAY_EUI),
+        ("our certificate .* is good from .* to .*; our clock says",),
+    ),
+    "broker of a foreign authority": (foreign_broker, ("its certificate is of another authority than ca_file",)),
+    "expired broker": (
+        lambda folder: Authority(folder, then(-100)).issue_broker(["localhost"], 30),
+        ("its certificate has expired; our clock says",),
+    ),
+    "broker not yet valid": (
+        lambda folder: Authority(folder, then(30)).issue_broker(["localhost"]),
+        ("its certificate is not valid yet; our clock says",),
+    ),
+    "broker of another name": (
+        lambda folder: Authority(folder).issue_broker(["elsewhere.example"]),
+        ("its certificate is not for localhost",),
+    ),
+}
+
+
+class TestRefused:
+    """Nothing is lost: the gateway says what is wrong once, accepts, keeps, and connects when it is put right."""
+
+    @pytest.mark.parametrize("wrong", WRONG)
+    def test_it_says_why_once_keeps_and_comes_back(self, tmp_path, broker, wrong):
+        make, says = WRONG[wrong]
+        command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
+        make(broker.folder)
+        path, node = gateway_toml(tmp_path, broker)
+        broker.start()
+
+        with GatewayProcess(path) as running:
+            send(running, node)
+            eventually(lambda: status(running)["counters"]["broker_failures"] >= 3)
+            before = status(running)
+            log = list(running.log)
+            broker.stop()
+            command("broker", "localhost", "--folder", str(broker.folder))
+            command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
+            broker.start()
+            with Party(broker, "ingest", ["stadtfunk/1/+/up"]) as cloud:
+                eventually(lambda: cloud.heard)
+
+        lines = [line for line in log if "broker lost" in line]
+        assert (before["broker_connected"], before["outbox_held"]) == (0, 1)
+        assert 1 <= len({line.split(": ", 1)[1] for line in lines}) == len(lines) <= 2, lines  # or it hung up first
+        assert all(any(re.search(part, line) for part in says) for line in lines), lines
+        assert "Traceback" not in "".join(log)
+
+    def test_without_a_certificate_nobody_gets_in(self, tmp_path, broker):
+        path, _ = gateway_toml(tmp_path, broker)
+        path.write_text(re.sub("^(cert|key)_file = .*$", "", path.read_text(), flags=re.MULTILINE))
+        broker.start()
+
+        with GatewayProcess(path) as running:
+            eventually(lambda: status(running)["counters"]["broker_failures"] >= 3)
+            log = list(running.log)
+
+        lines = [line for line in log if "broker lost" in line]
+        assert 1 <= len(lines) <= 2, lines
+        for line in lines:
+            assert re.search("it wants a certificate of ours; give cert_file and key_file|it hung up", line), lines
+
+    def test_a_stolen_certificate_has_no_rights_once_its_gateway_is_forgotten(self, tmp_path):
+        """nats-server knows each gateway; Mosquitto needs a certificate revocation list for that."""
+        broker = SecuredBroker("nats", tmp_path / "certificates")
+        path, _ = gateway_toml(tmp_path, broker)
+        command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
+        (broker.folder / f"{GATEWAY_EUI}.pem").rename(tmp_path / "stolen.pem")
+        path.write_text(
+            path.read_text().replace(str(broker.folder / f"{GATEWAY_EUI}.pem"), str(tmp_path / "stolen.pem"))
+        )
+        command("init", "--folder", str(broker.folder))
+        broker.start()
+        try:
+            with GatewayProcess(path) as running:
+                eventually(lambda: status(running)["counters"]["broker_failures"] >= 2)
+                log = list(running.log)
+        finally:
+            broker.stop()
+
+        assert any("refused: Not authorized" in line for line in log), log
+
+
+class TestClock:
+    """A gateway without a clock of its own: 1970 until somebody tells it the time."""
+
+    @pytest.mark.skipif(not FAKETIME.exists(), reason="needs Debian's libfaketime: ./setup.sh brokers")
+    def test_tls_comes_about_as_soon_as_the_time_is_set(self, tmp_path, broker, monkeypatch):
+        path, node = gateway_toml(tmp_path, broker, reconnect_max_s=3600.0)
+        command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
+        broker.start()
+        clock = tmp_path / "clock"
+        clock.write_text("@1970-01-01 00:01:00\n")
+        for name, value in {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }.items():
+            monkeypatch.setenv(name, value)
+
+        with GatewayProcess(path) as running:
+            monkeypatch.delenv("LD_PRELOAD")
+            eventually(lambda: status(running)["counters"]["broker_failures"] >= 4)
+            send(running, node)
+            lines = [line for line in running.log if "broker lost" in line]
+            clock.write_text("+0\n")
+            with Party(broker, "ingest", ["stadtfunk/1/+/up"]) as cloud:
+                eventually(lambda: cloud.heard)
+
+        assert len(lines) == 1, lines
+        assert "its certificate is not valid yet; our clock says 1970-01-01" in lines[0]
+
+    def test_a_long_pause_ends_when_the_clock_is_set(self, monkeypatch):
+        offsets = iter([-1.7e9, -1.7e9, 0.0])
+        monkeypatch.setattr(forwarder, "_clock_offset_s", lambda: next(offsets))
+        monkeypatch.setattr(forwarder, "_CLOCK_LOOK_S", 0.001)
+
+        asyncio.run(asyncio.wait_for(forwarder._pause(3600.0, -1.7e9), 60))
+
+        assert next(offsets, None) is None
+
+
+class TestWords:
+    """What nobody has seen here is told as it came."""
+
+    @pytest.mark.parametrize(
+        ("problem", "says"),
+        [
+            ("[Errno 111] Connection refused", "[Errno 111] Connection refused"),
+            ("[SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert protocol version (_ssl.c:1)", "it has no TLS 1.3"),
+            ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "it speaks no TLS on this port"),
+        ],
+    )
+    def test_in_plain_words(self, problem, says):
+        assert why(MqttSection(ca_file=Path("ca.pem")), problem) == says
+
+    def test_without_tls_nothing_is_put_into_other_words(self):
+        assert why(MqttSection(), "certificate required") == "certificate required"
