@@ -16,6 +16,7 @@ import click
 from cloud_ingest import config as settings
 from cloud_ingest import dead_letters as letters
 from cloud_ingest import registry
+from cloud_ingest.certificates_cli import certificates
 from cloud_ingest.errors import CloudError
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.store import SqliteStore
@@ -46,6 +47,9 @@ def _one_clear_line(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group()
 def ingest() -> None:
     """The city's side: from the broker to the store, the pages and the open data."""
+
+
+ingest.add_command(certificates)
 
 
 @ingest.command()

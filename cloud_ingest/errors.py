@@ -6,6 +6,7 @@ CloudError
     StoreError      path, problem: the database file cannot be used
     QueryError      problem: the caller's URL asks for what we do not understand (400)
     NoSuchEntity    what: the caller names something that is not there (404)
+    CertificateError    where, problem: a certificate cannot be made
 """
 
 
@@ -45,3 +46,12 @@ class NoSuchEntity(CloudError):
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} does not exist")
         self.what = what
+
+
+class CertificateError(CloudError):
+    """A certificate cannot be made: ``where`` (a file or a name) and ``problem``."""
+
+    def __init__(self, where: object, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.where = where
+        self.problem = problem

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from gateway.certificate_request import certificate_request
 from gateway.command import config_option, log_to_stderr, one_line_errors, open_database
 from gateway.config import Config, load
 from gateway.devices_cli import devices
@@ -22,6 +23,7 @@ def gateway() -> None:
 
 
 gateway.add_command(devices)
+gateway.add_command(certificate_request)
 
 
 @gateway.command()
