@@ -20,6 +20,7 @@ demo: setup
 	@.venv/bin/stadtfunk demo $(ARGS)
 
 test: setup lint
+	./setup.sh brokers
 	./setup.sh chromium
 	.venv/bin/python -m pytest $(ARGS)
 
