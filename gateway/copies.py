@@ -5,13 +5,18 @@ A copy has the same counter and the same bytes, and comes within ``window_s`` of
 again (NbTrans), and listens again, when a concentrator that has heard it hears it at another moment, or another one
 hears it when the windows of the first time are over. TS001-1.0.4 "Data messages".
 Only statistics live here, in memory: the counter decides what is stored.
+
+Most copies need no transaction: ``merge`` knows the frames that are on the disk by their bytes, and any thread may call
+it.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import NamedTuple
 
 from decoders.lorawan.region import RECEIVE_DELAY2_MS
+from decoders.uplink import UplinkKey
 from gateway.errors import Refused
 from gateway.radio import Reception
 from gateway.store import Session
@@ -40,6 +45,11 @@ class _Heard:
     snr_db: float = -128.0
     answered: bool = False
 
+    def add(self, reception: Reception) -> None:
+        """One more that heard it."""
+        self.by[reception.concentrator] = reception.tmst_us
+        self.snr_db = max(self.snr_db, reception.snr_db)
+
     def is_new_transmission(self, reception: Reception) -> bool:
         """Whether this is not a transmission that somebody has reported already."""
         tmst_us = self.by.get(reception.concentrator)
@@ -51,49 +61,76 @@ class _Heard:
 
 
 class Copies:
-    """The last few thousand accepted uplinks, by session row and counter."""
+    """The last few thousand accepted uplinks; those stored also by their bytes."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
-        self._heard: OrderedDict[tuple[int, int], _Heard] = OrderedDict()
+        self._lock = Lock()
+        self._heard: OrderedDict[UplinkKey, _Heard] = OrderedDict()
+        self._stored: OrderedDict[bytes, tuple[UplinkKey, _Heard]] = OrderedDict()
 
-    def begin(self, session_id: int, f_cnt: int, digest: bytes, reception: Reception) -> None:
+    def begin(self, key: UplinkKey, digest: bytes, reception: Reception) -> None:
         """Remember the first copy."""
         first = _Heard(digest, reception.received_at, {reception.concentrator: reception.tmst_us})
         first.sent_at, first.sent_by, first.snr_db = reception.received_at, reception.concentrator, reception.snr_db
-        self._heard[session_id, f_cnt] = first
-        if len(self._heard) > _REMEMBERED:
-            self._heard.popitem(last=False)
+        with self._lock:
+            self._heard[key] = first
+            if len(self._heard) > _REMEMBERED:
+                self._heard.popitem(last=False)
 
-    def concentrators(self, session_id: int, f_cnt: int) -> int:
+    def stored(self, key: UplinkKey, phy_payload: bytes) -> None:
+        """That uplink is on the disk now: its copies may be merged."""
+        with self._lock:
+            heard = self._heard.get(key)
+            if heard is not None:
+                self._stored[phy_payload] = key, heard
+                if len(self._stored) > _REMEMBERED:
+                    self._stored.popitem(last=False)
+
+    def merge(self, reception: Reception) -> UplinkKey | None:
+        """Take a copy of a stored uplink; None where that has to be found out, or the node has sent it again."""
+        with self._lock:
+            key, heard = self._stored.get(reception.phy_payload, (None, None))
+            if heard is None or self._too_late(heard, reception) or heard.is_new_transmission(reception):
+                return None
+            heard.add(reception)
+            return key
+
+    def concentrators(self, key: UplinkKey) -> int:
         """How many concentrators heard that uplink, as far as remembered."""
-        heard = self._heard.get((session_id, f_cnt))
-        return len(heard.by) if heard else 0
+        with self._lock:
+            heard = self._heard.get(key)
+            return len(heard.by) if heard else 0
 
-    def reach(self, session_id: int, f_cnt: int) -> Reach | None:
+    def reach(self, key: UplinkKey) -> Reach | None:
         """How well that uplink was heard, if remembered."""
-        heard = self._heard.get((session_id, f_cnt))
-        return Reach(heard.snr_db, heard.sent, heard.answered) if heard else None
+        with self._lock:
+            heard = self._heard.get(key)
+            return Reach(heard.snr_db, heard.sent, heard.answered) if heard else None
 
-    def answered(self, session_id: int, f_cnt: int) -> None:
+    def answered(self, key: UplinkKey) -> None:
         """That uplink is answered: the node will not send it again. TS001-1.0.4 "Link ADR commands"."""
-        heard = self._heard.get((session_id, f_cnt))
-        if heard is not None:
-            heard.answered = True
+        with self._lock:
+            heard = self._heard.get(key)
+            if heard is not None:
+                heard.answered = True
 
     def tell_copy_from_replay(self, session: Session, f_cnt: int, digest: bytes, reception: Reception) -> bool:
         """Merge a copy and return whether the node has sent the frame again; raises Refused("replay")."""
-        heard = self._heard.get((session.id, f_cnt))
-        if heard is None and f_cnt == session.f_cnt_up:  # accepted before a restart
-            heard = self._heard[session.id, f_cnt] = _Heard(
-                session.last_digest, session.last_at, sent_at=session.last_at
-            )
-        if heard is None or heard.digest != digest or abs(reception.received_at - heard.at) > self._window_s:
-            raise Refused("replay")
-        sent_again = heard.is_new_transmission(reception)
-        heard.by[reception.concentrator] = reception.tmst_us
-        heard.snr_db = max(heard.snr_db, reception.snr_db)
-        if sent_again:
-            heard.sent += 1
-            heard.sent_at, heard.sent_by = reception.received_at, reception.concentrator
-        return sent_again and heard.sent <= _MAX_NB_TRANS
+        key = UplinkKey(session.dev_eui, session.session, f_cnt)
+        with self._lock:
+            heard = self._heard.get(key)
+            if heard is None and f_cnt == session.f_cnt_up:  # accepted before a restart
+                heard = _Heard(session.last_digest, session.last_at, sent_at=session.last_at)
+                self._heard[key] = heard
+            if heard is None or heard.digest != digest or self._too_late(heard, reception):
+                raise Refused("replay")
+            sent_again = heard.is_new_transmission(reception)
+            heard.add(reception)
+            if sent_again:
+                heard.sent += 1
+                heard.sent_at, heard.sent_by = reception.received_at, reception.concentrator
+            return sent_again and heard.sent <= _MAX_NB_TRANS
+
+    def _too_late(self, heard: _Heard, reception: Reception) -> bool:
+        return abs(reception.received_at - heard.at) > self._window_s

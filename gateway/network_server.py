@@ -6,9 +6,9 @@
           -> control (what the node answers, its link) -> answer_commands -> what to ask for -> an answer
 
 The first copy of a frame is handled at once, also when it comes late, after that of a newer frame (replay_window.py);
-later copies only add who heard it. When and through whom an answer goes is the scheduler's (downlinks.py). Runs inside
-the store's transaction: the frame counter and the reading are stored together or not at all. TS001-1.0.4 "MAC frame
-formats".
+later copies only add who heard it, and most of them need no transaction (``copy``). When and through whom an answer
+goes is the scheduler's (downlinks.py). ``handle`` runs inside the store's transaction: the frame counter and the
+reading are stored together or not at all. TS001-1.0.4 "MAC frame formats".
 """
 
 import hashlib
@@ -100,7 +100,7 @@ class NetworkServer:
         if is_late_first(session.f_cnt_up, session.seen, f_cnt):
             ledger.fill_in(session, f_cnt)
             stored, problem = self._keep(opened, reception, ledger)
-            self._copies.begin(session.id, f_cnt, digest, reception)
+            self._copies.begin(opened.key, digest, reception)
             return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, None)
         if f_cnt <= session.f_cnt_up:
             sent_again = self._copies.tell_copy_from_replay(session, f_cnt, digest, reception)
@@ -114,10 +114,19 @@ class NetworkServer:
         event = ledger.downlinks.heard(session.dev_eui, session.session, acked, self._confirmed_tries)
         state = self._control(opened, reception, ledger)
         answer = self._answer(opened, reception, session.f_cnt_up, state, ledger)
-        self._copies.begin(session.id, f_cnt, digest, reception)
+        self._copies.begin(opened.key, digest, reception)
         if answer is not None:
-            self._copies.answered(session.id, f_cnt)
+            self._copies.answered(opened.key)
         return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, answer, event)
+
+    def stored(self, key: UplinkKey, phy_payload: bytes) -> None:
+        """The transaction in which this uplink was accepted is on the disk. Any thread."""
+        self._copies.stored(key, phy_payload)
+
+    def copy(self, reception: Reception) -> Copy | None:
+        """A copy of a stored uplink, which needs no transaction; None: ``handle`` must look at it. Any thread."""
+        key = self._copies.merge(reception)
+        return None if key is None else Copy(key, None)
 
     def _keep(self, opened: Opened, reception: Reception, ledger: Ledger) -> tuple[bool, str]:
         """Put the readings into the outbox, or the payload into quarantine or the waiting room; (stored, problem)."""
@@ -158,7 +167,7 @@ class NetworkServer:
         """The history of the link with this uplink; ``setting``: what the node has just agreed to."""
         session = opened.session
         link = adr.parse(session.link) if session.link else adr.Link(adr.Setting(reception.data_rate, 0, 1))
-        before = self._copies.reach(session.id, session.f_cnt_up)
+        before = self._copies.reach(UplinkKey(session.dev_eui, session.session, session.f_cnt_up))
         if before is not None:
             expected = before.transmissions if before.answered else link.setting.nb_trans
             link = adr.settled(link, before.snr_db, before.transmissions, expected)
@@ -176,7 +185,8 @@ class NetworkServer:
         ``heard_f_cnt`` is the uplink by which concentrators are counted: with no wait for copies, that of this one
         is not yet known.
         """
-        heard = max(1, self._copies.concentrators(opened.session.id, heard_f_cnt))
+        before = opened.key._replace(f_cnt=heard_f_cnt)
+        heard = max(1, self._copies.concentrators(before))
         f_opts = answer_commands(opened, reception, heard) + b"".join(state.pending)
         ack = opened.frame.m_type == CONFIRMED_UP
         owed = bool(f_opts) or owes_an_answer(opened)

@@ -10,13 +10,13 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from decoders.lorawan import frame
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from decoders.lorawan.gps_time import gps_from_unix
 from gateway.applications import Applications
+from gateway.arrivals import Arrivals, Outcome
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.backhaul.interface import Backhaul, Heard
 from gateway.backhaul.lns_endpoint import LnsEndpoint, is_loopback, security
@@ -27,7 +27,7 @@ from gateway.forwarder import Forwarder
 from gateway.group_commit import GroupCommit
 from gateway.join_server import Joined, JoinServer
 from gateway.metrics import Metrics, exposition
-from gateway.network_server import Accepted, Copy, NetworkServer
+from gateway.network_server import Copy, NetworkServer
 from gateway.page import Page, as_json
 from gateway.radio import Reception
 from gateway.readings import date_waiting
@@ -37,8 +37,6 @@ from gateway.store import Store
 from gateway.transmitter import Transmitter
 
 _log = logging.getLogger(__name__)
-
-Outcome = Accepted | Copy | Joined
 
 _DATE_EVERY_S = 1.0
 
@@ -96,6 +94,7 @@ class Gateway:
             }
         )
         self._backhauls: dict[str, Backhaul] = {}
+        self._arrivals = Arrivals(self._writer, self._network_server, self._serve)
         self._endpoint: GwmpEndpoint | None = None
         self._lns: LnsEndpoint | None = None
         self._forwarding: asyncio.Task[None] | None = None
@@ -204,7 +203,7 @@ class Gateway:
         for heard in frames:
             reception = self._reception(concentrator, heard)
             ended_us = self._transmitter.heard(reception, heard.concentrator_gps_ms, speech)
-            jobs.append((reception, ended_us, self._writer.run(partial(self._serve, reception))))
+            jobs.append((reception, ended_us, self._arrivals.begin(reception)))
         complete = True
         for reception, ended_us, job in jobs:
             try:
