@@ -46,6 +46,7 @@ MODULES = (
     "firmware/errors.py",
     "firmware/history.py",
     "firmware/identity.py",
+    "firmware/join.py",
     "firmware/journal.py",
     "firmware/link.py",
     "firmware/mac.py",
@@ -84,7 +85,9 @@ MODULES = (
     "firmware/settings.py",
     "firmware/starter.py",
     "firmware/state.py",
+    "firmware/talk.py",
     "firmware/timing.py",
     "firmware/tracking.py",
     "firmware/update.py",
+    "firmware/wake.py",
 )
