@@ -15,7 +15,7 @@ import click
 
 from cloud_ingest import config as settings
 from cloud_ingest import dead_letters as letters
-from cloud_ingest import registry
+from cloud_ingest import registry, streams
 from cloud_ingest.certificates_cli import certificates
 from cloud_ingest.errors import CloudError
 from cloud_ingest.ingest import Ingest
@@ -66,14 +66,48 @@ def run(config_path: Path, port: int | None, verbose: bool) -> None:
     """
     from cloud_ingest import service  # the other commands need neither web server nor MQTT
 
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    _log_to_stderr(verbose)
     config = settings.load(config_path)
     if port is not None:
         config = replace(config, http=replace(config.http, port=port))
     if not service.run(config, lambda address: click.echo(f"Stadtfunk: {address}")):
         raise click.ClickException("the writer failed; the log says why")
+
+
+@ingest.command()
+@_CONFIG
+@click.option("--verbose", is_flag=True, help="Also log at DEBUG.")
+@_one_clear_line
+def worker(config_path: Path, verbose: bool) -> None:
+    """Help a running service: pull from the shared stream and store, until SIGTERM or Ctrl-C. Start any number.
+
+    \b
+    Example:
+        stadtfunk ingest worker --config ingest.toml
+    """
+    from cloud_ingest import service
+
+    _log_to_stderr(verbose)
+    if not service.work(settings.load(config_path), lambda where: click.echo(f"Stadtfunk: {where}")):
+        raise click.ClickException("the writer failed; the log says why")
+
+
+@ingest.command("broker-setup")
+@_CONFIG
+@_one_clear_line
+def broker_setup(config_path: Path) -> None:
+    """Make the stream that nats-server keeps messages in what [jetstream] says; changes nothing if it is so already.
+
+    The service does this, too, whenever it connects. Do it before the first gateway connects.
+
+    \b
+    Example:
+        stadtfunk ingest broker-setup --config ingest.toml
+    """
+    from cloud_ingest import jetstream
+
+    changed = jetstream.set_up(settings.load(config_path))
+    click.echo(f"stream {jetstream.STREAM} {'is set up now' if changed else 'was set up already'}")
 
 
 @ingest.command()
@@ -88,10 +122,11 @@ def status(config_path: Path, as_json: bool) -> None:
         stadtfunk ingest status --config ingest.toml --json
     """
     store = _store(config_path)
+    marks = streams.watermarks(store)
     counters = {f"{name}.{reason}": value for name, reason, value in store.db.execute("SELECT * FROM counters")}
     report = {
         "counters": counters,
-        "watermarks": [{"gateway_eui": gateway, **mark._asdict()} for gateway, mark in store.watermarks()],
+        "watermarks": [{"gateway_eui": gateway, **mark._asdict()} for gateway, mark in marks],
         "gaps": [list(row) for row in store.db.execute("SELECT * FROM gaps")],
     }
     if as_json:
@@ -99,7 +134,7 @@ def status(config_path: Path, as_json: bool) -> None:
         return
     for name, value in counters.items():
         click.echo(f"{name} {value}")
-    for gateway, mark in store.watermarks():
+    for gateway, mark in marks:
         click.echo(f"watermark {gateway} epoch {mark.epoch} seqs {mark.seqs}")
     for gateway, epoch, lane, first, last in store.db.execute("SELECT * FROM gaps"):
         click.echo(f"gap {gateway} epoch {epoch} lane {lane} seq {first}..{last}")
@@ -157,6 +192,12 @@ def replay(config_path: Path, letter_id: int | None) -> None:
     click.echo(f"{applied} applied, {len(chosen) - applied} still cannot be")
     if applied < len(chosen) or (letter_id is not None and not chosen):
         raise SystemExit(1)
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
 
 
 def _store(config_path: Path) -> SqliteStore:

@@ -4,6 +4,7 @@
 Relative paths are relative to the TOML file. The README documents every key; a test compares the two.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -36,6 +37,21 @@ class MqttSettings:
     cert_file: Path | None = None
     key_file: Path | None = None
     gateways: tuple[str, ...] = ()
+    cluster: tuple[str, ...] = ()
+
+    def other_brokers(self) -> list[tuple[str, int]]:
+        """Further nodes of the cluster that ``host`` belongs to: hosts and ports."""
+        return [(node.rpartition(":")[0], int(node.rpartition(":")[2])) for node in self.cluster]
+
+
+@dataclass(frozen=True)
+class JetStreamSettings:
+    servers: tuple[str, ...] = ()
+    consumer: str = "stadtfunk-ingest"
+    replicas: int = 1
+    max_mb: int = 1024
+    max_age_h: int = 168
+    max_in_hand: int = 1000
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,7 @@ class Config:
     store: StoreSettings = field(default_factory=StoreSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     mqtt: MqttSettings = field(default_factory=MqttSettings)
+    jetstream: JetStreamSettings = field(default_factory=JetStreamSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
@@ -76,12 +93,21 @@ _RANGES = {
     "mqtt.port": (1, 65535),
     "mqtt.keepalive_s": (5, 3600),
     "mqtt.reconnect_max_s": (1, 3600),
+    "jetstream.replicas": (1, 5),
+    "jetstream.max_mb": (16, 1 << 20),
+    "jetstream.max_age_h": (1, 8760),
+    "jetstream.max_in_hand": (1, 100_000),
     "http.port": (0, 65535),
     "http.query_timeout_s": (1, 600),
     "dead_letters.max_bytes": (0, 2**40),
     "disclosure.min_count": (1, 1000),
 }
 _CHOICES = {"time.source": ("system", "observations")}
+_FORMS = {  # of strings, or of each in a list: what they look like, and how to say it
+    "mqtt.cluster": (re.compile(r"[^\s:]+:[0-9]{1,5}"), "like broker-2.example:1883"),
+    "jetstream.servers": (re.compile(r"(nats|tls)://[^\s/]+:[0-9]{1,5}"), "like nats://127.0.0.1:4222"),
+    "jetstream.consumer": (re.compile(r"[A-Za-z0-9_-]{1,32}"), "letters, digits, - and _, at most 32"),
+}
 
 
 def load(path: Path) -> Config:
@@ -134,6 +160,8 @@ def _value(kind: Any, key: str, value: Any, path: Path) -> Any:
     if kind == tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ConfigError(where, "must be a list of strings")
+        for item in value:
+            _check_form(key, item, where)
         return tuple(value)
     if type(value) is not kind:
         words = {str: "a string in quotes", int: "a whole number", bool: "true or false"}
@@ -143,7 +171,14 @@ def _value(kind: Any, key: str, value: Any, path: Path) -> Any:
         raise ConfigError(where, f"must be from {low} to {high}, not {value}")
     if key in _CHOICES and value not in _CHOICES[key]:
         raise ConfigError(where, f"must be one of {', '.join(_CHOICES[key])}, not {value!r}")
+    _check_form(key, value, where)
     return value
+
+
+def _check_form(key: str, value: Any, where: str) -> None:
+    pattern, words = _FORMS.get(key, (None, ""))
+    if pattern is not None and not pattern.fullmatch(value):
+        raise ConfigError(where, f"must be {words}, not {value!r}")
 
 
 def _refuse_unknown(table: dict[str, Any], known: Any, where: str, prefix: str) -> None:

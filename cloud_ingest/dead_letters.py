@@ -11,6 +11,12 @@ from typing import NamedTuple
 from cloud_ingest.store import SqliteStore
 
 MAX_RAW_BYTES = 1 << 20
+# Reasons of letters that are a message as it came. All others are a batch of the one record that could not be applied.
+WHOLE = frozenset(
+    ("unknown_topic", "unknown_gateway", "unknown_version", "malformed_batch", "wrong_gateway", "unreadable", "gave_up")
+)
+# Of these the gateway was told that it may forget them.
+_LAST_COPY_OF_WHOLE = frozenset(("unreadable", "gave_up"))
 _ROW_BYTES = 512  # what a row costs besides its raw bytes
 
 
@@ -35,10 +41,10 @@ def keep(
     detail: str,
     raw: bytes,
     identity: str = "",
-    replayable: bool = False,
 ) -> None:
     """Inside a transaction: count the reason and keep one letter per ``identity`` (default: topic and content)."""
     store.count("rejected", reason)
+    replayable = reason not in WHOLE or reason in _LAST_COPY_OF_WHOLE
     if len(raw) > MAX_RAW_BYTES:
         detail = f"{detail} (first {MAX_RAW_BYTES} of {len(raw)} bytes kept)"
     identity = identity or hashlib.sha256(topic.encode() + b"\0" + raw).hexdigest()

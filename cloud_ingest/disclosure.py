@@ -14,7 +14,7 @@ _VIEW = """
 CREATE TEMP VIEW {table} AS SELECT datastream, at,
     CASE WHEN {small} THEN NULL ELSE result END AS result,
     CASE WHEN {small} THEN '{flag}' ELSE flag END AS flag,
-    received_at
+    received_at, time_quality
 FROM main.{table}
 """
 _SMALL = (

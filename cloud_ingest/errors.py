@@ -4,6 +4,7 @@
 CloudError
     ConfigError     where, problem: the operator's TOML or city.json breaks its rules
     StoreError      path, problem: the database file cannot be used
+    BrokerError     where, problem: a server of the broker does not do what we need
     QueryError      problem: the caller's URL asks for what we do not understand (400)
     NoSuchEntity    what: the caller names something that is not there (404)
     CertificateError    where, problem: a certificate cannot be made
@@ -29,6 +30,15 @@ class StoreError(CloudError):
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
         self.path = path
+        self.problem = problem
+
+
+class BrokerError(CloudError):
+    """The broker at ``where`` does not do what we need: ``problem``."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.where = where
         self.problem = problem
 
 

@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""One message of the broker, one transaction: bytes and topic in, a watermark out.
+"""Messages of the broker into the store: bytes and topic in, a watermark out.
 
 Whatever comes, in whatever order and however often, the tables end up the same: uplinks by their key, readings by
 (dev_eui, quantity, at), progress as a set of sequence numbers. What cannot be applied becomes a dead letter.
 """
 
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from cloud_ingest import dead_letters
+from cloud_ingest import attempts, checks, dead_letters, gateway_records, judge, streams
 from cloud_ingest.dead_letters import DeadLetter
 from cloud_ingest.quality import CLOCK_TOLERANCE_S, SILENT_INTERVALS
 from cloud_ingest.registry import City
-from cloud_ingest.store import Observation, SqliteStore
+from cloud_ingest.store import SqliteStore
 from decoders import topics
-from decoders.faults import FAULTS
-from decoders.quantities import QUANTITIES
 from decoders.uplink import (
     Batch,
+    Event,
     MalformedBatch,
-    Reading,
+    Record,
     UnknownVersion,
     UplinkMessage,
     Watermark,
@@ -27,21 +27,36 @@ from decoders.uplink import (
     encode_batch,
 )
 
-# A node's clock follows the network's; a reading sampled later than this after its reception is wrong about its time.
-MAX_AHEAD_S = 3600
 # Without a clock of our own: an uplink received this much later than all before it (or three intervals of the slowest
 # node) needs a second that agrees with it.
 MAX_JUMP_S = 86400
 _JUMPS_KEPT_IN_MIND = 100
-_MAX_AT = 1 << 32  # the id of an observation holds 32 bits of time (api/entities.py)
+
+
+class Refusal(NamedTuple):
+    """Why a message means nothing to us."""
+
+    reason: str
+    detail: str
+
+
+class Message(NamedTuple):
+    """A message and what it says."""
+
+    topic: str
+    payload: bytes
+    content: Batch | Refusal
 
 
 class Applied(NamedTuple):
-    """What a message led to: whose watermark to publish (None for a refused message) and which things to judge."""
+    """What a message led to: whose watermark to tell (None for a refused message) and which things to judge."""
 
     gateway_eui: str | None
     watermark: Watermark | None
     things: frozenset[int]
+
+
+_NOTHING = Applied(None, None, frozenset())
 
 
 class Ingest:
@@ -65,57 +80,140 @@ class Ingest:
         slowest_s = max((node.interval_s for node in city.nodes.values()), default=0)
         self._max_jump_s = max(MAX_JUMP_S, SILENT_INTERVALS * slowest_s)
 
+    def read(self, topic: str, payload: bytes) -> Message:
+        """Understand a message; touches no store."""
+        return Message(topic, payload, self._content(topic, payload))
+
     def apply(self, topic: str, payload: bytes) -> Applied:
         """Apply one message durably."""
+        return self.apply_all([self.read(topic, payload)])[0]
+
+    def apply_all(self, messages: Sequence[Message]) -> list[Applied]:
+        """Apply messages durably, in one transaction: all or none."""
+        newest_before = self._store.newest_received_at()
+        with self._store.transaction():
+            applied = [self._apply_one(message) for message in messages]
+        replayed = self._replay_confirmed(newest_before)
+        if replayed and applied:
+            applied[-1] = applied[-1]._replace(things=applied[-1].things | replayed)
+        return applied
+
+    def apply_alone(self, topic: str, payload: bytes) -> Applied:
+        """Apply a message in the middle of which a worker may have ended; after some tries it becomes a dead letter."""
+        identity = attempts.identity_of(topic, payload)
+        if not attempts.begin(self._store, identity):
+            return self.quarantine(topic, payload, "gave_up", f"{attempts.MAX_TRIES} workers ended in the middle of it")
+        message = self.read(topic, payload)
+        with self._store.transaction():
+            applied = self._apply_one(message)
+            attempts.forget(self._store, identity)
+        return applied
+
+    def salvage(self, topic: str, payload: bytes, problem: str) -> Applied:
+        """Apply of a message that makes us fail what does not, record by record; the rest becomes dead letters."""
+        try:
+            message = self.read(topic, payload)
+        except Exception:
+            return self.quarantine(topic, payload, "unreadable", problem)
+        if isinstance(message.content, Refusal):
+            return self.quarantine(topic, payload, *message.content)
+        with self._store.transaction():
+            attempts.forget(self._store, attempts.identity_of(topic, payload))
+            return self._apply_batch(message.topic, message.content, self._apply_or_bury)
+
+    def quarantine(self, topic: str, payload: bytes, reason: str, problem: str) -> Applied:
+        """Keep a message that cannot even be read, so that the next one gets its turn."""
+        with self._store.transaction():
+            return self._refuse(Message(topic, payload, Refusal(reason, problem)))
+
+    def replay(self, letter: DeadLetter) -> bool:
+        """Apply a letter again and drop it; False (and kept) if it still cannot be applied."""
+        if letter.reason in dead_letters.WHOLE:
+            message = self.read(letter.topic, letter.raw)
+            if not isinstance(message.content, Batch):
+                return False
+            with self._store.transaction():
+                self._apply_one(message)
+                attempts.forget(self._store, attempts.identity_of(letter.topic, letter.raw))
+                self._replayed(letter)
+            return True
+        batch = decode_batch(letter.raw)
+        with self._store.transaction():
+            if not all(self._replay_record(batch, record) for record in batch.records):
+                return False
+            self._replayed(letter)
+        return True
+
+    def _replayed(self, letter: DeadLetter) -> None:
+        dead_letters.drop(self._store, letter.id)
+        self._store.count("dead_letters", "replayed")
+
+    def _replay_record(self, batch: Batch, record: Record) -> bool:
+        if not isinstance(record, UplinkMessage):
+            self._apply_record("", batch, record)
+            return True
+        if self._problem_of(batch, record) is not None:
+            return False
+        observations, problems = checks.sorted_out(self._city, record)
+        if problems:
+            return False
+        self._store.note_uplink(record.key, record.received_at)
+        self._store.append(observations)
+        judge.mark(self._store, [self._store.thing_of(record.key.dev_eui)])
+        return True
+
+    def _content(self, topic: str, payload: bytes) -> Batch | Refusal:
         gateway_eui = topics.gateway_eui_of(topic)
         if gateway_eui is None or topic != topics.up(gateway_eui):
-            return self._refuse("unknown_topic", topic, payload, "not a gateway's up topic")
+            return Refusal("unknown_topic", "not a gateway's up topic")
         if self._gateways and gateway_eui not in self._gateways:
-            return self._refuse("unknown_gateway", topic, payload, "not listed in mqtt.gateways")
+            return Refusal("unknown_gateway", "not listed in mqtt.gateways")
         try:
             batch = decode_batch(payload)
         except UnknownVersion as error:
-            return self._refuse("unknown_version", topic, payload, str(error))
+            return Refusal("unknown_version", str(error))
         except MalformedBatch as error:
-            return self._refuse("malformed_batch", topic, payload, str(error))
+            return Refusal("malformed_batch", str(error))
         if batch.gateway_eui != gateway_eui:
-            return self._refuse("wrong_gateway", topic, payload, "the batch names another gateway than its topic")
-        return self._apply_batch(topic, batch)
+            return Refusal("wrong_gateway", "the batch names another gateway than its topic")
+        return batch
 
-    def quarantine(self, topic: str, payload: bytes, problem: str) -> Applied:
-        """Keep a message that made us fail, so that the next one gets its turn."""
-        return self._refuse("internal_error", topic, payload, problem)
+    def _apply_one(self, message: Message) -> Applied:
+        if isinstance(message.content, Refusal):
+            return self._refuse(message)
+        return self._apply_batch(message.topic, message.content, self._apply_record)
 
-    def replay(self, letter: DeadLetter) -> bool:
-        """Apply a replayable letter again and drop it; False (and kept) if it still cannot be applied."""
-        batch = decode_batch(letter.raw)
-        with self._store.transaction():
-            for message in _uplinks(batch):
-                if self._problem_of(batch, message) is not None or self._problems(message):
-                    return False
-                self._store.note_uplink(message.key, message.received_at)
-                self._store.append(self._observations(message))
-            dead_letters.drop(self._store, letter.id)
-            self._store.count("dead_letters", "replayed")
-        return True
-
-    def _apply_batch(self, topic: str, batch: Batch) -> Applied:
+    def _apply_batch(
+        self, topic: str, batch: Batch, apply_record: Callable[[str, Batch, Record], int | None]
+    ) -> Applied:
         store = self._store
-        things: set[int] = set()
-        newest_before = store.newest_received_at()
-        with store.transaction():
-            for message in _uplinks(batch):
-                if self._apply_message(topic, batch, message):
-                    things.add(store.thing_of(message.key.dev_eui))
-            first = batch.first_seq
-            before = store.progress(batch.gateway_eui, batch.epoch, batch.lane)
-            progress = before.with_batch(first, first + len(batch.records) - 1, batch.oldest_seq)
-            if progress != before:
-                store.set_progress(batch.gateway_eui, batch.epoch, batch.lane, progress)
-            watermark = store.watermark(batch.gateway_eui, batch.epoch)
-            store.count("batches", "applied")
-        things |= self._replay_confirmed(newest_before)
-        return Applied(batch.gateway_eui, watermark, frozenset(things))
+        found = (apply_record(topic, batch, record) for record in batch.records)
+        things = frozenset(thing for thing in found if thing is not None)
+        streams.note_batch(store, batch)
+        judge.mark(store, things)
+        store.count("batches", "applied")
+        return Applied(batch.gateway_eui, streams.watermark(store, batch.gateway_eui, batch.epoch), things)
+
+    def _apply_record(self, topic: str, batch: Batch, record: Record) -> int | None:
+        """The thing to judge because of it."""
+        if isinstance(record, UplinkMessage):
+            is_news = self._apply_message(topic, batch, record)
+            return self._store.thing_of(record.key.dev_eui) if is_news else None
+        if isinstance(record, Event):
+            gateway_records.keep_event(self._store, batch.gateway_eui, record)
+        else:
+            gateway_records.keep_tombstone(self._store, batch.gateway_eui, record)
+        return None
+
+    def _apply_or_bury(self, topic: str, batch: Batch, record: Record) -> int | None:
+        try:
+            with self._store.savepoint():
+                return self._apply_record(topic, batch, record)
+        except sqlite3.OperationalError:
+            raise
+        except Exception as error:
+            self._bury(topic, batch, record, "internal_error", repr(error)[:200])
+            return None
 
     def _apply_message(self, topic: str, batch: Batch, message: UplinkMessage) -> bool:
         problem = self._problem_of(batch, message)
@@ -126,8 +224,9 @@ class Ingest:
         self._store.count("uplinks", "applied" if noted == "new" else "duplicates")
         if noted == "known":
             return False
-        self._store.append(self._observations(message))
-        for problem in self._problems(message):
+        observations, problems = checks.sorted_out(self._city, message)
+        self._store.append(observations)
+        for problem in problems:
             self._bury(topic, batch, message, problem)
         return True
 
@@ -143,7 +242,7 @@ class Ingest:
         newest = self._store.newest_received_at()
         if not newest or message.received_at <= newest + self._max_jump_s:
             return False
-        heard = {gateway_eui for gateway_eui, _ in self._store.watermarks()}
+        heard = streams.gateways(self._store)
         return not any(
             abs(other.received_at - message.received_at) <= self._max_jump_s
             and other.key != message.key
@@ -155,63 +254,33 @@ class Ingest:
         """Uplinks set aside as received ahead, with their gateways."""
         for letter in dead_letters.newest_of(self._store, "received_ahead", _JUMPS_KEPT_IN_MIND):
             batch = decode_batch(letter.raw)
-            yield batch.gateway_eui, _uplinks(batch)[0]
+            record = batch.records[0]
+            assert isinstance(record, UplinkMessage)
+            yield batch.gateway_eui, record
 
     def _replay_confirmed(self, newest_before: float) -> set[int]:
         """After time has jumped for good: what was set aside until that was sure; the things concerned."""
         if self._clock is not None or self._store.newest_received_at() <= newest_before + self._max_jump_s:
             return set()
         letters = dead_letters.newest_of(self._store, "received_ahead", _JUMPS_KEPT_IN_MIND)
-        replayed = [letter for letter in letters if self.replay(letter)]
-        return {self._store.thing_of(_uplinks(decode_batch(letter.raw))[0].key.dev_eui) for letter in replayed}
+        replayed = [decode_batch(letter.raw).records[0] for letter in letters if self.replay(letter)]
+        return {self._store.thing_of(record.key.dev_eui) for record in replayed if isinstance(record, UplinkMessage)}
 
-    def _bury(self, topic: str, batch: Batch, message: UplinkMessage, reason: str) -> None:
-        key = message.key
-        alone = batch._replace(oldest_seq=1, first_seq=1, continues=None, records=(message,))
+    def _bury(self, topic: str, batch: Batch, record: Record, reason: str, detail: str = "") -> None:
+        raw = encode_batch(batch._replace(oldest_seq=1, first_seq=1, continues=None, records=(record,)))
+        identity = ""
+        if isinstance(record, UplinkMessage):
+            key = record.key
+            identity = f"{key.dev_eui}:{key.session}:{key.f_cnt}"
+            detail = f"dev_eui={key.dev_eui} session={key.session} f_cnt={key.f_cnt} {detail}".rstrip()
         dead_letters.keep(
-            self._store,
-            self._max_dead_bytes,
-            reason=reason,
-            topic=topic,
-            detail=f"dev_eui={key.dev_eui} session={key.session} f_cnt={key.f_cnt}",
-            raw=encode_batch(alone),
-            identity=f"{key.dev_eui}:{key.session}:{key.f_cnt}",
-            replayable=True,
+            self._store, self._max_dead_bytes, reason=reason, topic=topic, detail=detail, raw=raw, identity=identity
         )
 
-    def _refuse(self, reason: str, topic: str, payload: bytes, detail: str) -> Applied:
-        with self._store.transaction():
-            dead_letters.keep(self._store, self._max_dead_bytes, reason=reason, topic=topic, detail=detail, raw=payload)
-        return Applied(None, None, frozenset())
-
-    def _problem(self, message: UplinkMessage, reading: Reading) -> str | None:
-        """Why a reading cannot be stored; None if it can."""
-        facts = QUANTITIES.get(reading.quantity)
-        if facts is None:
-            return "unknown_quantity"
-        if reading.unit != facts.unit:
-            return "wrong_unit"
-        if reading.fault is not None and reading.fault not in FAULTS:
-            return "unknown_fault"
-        if reading.at > message.received_at + MAX_AHEAD_S or reading.at >= _MAX_AT:
-            return "time_ahead"
-        return None if self._city.was_registered(message.key.dev_eui, reading.at) else "before_since"
-
-    def _problems(self, message: UplinkMessage) -> list[str]:
-        found = {self._problem(message, reading) for reading in message.readings}
-        return sorted(problem for problem in found if problem is not None)
-
-    def _observations(self, message: UplinkMessage) -> Iterator[Observation]:
-        for reading in message.readings:
-            if self._problem(message, reading) is None:
-                facts = QUANTITIES[reading.quantity]
-                flag = reading.fault
-                if reading.value is not None and not facts.minimum <= reading.value <= facts.maximum:
-                    flag = "out_of_range"
-                yield Observation(
-                    message.key.dev_eui, reading.quantity, reading.at, reading.value, flag, message.received_at
-                )
-
-
-def _uplinks(batch: Batch) -> tuple[UplinkMessage, ...]:
-    return tuple(record for record in batch.records if isinstance(record, UplinkMessage))
+    def _refuse(self, message: Message) -> Applied:
+        assert isinstance(message.content, Refusal)
+        reason, detail = message.content
+        dead_letters.keep(
+            self._store, self._max_dead_bytes, reason=reason, topic=message.topic, detail=detail, raw=message.payload
+        )
+        return _NOTHING

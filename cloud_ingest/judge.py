@@ -42,6 +42,7 @@ def judge(store: SqliteStore, city: City, area: Area, now: float) -> None:
     nodes = {tree.id: node for tree in city.trees_of(area.id) if (node := city.node_at(tree.id)) is not None}
     probes = {tree_id: probe_of(node) for tree_id, node in nodes.items()}
     with store.transaction():
+        unmark(store, area.id)
         last = _last_alert(store, area.id)
         begin = _begin(store, area, last, int(now))
         end = int(now) + CLOCK_TOLERANCE_S
@@ -93,11 +94,22 @@ def _follow_open(store: SqliteStore, area: Area, last: _Last, samples: list[Samp
     return found[-1] if found[-1] is not current and found[-1].closed is None else None
 
 
-def areas_of(store: SqliteStore, city: City, things: Iterable[int]) -> list[Area]:
-    """The reference areas in which ``things`` stand."""
-    marks = json.dumps(list(things))
-    rows = store.db.execute("SELECT DISTINCT area FROM things WHERE id IN (SELECT value FROM json_each(?))", (marks,))
-    return [city.areas[area_id] for (area_id,) in rows if area_id in city.areas]
+def mark(store: SqliteStore, things: Iterable[int]) -> None:
+    """Inside a transaction: the areas in which ``things`` stand are to be judged, by whoever judges here."""
+    store.db.executemany(
+        "INSERT OR IGNORE INTO unjudged SELECT area FROM things WHERE id = ? AND area <> ''",
+        [(thing,) for thing in things],
+    )
+
+
+def marked(store: SqliteStore) -> list[str]:
+    """The areas to be judged."""
+    return [area_id for (area_id,) in store.db.execute("SELECT area FROM unjudged ORDER BY rowid")]
+
+
+def unmark(store: SqliteStore, area_id: str) -> None:
+    """Inside a transaction: the area is judged, or cannot be."""
+    store.db.execute("DELETE FROM unjudged WHERE area = ?", (area_id,))
 
 
 def _begin(store: SqliteStore, area: Area, last: _Last | None, now: int) -> int:

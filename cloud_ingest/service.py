@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The service as one process: broker to store in two threads, HTTP in the event loop, one clean end."""
+"""The service as one process: broker to store in threads, HTTP in the event loop, one clean end; and its workers.
+
+A worker only pulls from the shared stream and commits to the same store. Judging, watermarks, HTTP are the service's.
+"""
 
 import asyncio
 import contextlib
 import logging
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import uvicorn
 
 from cloud_ingest import registry
 from cloud_ingest.api.app import create_app
 from cloud_ingest.config import Config
+from cloud_ingest.database import locked
 from cloud_ingest.errors import CloudError, ConfigError
 from cloud_ingest.ingest import Ingest
+from cloud_ingest.puller import Puller
 from cloud_ingest.quality import CLOCK_TOLERANCE_S
-from cloud_ingest.store import SqliteStore, locked
+from cloud_ingest.store import SqliteStore
 from cloud_ingest.subscriber import Subscriber
 from cloud_ingest.writer import Writer
 
@@ -57,19 +64,66 @@ def _run(config: Config, announce: Callable[[str], None]) -> BaseException | Non
             "this machine's clock is behind the newest uplink: until it is right, uplinks wait as dead letters"
         )
     writer = Writer(store, city, ingest, clock or store.newest_received_at)
-    subscriber = Subscriber(config.mqtt, store, writer)
-    server = _Server(uvicorn.Config(create_app(config, city, subscriber, writer), log_config=None, access_log=False))
-    writer.start()
+    puller = Puller(config, writer) if config.jetstream.servers else None
+    subscriber = Subscriber(config.mqtt, store, writer, brings=puller is None)
+    broker = _Broker(subscriber, puller)
+    server = _Server(uvicorn.Config(create_app(config, city, broker, writer), log_config=None, access_log=False))
     subscriber.start()
+    writer.start()
+    if puller is not None:
+        puller.start()
     host, port = listener.getsockname()[:2]
     announce(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
     try:
         asyncio.run(_serve(server, listener, writer))
     finally:
+        if puller is not None:
+            puller.stop()
         subscriber.stop()
         writer.stop()
         store.close()
     return writer.failed
+
+
+class _Broker(NamedTuple):
+    subscriber: Subscriber
+    puller: Puller | None
+
+    @property
+    def connected(self) -> bool:
+        """Messages come and watermarks go."""
+        return self.subscriber.connected and (self.puller is None or self.puller.connected)
+
+
+def work(config: Config, announce: Callable[[str], None]) -> bool:
+    """Pull and commit beside the service until SIGTERM or SIGINT; False if the writer failed by a bug.
+
+    Raises CloudError before it has begun, or when the store is lost under it."""
+    city = registry.load(config.registry.path)
+    if not config.jetstream.servers:
+        raise ConfigError("jetstream.servers", "is empty; workers share a stream, so name its servers")
+    store = SqliteStore(config.store.path)
+    store.register(city)
+    clock = time.time if config.time.source == "system" else None
+    ingest = Ingest(store, city, config.mqtt.gateways, config.dead_letters.max_bytes, clock)
+    writer = Writer(store, city, ingest, None)
+    puller = Puller(config, writer)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    writer.start()
+    puller.start()
+    announce(f"worker on {config.store.path}")
+    try:
+        while writer.failed is None and not stopping.wait(_CHECK_S):
+            pass
+    finally:
+        puller.stop()
+        writer.stop()
+        store.close()
+    if isinstance(writer.failed, CloudError):
+        raise writer.failed
+    return writer.failed is None
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket, writer: Writer) -> None:

@@ -2,10 +2,10 @@
 """The MQTT shell: paho's client with a persistent session, QoS 1 and manual acknowledgement.
 
 A message is acknowledged only after its commit, and only on the connection it came over: message ids mean nothing on
-the next. Of each gateway the current epoch's watermark is retained, and published again at every connection, for a
-broker that has forgotten it.
+the next. Watermarks (publisher.py) are published again at every connection, for a broker that has forgotten them.
 """
 
+import itertools
 import logging
 import ssl
 import threading
@@ -20,25 +20,28 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud_ingest.config import MqttSettings
 from cloud_ingest.errors import ConfigError
-from cloud_ingest.ingest import Applied
+from cloud_ingest.publisher import Publisher
 from cloud_ingest.store import SqliteStore
 from cloud_ingest.writer import Delivery, Writer
 from decoders import topics
-from decoders.uplink import Watermark, encode_watermark
 
 _log = logging.getLogger(__name__)
 
 
 class Subscriber:
-    """Brings what the broker delivers to ``writer`` and what it committed back to the broker.
+    """Brings what the broker delivers to ``writer`` and what is committed back to the broker.
 
-    ``connected``: the broker has accepted us and our subscription."""
+    ``brings`` False: only the latter; puller.py does the former. ``connected``: the broker has accepted us and our
+    subscription."""
 
-    def __init__(self, settings: MqttSettings, store: SqliteStore, writer: Writer) -> None:
+    def __init__(self, settings: MqttSettings, store: SqliteStore, writer: Writer, brings: bool = True) -> None:
         self.connected = False
         self._settings = settings
-        self._store = store
+        self._brings = brings
         self._writer = writer
+        self._publisher = Publisher(store, self._publish)
+        self._brokers = itertools.cycle([(settings.host, settings.port), *settings.other_brokers()])
+        self._address = next(self._brokers)
         self._connection = 0
         self._unreachable = False
         self._client = _client(settings)
@@ -50,7 +53,9 @@ class Subscriber:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        self._client.connect_async(self._settings.host, self._settings.port, self._settings.keepalive_s)
+        """Begin to connect; before the writer starts."""
+        self._writer.after_commit(self._tell_news)
+        self._client.connect_async(*self._address, self._settings.keepalive_s)
         self._client.loop_start()
 
     def stop(self) -> None:
@@ -67,14 +72,20 @@ class Subscriber:
         _log.info(
             "broker connected host=%s port=%d session=%s", *self._address, "old" if flags.session_present else "new"
         )
-        client.subscribe(topics.UP_FILTER, qos=1)
+        if self._brings:
+            client.subscribe(topics.UP_FILTER, qos=1)
+        else:
+            self._ready()
 
     def _on_subscribe(self, _: Client, __: Any, ___: int, codes: list[ReasonCode], ____: Properties | None) -> None:
         if any(code.is_failure for code in codes):
             _log.warning("broker refuses our subscription to %s", topics.UP_FILTER)
             return
+        self._ready()
+
+    def _ready(self) -> None:
         self.connected = True
-        self._writer.put(self._publish_all)
+        self._writer.put(self._publisher.tell_all)
 
     def _on_disconnect(
         self, _: Client, __: Any, ___: DisconnectFlags, ____: ReasonCode, _____: Properties | None
@@ -82,11 +93,18 @@ class Subscriber:
         self.connected = False
         if not self._stopped.is_set():
             _log.warning("broker connection lost host=%s port=%d", *self._address)
+            self._turn_to_next()
 
     def _on_connect_fail(self, _: Client, __: Any) -> None:
         if not self._unreachable:  # once, not at every attempt
             _log.warning("broker cannot be reached host=%s port=%d; trying again", *self._address)
         self._unreachable = True
+        self._turn_to_next()
+
+    def _turn_to_next(self) -> None:
+        """Of a cluster any node will do."""
+        self._address = next(self._brokers)
+        self._client.connect_async(*self._address, self._settings.keepalive_s)
 
     def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
         done = partial(self._done, self._connection, message.mid, message.qos)
@@ -94,29 +112,18 @@ class Subscriber:
             topic = message.topic
         except UnicodeDecodeError:
             topic = repr(message._topic)
-        self._writer.put(Delivery(topic, bytes(message.payload), done))
+        self._writer.put(Delivery(topic, bytes(message.payload), done, message.dup))
 
-    def _done(self, connection: int, mid: int, qos: int, applied: Applied) -> None:
-        if applied.gateway_eui is not None and applied.watermark is not None:
-            self._publish(applied.gateway_eui, applied.watermark)
+    def _done(self, connection: int, mid: int, qos: int) -> None:
         if connection == self._connection:
             self._client.ack(mid, qos)
 
-    def _publish_all(self) -> None:
-        for gateway_eui, watermark in dict(self._store.watermarks()).items():  # the last one of each gateway
-            self._publish(gateway_eui, watermark)
+    def _tell_news(self) -> None:
+        if self.connected:  # else all are told at the next connection
+            self._publisher.tell_news()
 
-    def _publish(self, gateway_eui: str, watermark: Watermark) -> None:
-        """Retained is only the current epoch's: a dead one must not hide it. In the writer's thread."""
-        if not self.connected:
-            return  # the current ones are published at the next connection
-        current = self._store.current_watermark(gateway_eui)
-        retain = current is not None and current.epoch == watermark.epoch
-        self._client.publish(topics.committed(gateway_eui), encode_watermark(watermark), qos=1, retain=retain)
-
-    @property
-    def _address(self) -> tuple[str, int]:
-        return (self._settings.host, self._settings.port)
+    def _publish(self, topic: str, payload: bytes, retain: bool) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain)
 
 
 def _client(settings: MqttSettings) -> Client:
@@ -129,13 +136,13 @@ def _client(settings: MqttSettings) -> Client:
     )
     client.reconnect_delay_set(1, settings.reconnect_max_s)
     if settings.username:
-        client.username_pw_set(settings.username, _password(settings))
+        client.username_pw_set(settings.username, password(settings))
     if settings.tls:
-        client.tls_set_context(_tls(settings))
+        client.tls_set_context(tls_context(settings))
     return client
 
 
-def _tls(settings: MqttSettings) -> ssl.SSLContext:
+def tls_context(settings: MqttSettings) -> ssl.SSLContext:
     for key, path in (
         ("ca_file", settings.ca_file),
         ("cert_file", settings.cert_file),
@@ -156,7 +163,7 @@ def _tls(settings: MqttSettings) -> ssl.SSLContext:
     return context
 
 
-def _password(settings: MqttSettings) -> str | None:
+def password(settings: MqttSettings) -> str | None:
     return None if settings.password_file is None else _text("password_file", settings.password_file).strip()
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The one thread that writes: takes messages in order, commits each, tells the broker, judges when there is time."""
+"""The one thread that writes: takes messages in order, commits what waits together, judges when there is time."""
 
+import faulthandler
 import logging
 import queue
 import sqlite3
@@ -9,32 +10,37 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cloud_ingest import judge
+from cloud_ingest import attempts, judge
 from cloud_ingest.errors import StoreError
-from cloud_ingest.ingest import Applied, Ingest
+from cloud_ingest.ingest import Ingest
 from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
 
 _log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0  # after the disk refused
-_IDLE_S = 0.5
+_IDLE_S = 0.1  # also how long a commit of another process may go unnoticed
 _JUDGE_EVERY_S = 0.5  # while messages pour in
 _JUDGE_FOR_S = 0.2
+_STUCK_S = 120  # a message that takes longer ends the process, and is tried alone by the next
+_GROUP_BYTES = 1 << 16  # about 3,000 uplinks
 
 
 class Delivery(NamedTuple):
-    """One message as the broker handed it over; ``done`` is called after the commit, in the writer's thread."""
+    """One message as the broker handed it over; ``done`` is called after the commit, in the writer's thread.
+
+    ``again``: it was delivered before, so something may have ended in the middle of it."""
 
     topic: str
     payload: bytes
-    done: Callable[[Applied], None]
+    done: Callable[[], None]
+    again: bool = False
 
 
 class Writer(threading.Thread):
-    """Owns ``store`` while it runs. ``now`` gives the present in Unix seconds."""
+    """Owns ``store`` while it runs. ``now`` gives the present in Unix seconds; without it nothing is judged here."""
 
-    def __init__(self, store: SqliteStore, city: City, ingest: Ingest, now: Callable[[], float]) -> None:
+    def __init__(self, store: SqliteStore, city: City, ingest: Ingest, now: Callable[[], float] | None) -> None:
         super().__init__(name="writer")
         self.failed: BaseException | None = None
         self._refusals: dict[str, str] = {}  # by kind of work, while the last attempt at it was refused by the store
@@ -43,10 +49,16 @@ class Writer(threading.Thread):
         self._ingest = ingest
         self._now = now
         self._inbox: queue.Queue[Delivery | Callable[[], None]] = queue.Queue(maxsize=4096)
+        self._put_back: Delivery | Callable[[], None] | None = None
         self._stopping = threading.Event()
         self._to_judge = dict.fromkeys(city.areas)  # all once at the start; a set in order of arrival
         self._judged_at = 0.0
         self._version = -1
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, work: Callable[[], None]) -> None:
+        """Call ``work`` in this thread whenever this or another process has committed. Before the start."""
+        self._after_commit.append(work)
 
     @property
     def problem(self) -> str | None:
@@ -81,7 +93,7 @@ class Writer(threading.Thread):
 
     def _turn(self) -> None:
         try:
-            item = self._inbox.get(timeout=0.0 if self._to_judge else _IDLE_S)
+            item = self._next(0.0 if self._to_judge else _IDLE_S)
         except queue.Empty:
             self._guarded(self._judge)
             self._guarded(self._notice_others)
@@ -91,38 +103,84 @@ class Writer(threading.Thread):
         else:
             self._store.check_in_place()
             self._guarded(item)
+        self._guarded(self._notice_others)
         if self._to_judge and time.monotonic() - self._judged_at > _JUDGE_EVERY_S:
             self._guarded(self._judge)
 
-    def _apply(self, delivery: Delivery) -> None:
+    def _next(self, timeout_s: float) -> Delivery | Callable[[], None]:
+        item, self._put_back = self._put_back, None
+        return self._inbox.get(timeout=timeout_s) if item is None else item
+
+    def _apply(self, first: Delivery) -> None:
+        """The message and what else waits, in one transaction; nothing is acknowledged before it."""
+        group = [first]
         while not self._stopping.is_set():
             try:
-                applied = self._apply_or_quarantine(delivery)
+                suspects = attempts.suspects(self._store)
+                if not self._is_suspect(first, suspects):
+                    self._gather(group, suspects)
+                faulthandler.dump_traceback_later(_STUCK_S, exit=True)
+                try:
+                    self._apply_group(group, suspects)
+                finally:
+                    faulthandler.cancel_dump_traceback_later()
             except sqlite3.OperationalError as error:  # disk full, locked: nothing is acknowledged, so nothing is lost
                 self._refused("apply", error)
                 continue
             self._refusals.pop("apply", None)
-            for area in judge.areas_of(self._store, self._city, applied.things):
-                self._to_judge[area.id] = None
             self._store.check_in_place()  # before a gateway may forget what it sent
-            delivery.done(applied)
+            for delivery in group:
+                delivery.done()
+            self._committed()
             return
 
-    def _apply_or_quarantine(self, delivery: Delivery) -> Applied:
+    def _gather(self, group: list[Delivery], suspects: set[str]) -> None:
+        while sum(len(delivery.payload) for delivery in group) < _GROUP_BYTES:
+            try:
+                item = self._next(0.0)
+            except queue.Empty:
+                return
+            if not isinstance(item, Delivery) or self._is_suspect(item, suspects):
+                self._put_back = item
+                return
+            group.append(item)
+
+    def _is_suspect(self, delivery: Delivery, suspects: set[str]) -> bool:
+        return delivery.again or (bool(suspects) and attempts.identity_of(delivery.topic, delivery.payload) in suspects)
+
+    def _apply_group(self, group: list[Delivery], suspects: set[str]) -> None:
+        if len(group) == 1 and self._is_suspect(group[0], suspects):
+            self._apply_carefully(group[0])
+            return
         try:
-            return self._ingest.apply(delivery.topic, delivery.payload)
+            self._ingest.apply_all([self._ingest.read(delivery.topic, delivery.payload) for delivery in group])
+        except sqlite3.OperationalError:
+            raise
+        except Exception:
+            for delivery in group:
+                self._apply_carefully(delivery)
+
+    def _apply_carefully(self, delivery: Delivery) -> None:
+        """One message by itself; what cannot be applied of it is set aside."""
+        topic, payload = delivery.topic, delivery.payload
+        try:
+            self._ingest.apply_alone(topic, payload)
         except sqlite3.OperationalError:
             raise
         except Exception as error:
-            _log.exception("message set aside topic=%s", delivery.topic)
-            return self._ingest.quarantine(delivery.topic, delivery.payload, repr(error)[:200])
+            _log.exception("message set aside topic=%s", topic)
+            self._ingest.salvage(topic, payload, repr(error)[:200])
 
     def _judge(self) -> None:
+        if self._now is None:
+            self._to_judge.clear()
+            return
         self._judged_at = time.monotonic()
         while self._to_judge and time.monotonic() - self._judged_at < _JUDGE_FOR_S:
             area_id = next(iter(self._to_judge))
             try:
-                judge.judge(self._store, self._city, self._city.areas[area_id], self._now())
+                if area_id in self._city.areas:
+                    judge.judge(self._store, self._city, self._city.areas[area_id], self._now())
             except sqlite3.OperationalError:
                 raise
             except Exception:  # storing what comes matters more than one area's judgement
@@ -131,11 +189,17 @@ class Writer(threading.Thread):
         self._judged_at = time.monotonic()
 
     def _notice_others(self) -> None:
-        """Another process (dead-letters replay) wrote: its readings are judged here."""
+        """Another process (a worker, dead-letters replay) wrote."""
         version = self._store.db.execute("PRAGMA data_version").fetchone()[0]
-        if version != self._version and self._version >= 0:
-            self._to_judge = dict.fromkeys(self._city.areas)
-        self._version = version
+        if version != self._version:
+            self._version = version
+            self._committed()
+
+    def _committed(self) -> None:
+        if self._now is not None:
+            self._to_judge.update(dict.fromkeys(judge.marked(self._store)))
+        for work in self._after_commit:
+            work()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         kind = getattr(work, "__name__", "other")

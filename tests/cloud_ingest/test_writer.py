@@ -39,7 +39,7 @@ class TestHealth:
         writer.start()
         assert writer.problem is None
 
-        writer.put(Delivery(UP, moisture_series(NODES[0], [20.0] * 300), lambda _: done.set()))
+        writer.put(Delivery(UP, moisture_series(NODES[0], [20.0] * 300), done.set))
         until(lambda: writer.problem)
         assert writer.problem == "the store refuses to write: database or disk is full"
         assert not done.is_set()

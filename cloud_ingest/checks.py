@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Which readings of an uplink can be stored, and why not; pure, by registry and quantities."""
+
+from cloud_ingest.registry import City
+from cloud_ingest.store import Observation
+from decoders.faults import FAULTS
+from decoders.quantities import QUANTITIES
+from decoders.uplink import Reading, UplinkMessage
+
+# A node's clock follows the network's; a reading sampled later than this after its reception is wrong about its time.
+MAX_AHEAD_S = 3600
+_UNSURE = ("unset", "saved")  # how sure the gateway was of the time, records.py
+_MAX_AT = 1 << 32  # the id of an observation holds 32 bits of time (api/entities.py)
+
+
+def problem_of(city: City, message: UplinkMessage, reading: Reading) -> str | None:
+    """Why a reading cannot be stored; None if it can."""
+    facts = QUANTITIES.get(reading.quantity)
+    if facts is None:
+        return "unknown_quantity"
+    if reading.unit != facts.unit:
+        return "wrong_unit"
+    if reading.fault is not None and reading.fault not in FAULTS:
+        return "unknown_fault"
+    if reading.at > message.received_at + MAX_AHEAD_S or reading.at >= _MAX_AT:
+        return "time_ahead"
+    return None if city.was_registered(message.key.dev_eui, reading.at) else "before_since"
+
+
+def sorted_out(city: City, message: UplinkMessage) -> tuple[list[Observation], list[str]]:
+    """What can be stored of an uplink, and the reasons why the rest cannot."""
+    observations, problems = [], set()
+    for reading in message.readings:
+        problem = problem_of(city, message, reading)
+        if problem is None:
+            observations.append(_observation(message, reading))
+        else:
+            problems.add(problem)
+    return observations, sorted(problems)
+
+
+def _observation(message: UplinkMessage, reading: Reading) -> Observation:
+    facts = QUANTITIES[reading.quantity]
+    flag = reading.fault
+    if reading.value is not None and not facts.minimum <= reading.value <= facts.maximum:
+        flag = "out_of_range"
+    quality = message.time_quality if message.time_quality in _UNSURE else None
+    return Observation(
+        message.key.dev_eui, reading.quantity, reading.at, reading.value, flag, message.received_at, quality
+    )

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What gateways tell of themselves: events, kept once each, and tombstones of what a full one had to drop."""
+
+import json
+
+from cloud_ingest.store import SqliteStore
+from decoders.uplink import Event, Tombstone
+
+_EVENTS_KEPT = 100_000
+
+
+def keep_event(store: SqliteStore, gateway_eui: str, event: Event) -> None:
+    """Inside a transaction: an event has no number of its own, so its content says whether we know it."""
+    detail = json.dumps(event.detail, sort_keys=True, ensure_ascii=False)
+    row = (gateway_eui, event.kind, event.dev_eui or "", event.at, event.time_quality, detail)
+    inserted = store.db.execute(
+        "INSERT OR IGNORE INTO gateway_events (gateway_eui, kind, dev_eui, at, time_quality, detail) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        row,
+    ).rowcount
+    store.count("events", "applied" if inserted else "duplicates")
+    store.db.execute("DELETE FROM gateway_events WHERE id <= (SELECT max(id) FROM gateway_events) - ?", (_EVENTS_KEPT,))
+
+
+def keep_tombstone(store: SqliteStore, gateway_eui: str, tombstone: Tombstone) -> None:
+    """Inside a transaction: of two that overlap the one that spans the other stands for both, whichever came first."""
+    stream = (gateway_eui, tombstone.epoch, tombstone.lane)
+    span = (tombstone.first_seq, tombstone.last_seq)
+    where = "WHERE gateway_eui = ? AND epoch = ? AND lane = ?"
+    is_known = store.db.execute(
+        f"SELECT 1 FROM dropped {where} AND first_seq <= ? AND last_seq >= ?", (*stream, *span)
+    ).fetchone()
+    store.count("tombstones", "duplicates" if is_known else "applied")
+    if is_known:
+        return
+    store.db.execute(f"DELETE FROM dropped {where} AND first_seq >= ? AND last_seq <= ?", (*stream, *span))
+    devices = json.dumps([list(row) for row in tombstone.dropped])
+    store.db.execute(
+        "INSERT INTO dropped VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*stream, *span, tombstone.first_at, tombstone.last_at, tombstone.others, devices),
+    )

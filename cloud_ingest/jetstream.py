@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The stream in which nats-server keeps what gateways publish over MQTT, and the durable consumer that workers share.
+
+nats-server 2.15.1 stores every QoS 1 publish in the stream ``$MQTT_msgs``, the topic ``a/b`` under the subject
+``$MQTT.msgs.a.b`` with the header ``Nmqtt-Pub: 1``. By itself it makes that stream with *interest* retention, which
+keeps nothing without an MQTT subscriber; it takes one that is there already. So we make it, with *limits* retention: then a
+PUBACK means that the message is in the stream we read (on a cluster: on most of its nodes). The server's documentation
+does not promise this: tests/cloud_ingest/test_jetstream.py pins it.
+"""
+
+import asyncio
+import ssl
+from dataclasses import replace
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+from cloud_ingest.config import Config, JetStreamSettings, MqttSettings
+from cloud_ingest.errors import BrokerError
+from cloud_ingest.subscriber import password, tls_context
+from decoders import topics
+
+STREAM = "$MQTT_msgs"
+_PREFIX = "$MQTT.msgs."
+ACK_WAIT_S = 60  # then a message is given to another worker
+_CONNECT_S = 5
+
+
+def subject_of(topic: str) -> str:
+    """Where the stream has what was published to an MQTT topic (or what a filter matches)."""
+    return _PREFIX + topic.replace("/", ".").replace("+", "*")
+
+
+def topic_of(subject: str) -> str:
+    """The MQTT topic of a message in the stream. A topic with dots in a level would look the same; ours have none."""
+    return subject.removeprefix(_PREFIX).replace(".", "/")
+
+
+async def connect(mqtt: MqttSettings, server: str) -> Client:
+    """A connection to one server, which does not reconnect; raises BrokerError."""
+    said: list[str] = []
+
+    async def note(error: Exception) -> None:
+        said.append(str(error))
+
+    tls: ssl.SSLContext | None = tls_context(mqtt) if mqtt.tls else None
+    try:
+        return await nats.connect(
+            server,
+            user=mqtt.username or None,
+            password=password(mqtt) if mqtt.username else None,
+            tls=tls,
+            allow_reconnect=False,
+            connect_timeout=_CONNECT_S,
+            error_cb=note,
+            name=mqtt.client_id,
+        )
+    except (TimeoutError, nats.errors.Error, OSError) as error:
+        reason = next((text for text in [*said, str(error)] if text), type(error).__name__)
+        raise BrokerError(server, f"cannot be used ({reason})") from error
+
+
+async def ensure(client: Client, settings: JetStreamSettings) -> bool:
+    """Make stream and consumer what the settings say, whatever is there; True if the stream was not so before.
+
+    Raises nats' errors while the cluster has no leader, or if it does not let us."""
+    jetstream = client.jetstream()
+    wanted = StreamConfig(
+        name=STREAM,
+        subjects=[_PREFIX + ">"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.OLD,
+        num_replicas=settings.replicas,
+        max_bytes=settings.max_mb << 20,
+        max_age=settings.max_age_h * 3600.0,
+    )
+    try:
+        found = (await jetstream.stream_info(STREAM)).config
+    except NotFoundError:
+        await jetstream.add_stream(wanted)
+        is_changed = True
+    else:
+        fields = ("retention", "discard", "num_replicas", "max_bytes", "max_age")
+        changes = {name: getattr(wanted, name) for name in fields if getattr(found, name) != getattr(wanted, name)}
+        is_changed = bool(changes)
+        if changes:
+            await jetstream.update_stream(replace(found, **changes))
+    await _ensure_consumer(jetstream, settings)
+    return is_changed
+
+
+async def _ensure_consumer(jetstream: JetStreamContext, settings: JetStreamSettings) -> None:
+    await jetstream.add_consumer(
+        STREAM,
+        ConsumerConfig(
+            durable_name=settings.consumer,
+            filter_subject=subject_of(topics.UP_FILTER),
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            max_deliver=-1,  # a message that kills its worker is counted by us (attempts.py)
+            max_ack_pending=settings.max_in_hand,
+        ),
+    )
+
+
+def set_up(config: Config) -> bool:
+    """Do what ``ensure`` does, on the first server that answers; raises BrokerError."""
+    return asyncio.run(_set_up(config))
+
+
+async def _set_up(config: Config) -> bool:
+    problem: BrokerError | None = None
+    for server in config.jetstream.servers:
+        try:
+            client = await connect(config.mqtt, server)
+        except BrokerError as error:
+            problem = error
+            continue
+        try:
+            return await ensure(client, config.jetstream)
+        except (TimeoutError, nats.errors.Error) as error:
+            reason = client.last_error or error
+            raise BrokerError(server, f"does not let us make the stream {STREAM} ({reason!r})") from error
+        finally:
+            await client.close()
+    raise problem or BrokerError("jetstream.servers", "is empty; name at least one, such as nats://127.0.0.1:4222")

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Real nats-servers on loopback, one or three of them, for tests of this folder."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from simulators.town import free_port
+
+BIN = Path(sys.executable).parent
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Nats:
+    """One server with an MQTT listener, in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port, self.mqtt_port = folder, free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "nats.conf").write_text(
+            f'server_name: "test"\nlisten: "127.0.0.1:{self.port}"\n'
+            f'jetstream {{ store_dir: "{folder}/broker", max_mem: 64M, max_file: 256M, sync_interval: always }}\n'
+            f'mqtt {{ listen: "127.0.0.1:{self.mqtt_port}", ack_wait: "1s" }}\n'
+        )
+
+    @property
+    def server(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with (self.folder / "nats.log").open("ab") as log:
+            command = [str(BIN / "nats-server"), "-c", str(self.folder / "nats.conf")]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for(lambda: answers(self.port) and answers(self.mqtt_port), "the broker")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def wipe(self) -> None:
+        """Stopped, it loses everything."""
+        (self.folder / "broker").rename(self.folder / f"lost-{time.monotonic_ns()}")
