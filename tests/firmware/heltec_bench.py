@@ -11,7 +11,7 @@ from simulators.air import Air, PathLoss, Position, Transmission
 from simulators.board import KINDS
 from simulators.city import Truth
 from simulators.clock import Clock
-from simulators.firmware_build import build
+from simulators.firmware_build import build, build_rom
 from simulators.kernel import Kernel
 from simulators.tree_node import TreeNode, provisioned_flash
 from tests.firmware.lorawan_peer import APP_KEY, DEV_ADDR, IDENTITY, join_accept, session_keys
@@ -20,7 +20,7 @@ S = 1_000_000
 HOUR = 3600 * S
 GPS_AT_0 = 1_450_000_000  # network time when the clock stands at 0
 BATTERY_MV = 3_910  # a whole millivolt at the converter
-FROM_FILES = "96wK"  # the tests exchange modules, so they are files here; as ROM, as they ship, they need less
+FROM_FILES = "96wK"  # as ROM, as they ship, they need less
 IDENTITY_BIN = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 3600)
 
 
@@ -94,20 +94,33 @@ class Network:
 
 
 class Street:
-    """One node at a tree, one network, nothing else. ``identity`` None: as it left the factory of the board."""
+    """One node at a tree, one network, nothing else. ``identity`` None: as it left the factory of the board.
+
+    The firmware is built in ``folder / "firmware"`` and runs in place from ROM, as it ships; ``files``: from the files,
+    for a test that exchanges modules while the node lives.
+    """
 
     def __init__(
-        self, folder: Path, *, kind: str = "heltec_v3", identity: bytes | None = IDENTITY_BIN, loss_db=100.0, **options
+        self,
+        folder: Path,
+        *,
+        kind: str = "heltec_v3",
+        identity: bytes | None = IDENTITY_BIN,
+        files=False,
+        loss_db=100.0,
+        **options,
     ):
         self.clock = clock = Clock()
         self.air = Air(clock, model=PathLoss(loss_db, 1.0, 0.0, 0.0, 0.0))
         self.network = Network(clock, self.air)
         self.truth = Truth(23.45, 18.2, 21.5, 0.0)
         flash = None if identity is None else provisioned_flash(identity)
-        firmware = build(folder / "firmware", board=KINDS[kind].firmware)
+        firmware = (build if files else build_rom)(folder / "firmware", board=KINDS[kind].firmware)
+        if files:
+            options = {"heap": FROM_FILES, **options}
         self.tree = TreeNode(
             clock, self.air, firmware, lambda _: self.truth, kind, flash=flash, noise_percent=0.0, adc_noise_uv=0.0,
-            battery_mv=BATTERY_MV, **{"heap": FROM_FILES, **options},
+            battery_mv=BATTERY_MV, **options,
         )  # fmt: skip
         self.node = self.tree.bench
         self.radio = self.tree.radio

@@ -413,7 +413,7 @@ class TestFaults:
         assert one.node.statistics.crashes == []
 
     def test_an_exception_is_slept_off_longer_and_longer(self, street, tmp_path):
-        one = switched_on(street(), 600)
+        one = switched_on(street(files=True), 600)
         with sabotaged(tmp_path, "    raise ValueError('x')\n"):
             one.run(3 * 3600)
             boots = one.node.statistics.boots[ResetCause.DEEP_SLEEP]
@@ -429,7 +429,7 @@ class TestFaults:
         assert len(one.network.join_requests) == 1
 
     def test_after_a_safe_wake_one_more_crash_is_enough_until_a_sample_was_taken(self, street, tmp_path):
-        one = switched_on(street(), 600)
+        one = switched_on(street(files=True), 600)
         with sabotaged(tmp_path, "    raise ValueError('x')\n"):
             one.run(8 * 3600)
         crashes = one.node.console().count("ValueError: x")
@@ -451,7 +451,7 @@ class TestFaults:
 
     def test_a_hang_is_ended_by_the_watchdog(self, street, tmp_path):
         identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 600)
-        one = switched_on(street(identity=identity), 40)
+        one = switched_on(street(identity=identity, files=True), 40)
         hang = "    while True:\n        board.clock.sleep_ms(10_000)\n"
         with sabotaged(tmp_path, hang):
             one.run(3600)
@@ -472,7 +472,7 @@ class TestFaults:
         assert one.radio.mode == "sleep_cold"
         one.run(20)
         awake_us = one.node.statistics.state_us[State.AWAKE]
-        one.run(24 * 3600)
+        one.run(24 * 3600 + 60)
         assert one.node.state is State.ASLEEP
         assert one.node.statistics.boots[ResetCause.DEEP_SLEEP] == 24
         assert one.node.statistics.state_us[State.AWAKE] - awake_us < 60 * S
@@ -495,7 +495,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("module", ["app", "state", "node"])
     def test_what_keeps_the_program_from_starting_is_slept_off(self, street, tmp_path, module):
-        one = switched_on(street(), 600)
+        one = switched_on(street(files=True), 600)
         with replaced(tmp_path, module, "raise MemoryError('x')\n"):
             one.run(3 * 3600)
             assert "MemoryError: x" in one.node.console()

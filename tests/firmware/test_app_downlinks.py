@@ -11,7 +11,7 @@ from tests.firmware.heltec_bench import S, Street
 @pytest.fixture
 def street(tmp_path):
     """A node that has just joined; its first report is still to come."""
-    one = Street(tmp_path)
+    one = Street(tmp_path, files=True)
     one.network.tells_time = False
     one.node.power_on()
     one.kernel.run_until(60 * S, lambda: one.network.sessions and one.node.state is State.ASLEEP)

@@ -154,7 +154,7 @@ SLOW = (
 
 class TestWatchdog:
     def test_measuring_and_sending_have_thirty_seconds_each(self, street, tmp_path):
-        one = street(600)
+        one = street(600, files=True)
         one.network.least_sf = 12
         one.kernel.run_until(3600 * S, lambda: one.network.sessions)
         (tmp_path / "p.py").write_text(SLOW)
@@ -168,7 +168,7 @@ class TestWatchdog:
 
 class TestCrashes:
     def test_they_are_counted_for_good(self, street, tmp_path):
-        one = street(600)
+        one = street(600, files=True)
         one.run(600)
         compiled = tmp_path / "firmware/firmware/profile.mpy"
         good = compiled.read_bytes()

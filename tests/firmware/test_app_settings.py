@@ -167,7 +167,7 @@ class TestDiagnostics:
 
 class TestBattery:
     def test_a_low_battery_stretches_the_interval_and_an_empty_one_ends_sending(self, street, tmp_path):
-        one = street(900)
+        one = street(900, files=True)
         one.run(2 * HOUR_S)
         good = (tmp_path / "firmware/firmware/profile.mpy").read_bytes()
         counts = []

@@ -43,7 +43,7 @@ def street(tmp_path, monkeypatch):
     """A traffic node that has been counting for an hour."""
     monkeypatch.setattr(heltec_bench, "TreeNode", traffic_node)
     identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, INTERVAL_S, profile="traffic")
-    street = heltec_bench.Street(tmp_path, identity=identity)
+    street = heltec_bench.Street(tmp_path, identity=identity, files=True)
     street.node.power_on()
     street.run(3600)
     yield street

@@ -35,7 +35,7 @@ def street(tmp_path, monkeypatch):
     flash = Flash(192)
     flash.restore(written(tmp_path, {"/data/identity.bin": IDENTITY_BIN, "/data/update_key.bin": KEY}, blocks=192))
     monkeypatch.setattr(heltec_bench, "provisioned_flash", lambda _: flash)
-    one = Street(tmp_path)
+    one = Street(tmp_path, files=True)
     yield one
     one.kernel.close()
 

@@ -173,7 +173,7 @@ class TestOlderProtocol:
 
 class TestOnTheNode:
     def test_a_script_drives_the_real_node(self, tmp_path):
-        street = Street(tmp_path)
+        street = Street(tmp_path, files=True)
         # the node runs out of this folder: make the shipped build of it the one that manifest_certification describes
         for source, compiled in (("certification", "firmware/certification"), ("main_certification", "main")):
             path = REPOSITORY / f"firmware/{source}.py"

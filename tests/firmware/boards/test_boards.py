@@ -8,7 +8,7 @@ import pytest
 from simulators.air import Air
 from simulators.board import KINDS, BoardSim, pins_of
 from simulators.clock import Clock
-from simulators.firmware_build import DEFAULT_BOARD, REPOSITORY, build, build_rom, compile_module
+from simulators.firmware_build import DEFAULT_BOARD, REPOSITORY, build, build_rom, compile_module, pack
 from simulators.node import ResetCause
 from tests.firmware.heltec_bench import Street
 from tests.firmware.mutants.boards import MUTANTS
@@ -301,6 +301,7 @@ def test_a_broken_board_is_found_out(kind, module, mutant, street, run, tmp_path
     source = tmp_path / "broken.py"
     source.write_text(broken({module: (REPOSITORY / f"{path}.py").read_text()}, mutant)[module])
     compile_module(source, tmp_path / f"firmware/{path}.mpy", "broken.py")
+    pack(tmp_path / "firmware")
 
     with pytest.raises(AssertionError):
         does_all_right(one, run, kind, tmp_path, as_ever)
