@@ -122,11 +122,21 @@ class MqttSection:
 
 
 @dataclass(frozen=True)
+class LivenessSection:
+    """After how long a silence nodes and concentrators are late, or down."""
+
+    late_intervals: float = _key(2.5, limits=(1.5, 100.0))
+    down_intervals: float = _key(6.0, limits=(2.0, 1000.0))
+    concentrator_s: float = _key(60.0, limits=(10.0, 3600.0))
+
+
+@dataclass(frozen=True)
 class PageSection:
-    """The local page: /status and /metrics."""
+    """The local page."""
 
     host: str = _key("127.0.0.1")
     port: int = _key(8081, limits=_PORT)
+    token_file: Path = _key(Path("page.token"))
 
 
 @dataclass(frozen=True)
@@ -147,6 +157,7 @@ class Config:
     downlinks: DownlinksSection
     store: StoreSection
     mqtt: MqttSection
+    liveness: LivenessSection
     page: PageSection
     log: LogSection
 
@@ -240,6 +251,8 @@ def _check_together(path: Path, config: Config) -> None:
     for frequency_hz in (*wanted.channels_hz, *(down for _, down in wanted.rx1_hz)):
         if not may_transmit_on(frequency_hz):
             raise ConfigError(path, f"[network] names {frequency_hz // 1000} kHz, which is in no sub-band of EU868")
+    if config.liveness.down_intervals <= config.liveness.late_intervals:
+        raise ConfigError(path, "down_intervals in [liveness] must be more than late_intervals")
     station = config.basics_station
     if (station.cert_file is None) != (station.key_file is None):
         raise ConfigError(path, "cert_file and key_file in [basics_station] belong together: give both or neither")

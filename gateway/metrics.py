@@ -27,6 +27,9 @@ REFUSALS = {
     "unknown_dev_eui": "Join-Requests of devices that are not registered",
     "unknown_join_eui": "Join-Requests with another JoinEUI than registered",
     "dev_nonce_reused": "Join-Requests whose DevNonce has not risen",
+    "join_flood_dev_eui": "Join-Requests not looked at because their DevEUI asks more often than any node may",
+    "join_flood_unknown": "Join-Requests not looked at because too many DevEUIs that are not registered ask",
+    "join_flood_concentrator": "Join-Requests not looked at because one concentrator brings more than air can carry",
     "no_dev_addr_left": "Join-Requests that found dev_addr_block full",
     "no_join_nonce_left": "Join-Requests of a device that has joined 2**24 - 1 times",
     "decode_failed": "payloads kept raw in quarantine because no decoder reads them; their counter advanced",
@@ -117,9 +120,13 @@ class Metrics:
         self.counters = dict.fromkeys(COUNTERS, 0)
         self.failed_attempts = dict.fromkeys(FAILURES, 0)
         self.downlinks_dropped = dict.fromkeys(FAILURES, 0)
+        self.joins_refused = dict.fromkeys(REFUSALS, 0)
 
     def refuse(self, reason: str, times: int = 1) -> None:
         self.refused[reason] += times
+
+    def refuse_join(self, reason: str) -> None:
+        self.joins_refused[reason] += 1
 
     def count(self, name: str, times: int = 1) -> None:
         self.counters[name] += times

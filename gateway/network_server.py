@@ -38,7 +38,7 @@ _AS_BY_DEFAULT = Wanted()
 class Accepted(NamedTuple):
     """An uplink whose counter and content are stored. ``problem``: why its payload is in quarantine, or "".
 
-    ``event``: what this uplink says about the last downlink of an application.
+    ``event``: what this uplink says about the last downlink of an application. ``frm_payload`` is plain.
     """
 
     key: UplinkKey
@@ -49,6 +49,8 @@ class Accepted(NamedTuple):
     problem: str
     answer: Answer | None
     event: DownlinkEvent | None = None
+    frm_payload: bytes = b""
+    profile: str = ""
 
 
 class Copy(NamedTuple):
@@ -101,7 +103,10 @@ class NetworkServer:
             ledger.fill_in(session, f_cnt)
             stored, problem = self._keep(opened, reception, ledger)
             self._copies.begin(opened.key, digest, reception)
-            return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, None)
+            return Accepted(
+                opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, None, None,
+                opened.frm_payload, session.profile,
+            )  # fmt: skip
         if f_cnt <= session.f_cnt_up:
             sent_again = self._copies.tell_copy_from_replay(session, f_cnt, digest, reception)
             if not sent_again:
@@ -117,7 +122,10 @@ class NetworkServer:
         self._copies.begin(opened.key, digest, reception)
         if answer is not None:
             self._copies.answered(opened.key)
-        return Accepted(opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, answer, event)
+        return Accepted(
+            opened.key, frame.f_port, data_rate, reception.rssi_dbm, stored, problem, answer, event,
+            opened.frm_payload, session.profile,
+        )  # fmt: skip
 
     def stored(self, key: UplinkKey, phy_payload: bytes) -> None:
         """The transaction in which this uplink was accepted is on the disk. Any thread."""

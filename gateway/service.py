@@ -5,6 +5,7 @@ Start here: ``Gateway.received`` is the way of an uplink.
 """
 
 import asyncio
+import json
 import logging
 import signal
 import sqlite3
@@ -28,6 +29,7 @@ from gateway.group_commit import GroupCommit
 from gateway.join_server import Joined, JoinServer
 from gateway.metrics import Metrics, exposition
 from gateway.network_server import Copy, NetworkServer
+from gateway.operations import Operations
 from gateway.page import Page, as_json
 from gateway.radio import Reception
 from gateway.readings import date_waiting
@@ -52,6 +54,7 @@ class Gateway:
         self._ledger = store.ledger
         self._reader = store.reader()
         self._outbox_reader = store.reader()
+        self._loop = asyncio.get_running_loop()
         self._began_s = time.monotonic()
         self.metrics = Metrics()
         network = config.network
@@ -76,12 +79,14 @@ class Gateway:
             store.ledger, self._writer, self._time_keeper, self.metrics, self._forwarder.publish_event
         )
         self._forwarder.on_command = self._applications.command
+        self._operations = Operations(config, store, self._writer, self._boot, self.metrics, self._tell)
         self._transmitter = Transmitter(
             power_dbm=network.tx_power_dbm,
             lead_ms=config.downlinks.lead_ms,
             held=config.downlinks.virtual_time,
             metrics=self.metrics,
             ended=self._applications.ended,
+            told=lambda step: self._operations.step(step, self._time_keeper.now),
         )
         self._applications.push = self._transmitter.push
         self._page = Page(
@@ -109,6 +114,7 @@ class Gateway:
         self.page_port = await self._page.listen(config.page.host, config.page.port)
         self._applications.class_c = self._reader.class_c()
         await self._applications.start()
+        self._operations.start()
         if config.basics_station.enabled:
             await self._listen_to_stations()
         self._endpoint, self.gwmp_port = await listen(
@@ -165,6 +171,7 @@ class Gateway:
             self._forwarding.cancel()
             await asyncio.wait([self._forwarding])
         await self._applications.finish()
+        await self._operations.stop()
         await self._writer.close()
         self._reader.close()
         self._outbox_reader.close()
@@ -185,13 +192,16 @@ class Gateway:
 
     def attached(self, concentrator: str, speech: Protocol, backhaul: Backhaul) -> None:
         self._backhauls[concentrator] = backhaul
+        self._operations.attached(concentrator, speech)
         self._transmitter.attached(concentrator, speech, backhaul)
 
     def detached(self, concentrator: str, *, forget: bool = False) -> None:
         self._backhauls.pop(concentrator, None)
+        self._operations.detached(concentrator)
         self._transmitter.detached(concentrator, forget=forget)
 
     def confirmed(self, concentrator: str, order_id: int, frequency_hz: int | None = None) -> None:
+        self._operations.confirmed(order_id, frequency_hz)
         self._transmitter.confirmed(concentrator, order_id, frequency_hz)
 
     def refused(self, concentrator: str, order_id: int, reason: str) -> None:
@@ -203,6 +213,9 @@ class Gateway:
         for heard in frames:
             reception = self._reception(concentrator, heard)
             ended_us = self._transmitter.heard(reception, heard.concentrator_gps_ms, speech)
+            if reason := self._operations.refusal(reception):
+                self._refused(reception, ended_us, Refused(reason))
+                continue
             jobs.append((reception, ended_us, self._arrivals.begin(reception)))
         complete = True
         for reception, ended_us, job in jobs:
@@ -274,6 +287,7 @@ class Gateway:
         backhaul = self._backhauls.get(reception.concentrator)
         if backhaul is not None:
             backhaul.proved(reception.concentrator)
+        self._operations.accepted(reception, outcome)
         if not isinstance(outcome, Joined):
             self._applications.located(outcome.key.dev_eui, reception)
         if isinstance(outcome, Copy):
@@ -302,11 +316,13 @@ class Gateway:
         self, reception: Reception, ended_us: int, refusal: Refused | MalformedFrame | MicMismatch
     ) -> None:  # fmt: skip
         if isinstance(refusal, Refused):
-            self.metrics.refuse(refusal.reason)
-            if refusal.reason == "duplicate":  # a Join-Request through another concentrator
+            reason = refusal.reason
+            if reason == "duplicate":  # a Join-Request through another concentrator
                 self._transmitter.copy(reception, ended_us)
         else:
-            self.metrics.refuse("mic_mismatch" if isinstance(refusal, MicMismatch) else "malformed_frame")
+            reason = "mic_mismatch" if isinstance(refusal, MicMismatch) else "malformed_frame"
+        self.metrics.refuse(reason)
+        self._operations.refused(reception, reason)
         _log.debug("< %s %s: %s", reception.concentrator, reception.phy_payload.hex(), refusal)
 
     def _store_failed(self, error: StoreError) -> None:
@@ -314,6 +330,11 @@ class Gateway:
         if not self.metrics.refused[reason] & 0x3FF:  # the first, then every 1024th
             _log.error("uplinks are not stored: %s", error)
         self.metrics.refuse(reason)
+
+    def _tell(self, kind: str, dev_eui: str | None, detail: dict[str, Any]) -> None:
+        """An event for the cloud. In the writer's thread, within its transaction."""
+        event = {"event": kind} | ({} if dev_eui is None else {"dev_eui": dev_eui}) | detail
+        self._loop.call_soon_threadsafe(self._forwarder.publish_event, json.dumps(event))
 
     def gauges(self) -> dict[str, float]:
         """The present state, by the names of metrics.GAUGES."""

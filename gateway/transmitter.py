@@ -18,15 +18,23 @@ _CONFIRMING_S = 2.0
 
 
 class Transmitter:
-    """``ended`` is called once for each answer; ``held``: time is virtual."""
+    """``ended`` is called once for each answer, ``told`` for each step; ``held``: time is virtual."""
 
     def __init__(
-        self, *, power_dbm: int, lead_ms: int, held: bool, metrics: Metrics, ended: Callable[[Outcome], None]
+        self,
+        *,
+        power_dbm: int,
+        lead_ms: int,
+        held: bool,
+        metrics: Metrics,
+        ended: Callable[[Outcome], None],
+        told: Callable[[Step], None] = lambda _step: None,
     ) -> None:
         self._downlinks = Downlinks(power_dbm=power_dbm, lead_us=lead_ms * 1000, held=held)
         self._held = held
         self._metrics = metrics
         self._ended = ended
+        self._told = told
         self._ways: dict[str, Backhaul] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
@@ -91,6 +99,7 @@ class Transmitter:
     def _carry_out(self, steps: list[Step]) -> None:
         while steps:
             step = steps.pop(0)
+            self._told(step)
             if isinstance(step, Order):
                 steps += self._hand_over(step)
             elif isinstance(step, Failure):

@@ -85,7 +85,7 @@ class TestUplink:
 
         (message,) = bench.messages()
         key = UplinkKey("70b3d57ed1000001", bench.session(), 0)
-        assert accepted == Accepted(key, 2, 3, -97.0, True, "", None)
+        assert accepted == Accepted(key, 2, 3, -97.0, True, "", None, None, tree_payload(), "tree")
         assert message.key == key
         assert message.received_at == 1_770_964_782.5
         assert message.profile == "tree"
