@@ -20,8 +20,8 @@ if False:  # types only
 
     from machine import Pin
 
-_WORDS = 256
-_FULL = 128  # words after which posts are flushed; leaves room for one record of 960 bytes
+_WORDS = 128
+_FULL = 56  # words after which posts are flushed; leaves room for a record of 512 bytes and another without data
 
 _link = open(int(sys.argv[1]), "r+b")  # noqa: SIM115
 _write = _link.write
@@ -137,7 +137,7 @@ def note(op: int, device: int, argument: int) -> None:
 
 
 def post_data(op: int, device: int, argument: int, data: "bytes | bytearray") -> None:
-    """As ``post``, with up to 960 bytes."""
+    """As ``post``, with up to 512 bytes."""
     global horizon, _used
     if _used > _FULL:
         _flush()

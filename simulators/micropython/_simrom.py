@@ -9,7 +9,11 @@ import sys
 import uctypes
 import vfs
 
-sys.argv[1:] = sys.argv[1].split("\n")  # came as one, because each is a name that takes room for good
+# They came as one, because each is a name that takes room for good; numbers take none.
+sys.argv[1:] = sys.argv[1].split("\n")
+for at in range(1, len(sys.argv)):
+    if at not in (9, 14, 15, 17):
+        sys.argv[at] = int(sys.argv[at])  # type: ignore[call-overload]  # so the list says
 for at, folder in ((18, "/shim"), (20, "/rom")):
     if at < len(sys.argv):
         rom = uctypes.bytearray_at(int(sys.argv[at]), int(sys.argv[at + 1]))

@@ -21,16 +21,17 @@ WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
 
-_freq_hz = 160_000_000
-
 
 def __getattr__(name: str) -> "Any":
-    """Classes with modules of their own: they cost a node no heap until it uses them."""
-    if name == "I2C":
-        from _machine_i2c import I2C
+    """What has a module of its own takes heap only while it is used; on a board these are C and take none."""
+    if name not in ("ADC", "I2C", "UART"):
+        import _machine_more
 
-        return I2C
-    raise AttributeError(name)
+        return getattr(_machine_more, name)
+    module = "_machine_" + name.lower()
+    found = getattr(__import__(module), name)
+    del sys.modules[module]
+    return found
 
 
 def _refuse(what: str) -> "NoReturn":
@@ -47,10 +48,6 @@ class Pin:
     PULL_UP = 2
     IRQ_RISING = 1
     IRQ_FALLING = 2
-    DRIVE_0 = 0
-    DRIVE_1 = 1
-    DRIVE_2 = 2
-    DRIVE_3 = 3
     _gpio: int
     # as the bench counts modes and edges; other ports number them otherwise
     _MODES = {1: 1, 3: 3, 7: 7}
@@ -60,38 +57,27 @@ class Pin:
     _HOLDS = True
 
     def __init__(
-        self,
-        id: "int | Pin",
-        mode: "int | None" = None,
-        pull: "int | None" = -1,
-        *,
-        value: "int | None" = None,
-        drive: "int | None" = None,
-        hold: "bool | None" = None,
+        self, id: "int | Pin", mode: "int | None" = None, pull: "int | None" = -1, **options: "int | bool"
     ) -> None:
         if isinstance(id, Pin):
             id = id._gpio
         if not 0 <= id <= self._LAST or id in self._MISSING:
             raise ValueError("invalid pin")
         self._gpio = id
-        if mode is not None or value is not None or hold is not None:
-            self.init(mode, pull, value=value, drive=drive, hold=hold)
+        if mode is not None or options:
+            self.init(mode, pull, **options)
 
     def _wired(self) -> None:
         if not _link.wired >> self._gpio & 1:
             raise ValueError("GPIO%d is not wired in this bench" % self._gpio)
 
-    def init(
-        self,
-        mode: "int | None" = None,
-        pull: "int | None" = -1,
-        *,
-        value: "int | None" = None,
-        drive: "int | None" = None,
-        hold: "bool | None" = None,
-    ) -> None:
+    def init(self, mode: "int | None" = None, pull: "int | None" = -1, **options: "int | bool") -> None:
+        """Of the board's keyword arguments those that the bench obeys: ``value`` and ``hold``."""
         self._wired()
         _link.spend(_link.cpu_us)
+        value, hold = options.pop("value", None), options.pop("hold", None)
+        if options:
+            _refuse("Pin: " + ", ".join(options))
         if value is not None:
             _link.post(_ops.PIN_WRITE, self._gpio, 1 if value else 0)
         if mode is not None:
@@ -148,35 +134,12 @@ class Pin:
 class SPI:
     """A hardware SPI in mode 0, most significant bit first."""
 
-    MSB = 0
-    LSB = 1
-
-    def __init__(
-        self,
-        id: int,
-        baudrate: int = 500_000,
-        *,
-        sck: "Pin | None" = None,
-        mosi: "Pin | None" = None,
-        miso: "Pin | None" = None,
-        **options: "Any",
-    ) -> None:
+    def __init__(self, id: int, baudrate: int = 500_000, **options: "Any") -> None:
         self._id = id
         self.init(baudrate, **options)
 
-    def init(
-        self,
-        baudrate: int = 500_000,
-        *,
-        polarity: int = 0,
-        phase: int = 0,
-        bits: int = 8,
-        firstbit: int = 0,
-        sck: "Pin | None" = None,
-        mosi: "Pin | None" = None,
-        miso: "Pin | None" = None,
-    ) -> None:
-        if polarity or phase or firstbit or bits != 8:
+    def init(self, baudrate: int = 500_000, **options: "Any") -> None:
+        if [name for name in options if name not in ("sck", "mosi", "miso")]:
             _refuse("SPI modes other than 0, 8 bits, MSB first")
         self._baudrate = baudrate
 
@@ -209,143 +172,6 @@ class SPI:
         buffer = bytearray(count)
         self.readinto(buffer, write)
         return bytes(buffer)
-
-
-class UART:
-    """A UART; ``timeout`` and ``timeout_char`` in ms as on the ESP32."""
-
-    INV_RX = 4
-    INV_TX = 32
-
-    def __init__(self, id: int, baudrate: int = 115_200, *arguments: "Any", **options: "Any") -> None:
-        self._id = id
-        self._timeout_us = self._timeout_char_us = 0
-        self._cached = self._count = -1
-        self.init(baudrate, *arguments, **options)
-
-    def init(
-        self,
-        baudrate: int = 115_200,
-        bits: int = 8,
-        parity: "int | None" = None,
-        stop: int = 1,
-        *,
-        tx: "Pin | None" = None,
-        rx: "Pin | None" = None,
-        txbuf: int = 256,
-        rxbuf: int = 256,
-        timeout: int = 0,
-        timeout_char: int = 0,
-        invert: int = 0,
-        flow: int = 0,
-    ) -> None:
-        inverted = self.INV_TX | self.INV_RX
-        if flow or invert not in (0, inverted):
-            _refuse("flow control, and one line inverted without the other")
-        if not 128 < rxbuf < 32_768:  # ESP-IDF, "uart_driver_install": more than the hardware's 128
-            raise ValueError("rxbuf")
-        self._timeout_us = timeout * 1000
-        self._byte_us = -(-(1 + bits + (parity is not None) + stop) * 1_000_000 // baudrate)
-        self._timeout_char_us = max(timeout_char * 1000, self._byte_us * 2)
-        _link.spend(_link.cpu_us)
-        if tx is not None and _link.wired >> tx._gpio & 1:  # from now on the UART drives it, idle, until told otherwise
-            _link.post(_ops.PIN_WRITE, tx._gpio, 0 if invert else 1)
-            _link.post(_ops.PIN_MODE, tx._gpio, 3)
-        parity = 0 if parity is None else 1 + (parity & 1)
-        _link.post(
-            _ops.UART_SETUP,
-            self._id,
-            baudrate | bits << 32 | parity << 40 | stop << 44 | (1 << 46 if invert else 0) | rxbuf << 48,
-        )
-
-    def deinit(self) -> None:
-        pass
-
-    def write(self, data: "bytes | bytearray | str") -> int:
-        if isinstance(data, str):
-            data = data.encode()
-        _link.spend(_link.cpu_us)
-        if len(data) > 512:
-            _refuse("UART writes of more than 512 bytes")
-        _link.post_data(_ops.UART_WRITE, self._id, 0, data)
-        return len(data)
-
-    def _state(self) -> int:
-        _link.touch()
-        if self._cached != _link.answers:  # nothing changes before the horizon
-            self._count = _link.request(_ops.UART_STATE, self._id, 0)
-            self._cached = _link.answers
-        return self._count
-
-    def any(self) -> int:
-        return self._state() & 0xFFFF_FFFF
-
-    def txdone(self) -> bool:
-        return not self._state() >> 32
-
-    def flush(self) -> None:
-        while not self.txdone():
-            _link.sleep_until(_link.t + self._byte_us)
-
-    def _fill(self, buffer: bytearray) -> int:
-        """Read until the buffer is full or a timeout passes; return how many characters."""
-        have = 0
-        wait_us = self._timeout_us
-        _link.touch()
-        while True:
-            part = bytearray(len(buffer) - have)
-            count = _link.request(_ops.UART_READ, self._id, len(part), part)
-            if count:
-                buffer[have : have + count] = part[:count]
-                have += count
-                wait_us = self._timeout_char_us if self._timeout_us else 0
-            if have == len(buffer) or wait_us <= 0:
-                return have
-            step_us = min(wait_us, self._byte_us)
-            _link.sleep_until(_link.t + step_us)
-            wait_us -= step_us
-
-    def readinto(self, buffer: bytearray, count: "int | None" = None) -> "int | None":
-        data = self.read(len(buffer) if count is None else count)
-        if data is None:
-            return None
-        buffer[: len(data)] = data
-        return len(data)
-
-    def read(self, count: "int | None" = None) -> "bytes | None":
-        buffer = bytearray(self.any() if count is None else count)
-        have = self._fill(buffer) if buffer else 0
-        return bytes(buffer[:have]) if have else None
-
-
-_CONVERSION_US = 50  # assumed: nobody says what a reading takes, calibration included
-
-
-class ADC:
-    """An analogue input. Full scale by attenuation: ESP32-S3 datasheet, "ADC Characteristics"."""
-
-    ATTN_0DB = 0
-    ATTN_2_5DB = 1
-    ATTN_6DB = 2
-    ATTN_11DB = 3
-    _FULL_SCALE_UV = (950_000, 1_250_000, 1_750_000, 3_100_000)
-
-    def __init__(self, pin: "Pin | int", *, atten: int = 0) -> None:
-        self._gpio = pin if isinstance(pin, int) else pin._gpio
-        self.atten(atten)
-
-    def atten(self, atten: int) -> None:
-        self._full_uv = self._FULL_SCALE_UV[atten]
-
-    def read_uv(self) -> int:
-        """Whole millivolts: that is what ESP-IDF's calibration gives (ports/esp32, adc.c)."""
-        _link.spend(_CONVERSION_US)
-        _link.touch()
-        uv = min(max(_link.request(_ops.ADC_READ, self._gpio, 0), 0), self._full_uv)
-        return (uv + 500) // 1000 * 1000
-
-    def read_u16(self) -> int:
-        return self.read_uv() * 65_535 // self._full_uv
 
 
 _rtc_size = -1  # bytes of RTC memory in use, once known: nobody else writes it
@@ -400,34 +226,8 @@ class WDT:
         _link.note(_ops.WDT_FEED, 0, 0)
 
 
-def unique_id() -> bytes:
-    return bytes.fromhex(sys.argv[9])
-
-
 def reset_cause() -> int:
     return int(sys.argv[10])
-
-
-def freq(hz: "int | None" = None) -> "int | None":
-    global _freq_hz
-    if hz is None:
-        return _freq_hz
-    if hz not in (20_000_000, 40_000_000, 80_000_000, 160_000_000, 240_000_000):
-        raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
-    _freq_hz = hz
-    return None
-
-
-def idle() -> None:
-    _link.touch()
-
-
-def disable_irq() -> bool:
-    return _link.mask(True)
-
-
-def enable_irq(state: bool) -> None:
-    _link.mask(state)
 
 
 def lightsleep(time_ms: "int | None" = None) -> None:
@@ -445,10 +245,6 @@ def deepsleep(time_ms: int = 0) -> None:
 
 def reset() -> None:
     _link.leave(_ops.RESET)
-
-
-def soft_reset() -> None:
-    _link.leave(_ops.SOFT_RESET)
 
 
 if sys.argv[17] == "rp2":

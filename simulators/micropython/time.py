@@ -4,11 +4,12 @@
 import sys
 
 import _simlink as _link
-import utime as _unix
+
+if False:  # types only
+    from typing import Any
 
 _MASK = (1 << 30) - 1
 _HALF = 1 << 29
-_UNIX_TO_2000 = 946_684_800
 
 _boot_us = int(sys.argv[6])  # when ticks were zero, us of virtual time
 _rtc_us = int(sys.argv[7])  # the RTC at _since_us
@@ -78,17 +79,8 @@ def time() -> int:
     return _rtc_now() // 1_000_000
 
 
-def time_ns() -> int:
-    _link.touch()
-    return _rtc_now() * 1000
+def __getattr__(name: str) -> "Any":
+    """The calendar, which a node does without."""
+    import _time_more
 
-
-def gmtime(s: "int | None" = None) -> "tuple[int, ...]":
-    return _unix.gmtime((time() if s is None else s) + _UNIX_TO_2000)[:8]
-
-
-localtime = gmtime  # the board knows no time zones
-
-
-def mktime(t: "tuple[int, ...]") -> int:
-    return int(_unix.mktime(tuple(t[:8]) + (0,) * (9 - len(t[:8])))) - _UNIX_TO_2000
+    return getattr(_time_more, name)
