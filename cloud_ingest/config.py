@@ -52,6 +52,7 @@ class JetStreamSettings:
     max_mb: int = 1024
     max_age_h: int = 168
     max_in_hand: int = 1000
+    ack_wait_s: int = 30
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ _RANGES = {
     "jetstream.max_mb": (16, 1 << 20),
     "jetstream.max_age_h": (1, 8760),
     "jetstream.max_in_hand": (1, 100_000),
+    "jetstream.ack_wait_s": (1, 3600),
     "http.port": (0, 65535),
     "http.query_timeout_s": (1, 600),
     "dead_letters.max_bytes": (0, 2**40),

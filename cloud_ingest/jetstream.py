@@ -26,7 +26,6 @@ from decoders import topics
 
 STREAM = "$MQTT_msgs"
 _PREFIX = "$MQTT.msgs."
-ACK_WAIT_S = 60  # then a message is given to another worker
 _CONNECT_S = 5
 
 
@@ -55,6 +54,8 @@ async def connect(mqtt: MqttSettings, server: str) -> Client:
             password=password(mqtt) if mqtt.username else None,
             tls=tls,
             allow_reconnect=False,
+            max_reconnect_attempts=1,  # counts for the first connection, too
+            reconnect_time_wait=0,
             connect_timeout=_CONNECT_S,
             error_cb=note,
             name=mqtt.client_id,
@@ -101,7 +102,7 @@ async def _ensure_consumer(jetstream: JetStreamContext, settings: JetStreamSetti
             durable_name=settings.consumer,
             filter_subject=subject_of(topics.UP_FILTER),
             ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT_S,
+            ack_wait=settings.ack_wait_s,
             max_deliver=-1,  # a message that kills its worker is counted by us (attempts.py)
             max_ack_pending=settings.max_in_hand,
         ),

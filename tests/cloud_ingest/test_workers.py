@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Several processes on one durable consumer and one store: any may be killed, nothing is lost or doubled."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cloud_ingest.brokers import wait_for
+from tests.cloud_ingest.processes import Gateway, Site, uplinks
+from tests.cloud_ingest.world import NODES, START, UP, batch, opened, sample, uplink
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    found = Site(tmp_path, jetstream=True)
+    found.broker()
+    yield found
+    found.stop()
+
+
+class TestExactlyOnce:
+    def test_workers_and_service_killed_in_turn_lose_and_double_nothing(self, site: Site) -> None:
+        chance = random.Random(11)
+        messages = uplinks(600)
+        running = [site.service(), site.worker(), site.worker()]
+        gateway = Gateway(site.mqtt_port, messages)
+        try:
+            for victim in (1, 0, 2, 1):
+                target = gateway.watermark + 1
+                for _ in range(10):
+                    gateway.send(10)
+                    time.sleep(chance.random() / 50)
+                running[victim].kill()
+                running[victim].wait()
+                known = site.rows("SELECT coalesce(max(seq), 0) FROM watermarks")[0][0]
+                assert known >= gateway.watermark, "a published watermark was not durable"
+                running[victim] = site.worker() if victim else site.service()
+                wait_for(lambda target=target: gateway.send(10) or gateway.watermark >= target, "a new watermark")
+            wait_for(lambda: gateway.send(60) or gateway.done, "everything durable")
+            assert gateway.is_monotonic
+        finally:
+            gateway.stop()
+
+        stored = site.rows(
+            "SELECT d.dev_eui, (o.at - 1782864000) / 3600, o.result FROM observations o JOIN datastreams d "
+            "ON d.id = o.datastream WHERE d.quantity = 'soil_moisture' ORDER BY 1, 2"
+        )
+        assert stored == [(node, step, 20.0 + step % 50 / 10) for node in NODES[:2] for step in range(300)]
+        assert site.rows("SELECT count(*) FROM uplinks") == [(600,)]
+
+    def test_a_broker_that_comes_back_without_memory_is_set_up_and_told_the_watermark_again(self, site: Site) -> None:
+        site.service()
+        gateway = Gateway(site.mqtt_port, uplinks(4))
+        wait_for(lambda: gateway.send(4) or gateway.done, "everything durable")
+        gateway.stop()
+        site.nats.stop()
+        site.nats.wipe()
+
+        site.broker()
+        gateway = Gateway(site.mqtt_port, uplinks(8))
+        try:
+            wait_for(lambda: gateway.watermark == 4, "the watermark")
+            wait_for(lambda: gateway.send(4) or gateway.done, "what comes later")
+        finally:
+            gateway.stop()
+        assert site.rows("SELECT count(*) FROM uplinks") == [(8,)]
+
+    def test_workers_store_while_the_service_is_down(self, site: Site) -> None:
+        service = site.service()
+        site.worker()
+        service.kill()
+        service.wait()
+        site.publish(UP, batch(*uplinks(4)))
+        wait_for(lambda: site.rows("SELECT count(*) FROM uplinks") == [(4,)], "the readings")
+
+        site.service()
+
+        gateway = Gateway(site.mqtt_port, [None] * 4)
+        try:
+            wait_for(lambda: gateway.done, "the watermark that the service tells later")
+        finally:
+            gateway.stop()
+
+
+POISON = """
+import os, runpy, signal, sys
+from cloud_ingest import ingest
+real = ingest.decode_batch
+def decode_batch(data):
+    if {marker!r} in data:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(data)
+ingest.decode_batch = decode_batch
+sys.argv = ["stadtfunk", "ingest", "worker", "--config", {config!r}]
+runpy.run_module("stadtfunk", run_name="__main__")
+"""
+
+
+class TestPoison:
+    def test_a_message_that_kills_its_worker_is_a_dead_letter_after_three_tries_and_nothing_waits_behind(
+        self, site: Site
+    ) -> None:
+        opened(site.folder / "stadtfunk.db")[0].close()
+        assert site.run("broker-setup").stdout == "stream $MQTT_msgs is set up now\n"
+        poison = batch(uplink(1, NODES[0], 0, sample(START, 20.0)))
+        site.publish(UP, poison)
+        site.publish(UP, batch(uplink(2, NODES[0], 1, sample(START + 60, 19.0)), oldest_seq=1))
+        command = [sys.executable, "-c", POISON.format(marker=poison, config=str(site.config))]
+
+        died = 0
+        while not (letters := site.rows("SELECT reason FROM dead_letters")):
+            process = subprocess.Popen(command, env={**os.environ}, cwd=Path(__file__).parents[2])
+            site.processes.append(process)
+            wait_for(
+                lambda process=process: process.poll() is not None or site.rows("SELECT 1 FROM dead_letters"), "its end"
+            )
+            died += process.poll() is not None
+            assert died <= 5
+
+        assert letters == [("gave_up",)]
+        assert died == 4  # once among others, three times alone
+        wait_for(lambda: site.rows("SELECT f_cnt FROM uplinks") == [(1,)], "what came behind it")
