@@ -12,6 +12,7 @@ the seed and protect nothing.
 """
 
 import csv
+import functools
 import hashlib
 import io
 import math
@@ -135,11 +136,11 @@ class City:
         self.seed = seed
         self.start_unix_s = START_UNIX_S
         self.gateway = GATEWAY
-        self.weather = Weather(seed, START_UNIX_S, CENTER[1], CENTER[0])
+        self.weather = _weather(seed)
         self.trees = TREES + tuple(_more_tree(n) for n in range(len(TREES), nodes))
         self.nodes = nodes
         self.stations = stations
-        self._start_shares = [_start_share(area, self.weather) for area in AREAS]
+        self._start_shares = _start_shares(seed)
         self._pits: dict[int, TreePit] = {}
 
     def registry(self, interval_s: int = 3600) -> dict[str, Any]:
@@ -262,6 +263,15 @@ def _tree_pit(area: Area, weather: Weather, share: float, demand: float) -> Tree
         share=share,
         sun=area.sun,
     )
+
+
+def _weather(seed: int) -> Weather:
+    return Weather(seed, START_UNIX_S, CENTER[1], CENTER[0])
+
+
+@functools.cache
+def _start_shares(seed: int) -> tuple[float, ...]:
+    return tuple(_start_share(area, _weather(seed)) for area in AREAS)
 
 
 def _start_share(area: Area, weather: Weather) -> float:
