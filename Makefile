@@ -5,6 +5,8 @@
 
 WEB_SOURCES := $(shell find cloud_ingest/web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 ARGS ?=
+# The tests start Python hundreds of times: let it keep what it compiled, even where it is told not to write beside sources
+BYTECODE := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.build/bytecode"
 
 setup: .venv/ready cloud_ingest/web/dist/index.html
 
@@ -22,7 +24,7 @@ demo: setup
 test: setup lint
 	./setup.sh brokers
 	./setup.sh chromium
-	.venv/bin/python -m pytest $(ARGS)
+	$(BYTECODE) .venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 bench-%: .venv/ready
 	@.venv/bin/stadtfunk bench $* $(ARGS)
