@@ -14,7 +14,6 @@ from firmware.errors import IdentityInvalid
 from firmware.identity import parse_identity
 from firmware.journal import Journal
 from firmware.node import Node, silence, unload
-from firmware.state import Store
 
 if False:  # types only
     from firmware.hal import Board
@@ -22,6 +21,7 @@ if False:  # types only
     from firmware.starter import Start
 
 _TECHNICIAN_S = 600  # a node without identity stays awake after a reset,
+_LISTEN_MS = 3_000  # 0.03 mAh; a board with USB of its own needs a second until the laptop sees it again
 _NO_IDENTITY_S = 3600  # then looks for one now and then
 _FORGET_AFTER_CRASHES = 3
 _SAFE_FROM = 5
@@ -36,6 +36,8 @@ def run(board: "Board", start: "Start | None" = None) -> None:
     if not board.slept():
         silence(board)  # whatever it was doing when the processor was reset
         _update(board, start)
+    from firmware.state import Store  # an update needs its room in the heap
+
     try:
         identity = _identity(board.folder)
     except IdentityInvalid as fault:
@@ -80,15 +82,36 @@ def run(board: "Board", start: "Start | None" = None) -> None:
 
 
 def _update(board: "Board", start: "Start | None") -> None:
-    """A bundle that a technician has left is installed at the reset that follows."""
+    """A technician's tool may call now; a bundle that somebody has left is installed at the reset that follows."""
     try:
-        os.stat(board.folder + "/update.sfb")
-    except OSError:
-        return
-    from firmware.update import take
+        if _called(board):
+            from firmware.serial_update import talk
 
-    take(board, start)
-    unload()
+            talk(board, start)
+        try:
+            os.stat(board.folder + "/update.sfb")
+        except OSError:
+            return
+        from firmware.update import take
+
+        take(board, start)
+        unload()
+    except Exception as error:
+        getattr(sys, "print_exception", print)(error)
+
+
+def _called(board: "Board") -> bool:
+    """Whether a frame begins on the console (decoders/console_frame.py) in the first seconds after a reset."""
+    import select
+
+    poll = select.poll()
+    poll.register(sys.stdin, select.POLLIN)
+    clock = board.clock
+    began_ms = clock.ticks_ms()
+    while (left_ms := _LISTEN_MS - clock.ticks_diff(clock.ticks_ms(), began_ms)) > 0:
+        if poll.poll(left_ms) and sys.stdin.buffer.read(1) == b"~":
+            return True
+    return False
 
 
 def _ended(start: "Start | None", node: Node) -> None:

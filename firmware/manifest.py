@@ -19,6 +19,7 @@ NEVER_UPDATED = ("firmware/main.py", "firmware/starter.py")
 MODULES = (
     "decoders/__init__.py",
     "decoders/bundle.py",
+    "decoders/console_frame.py",
     "decoders/faults.py",
     "decoders/layouts/__init__.py",
     "decoders/layouts/air.py",
@@ -81,6 +82,7 @@ MODULES = (
     "firmware/sensors/sps30.py",
     "firmware/sensors/tubes.py",
     "firmware/sensors/watermark.py",
+    "firmware/serial_update.py",
     "firmware/session.py",
     "firmware/settings.py",
     "firmware/starter.py",

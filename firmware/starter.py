@@ -124,8 +124,10 @@ class Start:
 
     # --- installing ---
 
-    def version(self) -> int:
-        """Of the active application; an update must be newer."""
+    def version(self, trial: bool = False) -> int:
+        """Of the active application; an update must be newer. ``trial``: of the one on trial, 0 if there is none."""
+        if trial:
+            return self._versions[self._trial] if self._trial else 0
         return self._versions[self._active]
 
     def begin(self) -> str:

@@ -57,11 +57,7 @@ def install(root: str, board: str, start: "Start") -> int:
     Raises UpdateRefused, and OSError if there is no bundle or no room.
     """
     with open(root + BUNDLE_FILE, "rb") as bundle:
-        header = read_header(bundle, _key(root))
-        if header.board != board:
-            raise UpdateRefused("other_board")
-        if header.version <= start.version():
-            raise UpdateRefused("not_newer")
+        header = check(bundle, root, board, start)
         folder = start.begin()
         _empty(folder)
         _make(folder)
@@ -74,6 +70,16 @@ def install(root: str, board: str, start: "Start") -> int:
         start.commit(header.version)
     os.remove(root + BUNDLE_FILE)  # done with: after a failed trial it shall not be tried by itself again
     return header.version
+
+
+def check(bundle: "BinaryIO", root: str, board: str, start: "Start") -> "Header":
+    """The header of a bundle that this node may install, as far as the header tells; raises UpdateRefused."""
+    header = read_header(bundle, _key(root))
+    if header.board != board:
+        raise UpdateRefused("other_board")
+    if header.version <= start.version():
+        raise UpdateRefused("not_newer")
+    return header
 
 
 def _key(root: str) -> bytes:

@@ -34,7 +34,8 @@ _Device = TypeVar("_Device")
 class Wiring:
     """What leads where, by machine's numbers. A wire's level now is its idle level: where its pulls take it.
 
-    A 1-Wire bus with nobody on it is None. ``power`` is 1 while the board has power; chips that share its supply
+    A 1-Wire bus with nobody on it is None. ``console``: the line to MicroPython's stdin and stdout, None if nobody is
+    there. ``power`` is 1 while the board has power; chips that share its supply
     watch it.
     """
 
@@ -44,6 +45,7 @@ class Wiring:
     uart: Mapping[int, SerialPort] = field(default_factory=dict)
     onewire: Mapping[int, OneWireDevice | None] = field(default_factory=dict)
     adc: Mapping[int, Callable[[], int]] = field(default_factory=dict)
+    console: SerialPort | None = None
     power: Wire = field(default_factory=Wire)
 
 
@@ -105,7 +107,8 @@ class Board:
 
     @property
     def wired(self) -> int:
-        return sum(1 << gpio for gpio in self._pads)
+        console = 0 if self._wiring.console is None else 1 << _ops.CONSOLE_BIT
+        return console | sum(1 << gpio for gpio in self._pads)
 
     @property
     def driving(self) -> set[int]:
@@ -156,6 +159,8 @@ class Board:
         self.uart_clock(True)
         for port in self._wiring.uart.values():
             port.received.clear()
+        if self._wiring.console is not None:
+            self._wiring.console.received.clear()
         self._triggers.clear()
         self.edges.clear()
         for gpio, pad in self._pads.items():

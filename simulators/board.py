@@ -67,6 +67,7 @@ class BoardSim:
         ticks_start_us: int = 0,
         heap: str = "64wK",
         main: str = "main",
+        console: SerialPort | None = None,
     ) -> None:
         self.clock = clock
         self.kind = KINDS[kind]
@@ -102,6 +103,7 @@ class BoardSim:
             onewire=self._one_wire,
             adc=self._adc,
             i2c={self.table.I2C_BUS: self.i2c},
+            console=console,
             power=self.board_power,
         )
         self.bench = NodeBench(

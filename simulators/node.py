@@ -297,6 +297,8 @@ class NodeBench:
         if self._pending:
             return
         packet = self._worker.receive()
+        if self._wiring.console is not None and (said := self._worker.said()):
+            self._wiring.console.transmit(said)
         offset = 0
         while offset < len(packet):
             time_us, code, argument = _RECORD.unpack_from(packet, offset)
@@ -374,6 +376,8 @@ class NodeBench:
             self.flash.program(pending.argument, pending.data)
         elif op == _ops.FLASH_ERASE:
             self.flash.erase(pending.argument)
+        elif op == _ops.CONSOLE_READ:
+            value = self._type(pending.argument)
         elif op != _ops.SYNC:
             value, data = self.board.apply(op, pending.device, pending.argument, pending.data)
         self.statistics.requests += 1
@@ -389,6 +393,20 @@ class NodeBench:
         self._worker.send(_HEAD.pack(now_us, horizon, levels, value, edges, then_us, levels_then))
         if data:
             self._worker.send(data)
+
+    def _type(self, interrupt: int) -> int:
+        """Hand over what has arrived at the console; the interrupt character does not come through."""
+        console = self._wiring.console
+        if console is None:
+            return 0
+        data = bytes(console.received)
+        console.received.clear()
+        if 0 <= interrupt < 256 and interrupt in data:
+            data = data.replace(bytes([interrupt]), b"")
+            self._worker.type(data)
+            return len(data) | 1 << 32
+        self._worker.type(data)
+        return len(data)
 
     def _again(self, pending: _Pending, time_us: int) -> None:
         """An operation that takes its time goes on at ``time_us``."""

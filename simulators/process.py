@@ -65,6 +65,8 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
         self._console = os.memfd_create("console")
+        self._said_to = 0  # how much of it ``said`` has returned
+        self._stdin = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # what ``type`` puts in comes out of the node's stdin
         self._packet = memoryview(bytearray(_PACKET_BYTES))
         self._runs = 0
         self._busy = False
@@ -93,7 +95,7 @@ class Worker:
                 ],
                 cwd=self._shim,
                 env=os.environ | environment,
-                stdin=subprocess.DEVNULL,
+                stdin=self._stdin[0],
                 stdout=self._console,
                 stderr=self._console,
                 start_new_session=True,  # Ctrl-C is for the bench; it ends its workers
@@ -113,6 +115,8 @@ class Worker:
         if os.fstat(self._console).st_size > _CONSOLE_BYTES:
             os.ftruncate(self._console, 0)
             os.lseek(self._console, 0, os.SEEK_SET)
+            self._said_to = 0
+        self._drop_typed()
         assert self._link is not None
         self._link.send("\n".join((*options, "", *arguments)).encode())
         self._runs += 1
@@ -175,8 +179,26 @@ class Worker:
         """What the firmware has printed."""
         return os.pread(self._console, _CONSOLE_BYTES * 2, 0).decode(errors="replace")
 
+    def said(self) -> bytes:
+        """What it has printed since this was asked last."""
+        data = os.pread(self._console, _CONSOLE_BYTES, self._said_to)
+        self._said_to += len(data)
+        return data
+
+    def type(self, data: bytes) -> None:
+        """Let the firmware's next reads of ``sys.stdin`` find ``data``."""
+        os.write(self._stdin[1], data)
+
+    def _drop_typed(self) -> None:
+        """A board that boots finds nothing of what it did not read before."""
+        try:  # noqa: SIM105  # hundreds of times a second
+            os.read(self._stdin[0], _PACKET_BYTES)
+        except BlockingIOError:
+            pass
+
     def close(self) -> None:
         self.stop()
         if self._console >= 0:
-            os.close(self._console)
+            for descriptor in (self._console, *self._stdin):
+                os.close(descriptor)
             self._console = -1

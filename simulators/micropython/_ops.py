@@ -37,7 +37,12 @@ I2C_WRITE = 14  # argument: address | no STOP << 7 | timeout_us << 8; value: see
 I2C_READ = 15  # argument: the same | count << 40; data: the count
 # value of both: bytes acknowledged, the address among them | stuck << 16 | us of stretched clock << 17
 
+CONSOLE_READ = (
+    21  # argument: the interrupt character, -1 for none; value: characters put into stdin | interrupted << 32
+)
 SCRATCH_READ = 20  # device: watchdog scratch register of an RP2040; value: its word
+
+CONSOLE_BIT = 60  # in the mask of wired GPIOs: somebody is at the other end of the console
 
 # posted
 PIN_MODE = 32  # argument: machine.Pin.IN, OUT or OPEN_DRAIN

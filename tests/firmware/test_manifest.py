@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Modules of MicroPython 1.29 on ESP32: docs.micropython.org, "MicroPython libraries"; onewire is frozen into that port
 BUILT_IN = {
     "array", "binascii", "collections", "cryptolib", "esp32", "gc", "hashlib", "machine", "micropython", "onewire",
-    "os", "struct", "sys", "time",
+    "os", "select", "struct", "sys", "time",
 }  # fmt: skip
 
 EVERY_BOARDS = sorted(
