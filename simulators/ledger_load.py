@@ -11,7 +11,6 @@ import argparse
 import base64
 import json
 import signal
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -142,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

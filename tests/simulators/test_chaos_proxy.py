@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The bad network: MQTT 3.1.1's framing, and each fault as it says, between two plain sockets."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulators.chaos_proxy import ChaosProxy, Frames, NotMqtt, Weather, packet_id, topic_and_rest
+
+# OASIS MQTT 3.1.1 "PUBLISH", topic a/b, QoS 1, packet id 10, payload hi; and its "PUBACK"
+PUBLISH = bytes.fromhex("32 09 00 03 61 2f 62 00 0a 68 69".replace(" ", ""))
+PUBACK = bytes.fromhex("4002000a")
+LONG = b"\x30\x80\x01" + b"\x00\x01a" + bytes(125)  # QoS 0, 128 bytes: two bytes of length
+
+
+class TestFrames:
+    """ "Remaining Length": up to four bytes of seven bits each, lowest first."""
+
+    @given(st.lists(st.sampled_from([PUBLISH, PUBACK, LONG, b"\xc0\x00"]), max_size=8), st.data())
+    def test_however_it_is_cut_the_messages_are_the_same(self, messages, data):
+        stream, frames, found = b"".join(messages), Frames(), []
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+
+        for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+            found += frames.feed(stream[start:end])
+
+        assert found == messages
+
+    @given(st.binary(max_size=300))
+    def test_any_bytes_give_messages_or_are_no_mqtt(self, data):
+        try:
+            found = Frames().feed(data)
+        except NotMqtt:
+            return
+
+        assert data.startswith(b"".join(found))
+
+    def test_a_fifth_byte_of_length_is_refused(self):
+        with pytest.raises(NotMqtt):
+            Frames().feed(b"\x30\xff\xff\xff\xff\x01")
+
+    def test_topic_and_packet_id_are_found(self):
+        assert topic_and_rest(PUBLISH) == ("a/b", b"\x00\x0ahi")
+        assert packet_id(PUBLISH) == packet_id(PUBACK) == b"\x00\x0a"
+        assert packet_id(LONG) is None
+
+
+class Broker:
+    """The far end: takes connections and answers each PUBLISH with PUBACK."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self.took: list[bytes] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        frames = Frames()
+        with client:
+            try:
+                while data := client.recv(4096):
+                    for frame in frames.feed(data):
+                        self.took.append(frame)
+                        client.sendall(PUBACK)
+            except OSError:
+                pass
+
+    def close(self) -> None:
+        self._server.close()
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    made = Broker()
+    yield made
+    made.close()
+
+
+def connect(proxy: ChaosProxy) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", proxy.port))
+    client.settimeout(60)
+    return client
+
+
+class TestFaults:
+    def test_in_calm_weather_all_passes_unchanged(self, broker):
+        seen = []
+        with ChaosProxy(broker.port, tap=lambda is_up, frame: seen.append((is_up, frame))) as proxy:
+            with connect(proxy) as client:
+                client.sendall(PUBLISH)
+                answer = client.recv(100)
+
+        assert (broker.took, answer) == ([PUBLISH], PUBACK)
+        assert seen == [(True, PUBLISH), (False, PUBACK)]
+        assert not proxy.done
+
+    def test_reset_before_puback_lets_the_broker_have_it_and_the_sender_never_know(self, broker):
+        with ChaosProxy(broker.port, weather=Weather(reset_before_puback=1.0)) as proxy, connect(proxy) as client:
+            client.sendall(PUBLISH)
+            with pytest.raises(ConnectionResetError):
+                client.recv(100)
+
+        assert broker.took == [PUBLISH]
+
+    def test_cut_gives_the_broker_no_whole_message(self, broker):
+        with ChaosProxy(broker.port, weather=Weather(cut=1.0)) as proxy, connect(proxy) as client:
+            client.sendall(PUBLISH)
+            with pytest.raises(ConnectionResetError):
+                client.recv(100)
+
+        assert broker.took == []
+
+    def test_duplicates_are_exact_and_the_publish_says_so(self, broker):
+        weather = Weather(duplicate_puback=1.0, duplicate_publish=1.0)
+        with ChaosProxy(broker.port, weather=weather) as proxy, connect(proxy) as client:
+            client.sendall(PUBLISH)
+            answers = b""
+            while len(answers) < 16:
+                answers += client.recv(100)
+
+        assert broker.took == [PUBLISH, b"\x3a" + PUBLISH[1:]]
+        assert answers == 4 * PUBACK
+
+    def test_a_half_open_connection_swallows_all_and_tells_nobody(self, broker):
+        with ChaosProxy(broker.port, weather=Weather(half_open=1.0, half_open_s=0.05)) as proxy:
+            with connect(proxy) as client:
+                client.settimeout(0.3)
+                client.sendall(PUBLISH)
+                with pytest.raises(TimeoutError):
+                    client.recv(100)
+
+        assert broker.took == []
+        assert proxy.done["half_open"] == 1
+
+    def test_nothing_gets_through_a_partition_until_it_heals(self, broker):
+        with ChaosProxy(broker.port) as proxy, connect(proxy) as client:
+            client.sendall(PUBLISH)
+            client.recv(100)
+            proxy.partition()
+            client.sendall(PUBLISH)
+            client.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                client.recv(100)
+            took = len(broker.took)
+            proxy.heal()
+            client.settimeout(60)
+            answer = client.recv(100)
+
+        assert took == 1
+        assert answer == PUBACK
+
+    def test_a_seed_does_the_same_again(self, broker):
+        def storm(seed: int) -> list[bytes]:
+            before = len(broker.took)
+            weather = Weather(cut=0.2, duplicate_publish=0.3)
+            with ChaosProxy(broker.port, seed=seed, weather=weather) as proxy, connect(proxy) as client:
+                try:
+                    for _ in range(20):
+                        client.sendall(PUBLISH)
+                        client.recv(100)
+                except OSError:
+                    pass
+            return broker.took[before:]
+
+        assert storm(1) == storm(1)
+        assert [len(storm(seed)) for seed in range(8)] != 8 * [len(storm(1))]
