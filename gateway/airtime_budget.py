@@ -121,6 +121,7 @@ class AirtimeBudget:
         self._bookings: list[Booking] = []
         self._hours: dict[int, SlidingHour] = {}
         self._blocking = StationBlocking() if blocking else None
+        self._forget_at_us = 0
 
     def obstacle(self, booking: Booking, priority: Priority) -> str:
         """Why it cannot be sent: overlap, duty_cycle or blocked; "" if it can."""
@@ -155,7 +156,10 @@ class AirtimeBudget:
             self._blocking.remove(booking)
 
     def forget(self, now_us: int) -> None:
-        """Drop what can no longer matter."""
+        """Drop what can no longer matter, now and then."""
+        if now_us < self._forget_at_us:
+            return
+        self._forget_at_us = now_us + 10_000_000
         self._bookings = [booking for booking in self._bookings if booking.end_us > now_us - 60_000_000]
         for hour in self._hours.values():
             hour.forget(now_us - HOUR_US - 60_000_000)

@@ -10,12 +10,15 @@ until none is left. ``now_us`` is our monotonic clock.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from heapq import heappop, heappush
+from itertools import count
 from typing import NamedTuple
 
 from gateway.airtime_budget import AirtimeBudget, Booking
 from gateway.concentrator_clock import ConcentratorClock
+from gateway.holds import Holds
 from gateway.radio import Answer, Order, Reception, Variant
-from gateway.scheduler import Candidate, Choice, booking_of, choose, power_dbm
+from gateway.scheduler import Candidate, Choice, Kept, booking_of, choose, nothing_kept, power_dbm
 
 # sx1302_hal, packet_forwarder/src/jitqueue.c: a frame is refused that starts within 42.5 ms
 _NEEDED_US = 60_000
@@ -72,6 +75,8 @@ class _Pending:
     tried: set[tuple[str, int]] = field(default_factory=set)
     order: "_Given | None" = None
     last_reason: str = ""
+    entry: int = 0  # in the calendar
+    hindered: bool = False  # there was no place for it, and there is none until something changes
 
 
 @dataclass
@@ -93,7 +98,11 @@ class Downlinks:
         self._transmitters: dict[str, _Transmitter] = {}
         self._pending: dict[bytes, _Pending] = {}
         self._by_order: dict[int, _Pending] = {}
+        self._calendar: list[tuple[int, int, _Pending]] = []  # (decide_at_us, entry, whose); the valid ones and others
+        self._entries = count()
+        self._holds = Holds(self._wanted)
         self._last_order = 0
+        self._now_us = 0
 
     def attach(self, concentrator: str, protocol: Protocol) -> None:
         """It is there. Its budget and its clock outlast a new connection, unless it speaks another protocol now."""
@@ -123,8 +132,13 @@ class Downlinks:
     def copy(self, reception: Reception, ended_us: int) -> None:
         """Another concentrator has heard an uplink that may still wait for its answer."""
         pending = self._pending.get(reception.phy_payload)
-        if pending is not None:
-            pending.heard.setdefault(reception.concentrator, (reception, ended_us))
+        if pending is None or reception.concentrator in pending.heard:
+            return
+        pending.heard[reception.concentrator] = reception, ended_us
+        if pending.order is None:
+            self._holds.expect(pending.key, pending.answer.priority)
+            if pending.hindered:
+                self._decide_at(pending, 0)
 
     def owe(self, reception: Reception, ended_us: int, answer: Answer, now_us: int) -> list[Step]:
         """A node is owed an answer to this uplink."""
@@ -132,20 +146,23 @@ class Downlinks:
         steps = self._supersede(key)
         line = self._transmitters[reception.concentrator].clock
         decide_at_us = now_us if self._held else line.when(ended_us + answer.windows[0].delay_ms * 1000) - self._lead_us
-        self._pending[key] = _Pending(key, answer, {reception.concentrator: (reception, ended_us)}, decide_at_us)
+        self._take_up(_Pending(key, answer, {reception.concentrator: (reception, ended_us)}, decide_at_us))
         return steps + self.due(now_us)
 
     def push(self, answer: Answer, receptions: Iterable[Reception], now_us: int) -> list[Step]:
         """Send to a class C node at once, through one of those that heard it last."""
         heard = {reception.concentrator: (reception, 0) for reception in receptions}
         key = b"class C " + answer.variants[0].phy_payload
-        self._pending[key] = _Pending(key, answer, heard, now_us)
+        self._take_up(_Pending(key, answer, heard, now_us))
         return self.due(now_us)
 
     def due(self, now_us: int) -> list[Step]:
         """What is to be done by now: orders to hand over, and what has ended."""
         steps: list[Step] = []
-        ready = [pending for pending in self._pending.values() if not pending.order and pending.decide_at_us <= now_us]
+        ready = []
+        while (pending := self._next()) is not None and pending.decide_at_us <= now_us:
+            ready.append(pending)
+            heappop(self._calendar)
         for pending in sorted(ready, key=lambda pending: -pending.answer.priority):
             steps += self._decide(pending, now_us)
         for order_id in list(self._by_order):
@@ -160,12 +177,13 @@ class Downlinks:
 
     def next_at_us(self) -> int | None:
         """When ``due`` has something to do next; in virtual time that is when something has been heard."""
-        times = [pending.decide_at_us for pending in self._pending.values() if not pending.order]
+        pending = self._next()
+        times = [] if pending is None else [pending.decide_at_us]
         if not self._held:
             times += [
-                self._clock(pending.order.order.concentrator).when(pending.order.check_at_us)
-                for pending in self._by_order.values()
-                if pending.order
+                self._clock(given.order.order.concentrator).when(given.order.check_at_us)
+                for given in self._by_order.values()
+                if given.order
             ]
         return min(times, default=None)
 
@@ -190,7 +208,8 @@ class Downlinks:
         transmitter.confirms = True
         if given.fallback is not None and given.fallback.frequency_hz == frequency_hz != given.booking.frequency_hz:
             transmitter.budget.release(given.booking)
-            transmitter.budget.book(given.fallback)
+            self._book(concentrator, given.fallback)
+            self._look_again()
         return self._end(pending, given.choice.variant, "")
 
     def refused(self, order_id: int, reason: str, now_us: int, concentrator: str | None = None) -> list[Step]:
@@ -202,12 +221,14 @@ class Downlinks:
         if concentrator not in (None, given.order.concentrator):
             return []
         self._transmitters[given.order.concentrator].budget.release(given.booking)
+        self._look_again()
         both = given.fallback is not None or reason in _OUT_OF_REACH
         windows = range(len(pending.answer.windows)) if both else (given.choice.window,)
         pending.tried |= {(given.order.concentrator, window) for window in windows}
         pending.order = None
         pending.last_reason = reason
         del self._by_order[order_id]
+        self._holds.expect(pending.key, pending.answer.priority)
         return [Failure(given.order, reason), *self._decide(pending, now_us)]
 
     def lost(self, concentrator: str, now_us: int) -> list[Step]:
@@ -234,6 +255,9 @@ class Downlinks:
             return []
         if pending.order is not None:  # it may yet be sent, so it stays booked
             del self._by_order[pending.order.order.id]
+        else:
+            self._look_again()
+        self._holds.drop(key)
         del self._pending[key]
         return [Outcome(pending.answer, None, "superseded")]
 
@@ -248,32 +272,66 @@ class Downlinks:
             candidates.append(Candidate(reception, base_us, earliest_us, self._power_dbm))
         return candidates
 
-    def _held_by_others(self, pending: _Pending, now_us: int) -> dict[str, list[Booking]]:
-        """The slots that answers of a higher priority would take if they were decided now."""
-        held: dict[str, list[Booking]] = {}
-        for other in self._pending.values():
-            if other.order is None and other.answer.priority > pending.answer.priority:
-                choice, _ = self._choose(other, now_us, {})
-                if choice is not None:
-                    held.setdefault(choice.concentrator, []).append(choice.booking)
-        return held
+    def _take_up(self, pending: _Pending) -> None:
+        self._pending[pending.key] = pending
+        self._holds.expect(pending.key, pending.answer.priority)
+        self._decide_at(pending, pending.decide_at_us)
 
-    def _choose(
-        self, pending: _Pending, now_us: int, held: dict[str, list[Booking]]
-    ) -> tuple[Choice | None, str]:  # fmt: skip
+    def _decide_at(self, pending: _Pending, at_us: int) -> None:
+        pending.decide_at_us, pending.entry = at_us, next(self._entries)
+        heappush(self._calendar, (at_us, pending.entry, pending))
+
+    def _next(self) -> _Pending | None:
+        """The undecided answer that is due next; entries that no longer hold are dropped on the way."""
+        while self._calendar:
+            _, entry, pending = self._calendar[0]
+            if pending.entry == entry and pending.order is None and self._pending.get(pending.key) is pending:
+                return pending
+            heappop(self._calendar)
+        return None
+
+    def _look_again(self) -> None:
+        """A slot is free that was not: it may be the place for those who had none."""
+        for pending in self._pending.values():
+            if pending.hindered and pending.order is None:
+                pending.hindered = False
+                self._decide_at(pending, 0)
+
+    def _wanted(self, key: bytes) -> tuple[str, Booking] | None:
+        """Where an undecided answer would go if it were decided now, whatever others want."""
+        choice, _ = self._choose(self._pending[key], self._now_us)
+        return None if choice is None else (choice.concentrator, choice.booking)
+
+    def _choose(self, pending: _Pending, now_us: int, kept: Kept = nothing_kept) -> tuple[Choice | None, str]:
         budgets = {name: transmitter.budget for name, transmitter in self._transmitters.items()}
         candidates = self._candidates(pending, now_us)
-        return choose(pending.answer, candidates, budgets, tried=frozenset(pending.tried), held=held)
+        return choose(pending.answer, candidates, budgets, tried=frozenset(pending.tried), kept=kept)
+
+    def _book(self, concentrator: str, booking: Booking) -> None:
+        self._transmitters[concentrator].budget.book(booking)
+        self._holds.booked(concentrator, booking)
 
     def _decide(self, pending: _Pending, now_us: int) -> list[Step]:
-        choice, obstacle = self._choose(pending, now_us, self._held_by_others(pending, now_us))
+        self._now_us = now_us
+        choice, obstacle = self._choose(pending, now_us, self._holds.meets)
         if choice is None and obstacle in _MAY_PASS:  # or another concentrator may report the uplink
             pending.last_reason = obstacle
-            pending.decide_at_us = now_us if self._held else now_us + _AGAIN_US
+            pending.hindered = True
+            self._decide_at(pending, now_us if self._held else max(now_us + _AGAIN_US, self._closes_at_us(pending)))
             return []
         if choice is None:
             return self._end(pending, None, pending.last_reason or obstacle)
         return [self._give(pending, choice)]
+
+    def _closes_at_us(self, pending: _Pending) -> int:
+        """When the last window is too near; class C has no such moment."""
+        if pending.answer.asap:
+            return 0
+        delay_us = pending.answer.windows[-1].delay_ms * 1000 - _NEEDED_US
+        return 1 + max(
+            (self._clock(name).when(ended_us + delay_us) for name, (_, ended_us) in pending.heard.items()
+             if name in self._transmitters), default=0,
+        )  # fmt: skip
 
     def _give(self, pending: _Pending, choice: Choice) -> Order:
         """Book it and make the order.
@@ -295,7 +353,9 @@ class Downlinks:
             second = booking_of(choice.variant.phy_payload, slot, start_us)
             if (name, 1) not in pending.tried and not transmitter.budget.obstacle(second, choice.variant.priority):
                 fallback = second
-        transmitter.budget.book(choice.booking)
+        self._holds.drop(pending.key)
+        self._book(name, choice.booking)
+        pending.hindered = False
         self._last_order += 1
         reception = choice.candidate.reception
         order = Order(
@@ -314,5 +374,6 @@ class Downlinks:
     def _end(self, pending: _Pending, sent: Variant | None, reason: str) -> list[Step]:
         if pending.order is not None:
             self._by_order.pop(pending.order.order.id, None)
+        self._holds.drop(pending.key)
         self._pending.pop(pending.key, None)
         return [Outcome(pending.answer, sent, reason)]

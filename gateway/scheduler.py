@@ -6,13 +6,13 @@ carry the frame. Of those that can, the fullest variant goes first; then a link 
 unless it costs more than ``_DEAR`` of what is left of its sub-band and RX2 costs less; then the better SNR.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from decoders.lorawan.airtime import time_on_air_us
 from decoders.lorawan.region import EU868
 from gateway.airtime_budget import AirtimeBudget, Booking
-from gateway.radio import FLOOR_DB, Answer, Reception, Slot, Variant, may_transmit_on
+from gateway.radio import FLOOR_DB, Answer, Priority, Reception, Slot, Variant, may_transmit_on
 
 _ENOUGH_DB = 5.0
 _DEAR = 0.25
@@ -49,6 +49,12 @@ class Choice(NamedTuple):
 
 
 Tried = frozenset[tuple[str, int]]
+Kept = Callable[[str, Booking, Priority], bool]
+
+
+def nothing_kept(_concentrator: str, _booking: Booking, _priority: Priority) -> bool:
+    """Every slot is for all."""
+    return False
 
 
 def booking_of(phy_payload: bytes, slot: Slot, start_us: int) -> Booking:
@@ -69,18 +75,18 @@ def choose(
     transmitters: Mapping[str, AirtimeBudget],
     *,
     tried: Tried = frozenset(),
-    held: Mapping[str, list[Booking]] | None = None,
+    kept: Kept = nothing_kept,
 ) -> tuple[Choice | None, str]:
     """The best possibility, or None and why there is none: "too_late" only if nothing may come of waiting.
 
-    ``tried``: (concentrator, window) that have failed. ``held``: slots that are meant for what matters more.
+    ``tried``: (concentrator, window) that have failed. ``kept`` tells whether a slot is meant for what matters more.
     """
     best: Choice | None = None
     obstacle = "too_late"
     offers = list(candidates)
     for variant in answer.variants:
         choices = []
-        for found in _possibilities(answer, variant, offers, transmitters, tried, held or {}):
+        for found in _possibilities(answer, variant, offers, transmitters, tried, kept):
             if isinstance(found, str):
                 obstacle = found if found != "too_late" else obstacle
             else:
@@ -97,7 +103,7 @@ def _possibilities(
     candidates: list[Candidate],
     transmitters: Mapping[str, AirtimeBudget],
     tried: Tried,
-    held: Mapping[str, list[Booking]],
+    kept: Kept,
 ) -> Iterator[Choice | str]:
     for candidate in candidates:
         name = candidate.reception.concentrator
@@ -112,7 +118,7 @@ def _possibilities(
                 yield "too_late"
                 continue
             obstacle = transmitters[name].obstacle(booking, variant.priority)
-            if not obstacle and any(_meets(booking, other) for other in held.get(name, ())):
+            if not obstacle and kept(name, booking, answer.priority):
                 obstacle = "overlap"
             if obstacle:
                 yield obstacle
@@ -121,10 +127,6 @@ def _possibilities(
             margin_db = candidate.reception.snr_db + gain_db - FLOOR_DB[EU868.data_rates[slot.data_rate].sf]
             share = transmitters[name].share(booking)
             yield Choice(candidate, window, slot, variant, booking, margin_db, share)
-
-
-def _meets(one: Booking, other: Booking) -> bool:
-    return one.start_us < other.end_us and other.start_us < one.end_us
 
 
 def _best(choices: list[Choice]) -> Choice:

@@ -37,6 +37,7 @@ class Transmitter:
         self._told = told
         self._ways: dict[str, Backhaul] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at_us = 0
         self._settled = asyncio.Event()
 
     def attached(self, concentrator: str, protocol: Protocol, backhaul: Backhaul) -> None:
@@ -62,6 +63,8 @@ class Transmitter:
         self._downlinks.copy(reception, ended_us)
         if self._held:
             self._carry_out(self._downlinks.due(_now_us()))
+        else:
+            self._set_timer()  # it may be the place for an answer that had none
 
     def owe(self, reception: Reception, ended_us: int, answer: Answer) -> None:
         """An uplink is to be answered."""
@@ -127,11 +130,14 @@ class Transmitter:
             _log.debug("downlink dropped dev_eui=%s: %s", outcome.answer.dev_eui, outcome.reason)
 
     def _set_timer(self) -> None:
+        next_at_us = None if self._held else self._downlinks.next_at_us()
         if self._timer is not None:
+            if next_at_us == self._timer_at_us:
+                return
             self._timer.cancel()
             self._timer = None
-        next_at_us = None if self._held else self._downlinks.next_at_us()
         if next_at_us is not None:
+            self._timer_at_us = next_at_us
             wait_s = max(0.001, (next_at_us - _now_us()) / 1_000_000)
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._due)
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gateway.downlinks
 from gateway.airtime_budget import Booking
 from gateway.downlinks import Downlinks, Failure, Outcome, Protocol
 from gateway.radio import Answer, Order, Priority, Slot, Variant, windows_after
+from gateway.scheduler import choose
 from tests.gateway.nodes import reception
 
 S = 1_000_000
@@ -268,6 +270,53 @@ class TestPriorities:
         assert bench.order().phy_payload == ACK.phy_payload
         bench.confirm(bench.order())
         assert bench.outcomes()[-1].sent == ACK
+
+
+class TestCrowds:
+    """Far more is owed than one concentrator can send: after a power cut, or when hundreds get a new data rate."""
+
+    @pytest.fixture
+    def looks(self, monkeypatch):
+        """How often possibilities were weighed."""
+        counted = []
+        monkeypatch.setattr(gateway.downlinks, "choose", lambda *a, **k: counted.append(1) or choose(*a, **k))
+        return counted
+
+    def test_an_answer_is_weighed_a_few_times_however_many_wait(self, bench, looks):
+        mac = Variant(Priority.MAC, bytes(17))
+        for number in range(600):
+            bench.go(110 + number / 200)
+            bench.uplink(ONE, variants=(ACK if number % 2 else mac,), sf=7)
+        bench.go(130)
+
+        assert len(bench.orders()) > 10
+        assert len(bench.outcomes()) == 600
+        assert len(looks) < 6 * 600
+
+    def test_joins_in_a_crowd_cost_the_others_little(self, bench, looks):
+        for number in range(400):
+            bench.go(110 + number / 100)
+            join = Variant(Priority.JOIN_ACCEPT, bytes(33))
+            bench.uplink(ONE, delay_ms=5000, variants=(join,), sf=7)
+            bench.uplink(TWO, variants=(ACK,), sf=7)
+        bench.go(130)
+
+        assert len(bench.outcomes()) == 800
+        assert len(looks) < 6 * 800
+
+    def test_what_hindered_an_answer_and_was_not_sent_is_its_chance(self, bench):
+        bench.go(110)
+        bench.uplink(ONE, sf=12, variants=(Variant(Priority.JOIN_ACCEPT, bytes(33)),))  # RX1 from 111 to 112.8 s
+        bench.uplink(ONE, sf=7)  # RX1 at 111, RX2 at 112 s
+        bench.go(110.65)
+
+        bench.refuse(bench.order())
+        bench.go(110.7)
+
+        assert [(order.priority, order.rx1 is not None) for order in bench.orders()[1:]] == [
+            (Priority.JOIN_ACCEPT, False),
+            (Priority.ACK, True),
+        ]
 
 
 class TestHalfDuplex:
