@@ -96,10 +96,10 @@ class Batch(NamedTuple):
 
 
 class Watermark(NamedTuple):
-    """Everything up to ``seqs[lane]`` of ``epoch`` is durable in the cloud's store."""
+    """Everything up to ``seqs[lane]`` of ``epoch`` is durable in the cloud's store; None: it knows of no such lane."""
 
     epoch: int
-    seqs: tuple[int, int, int]
+    seqs: tuple[int | None, int | None, int | None]
 
 
 def encode_batch(batch: Batch) -> bytes:
@@ -195,5 +195,7 @@ def decode_watermark(data: bytes) -> Watermark:
         raise MalformedBatch("watermark is not JSON") from error
     if type(fields) is not dict or fields.keys() != {"epoch", "seqs"}:
         raise MalformedBatch("watermark must be an object of epoch and seqs")
-    alarm, reading, diagnostic = (integer("seq", seq) for seq in array("seqs", fields["seqs"], len(LANES)))
+    alarm, reading, diagnostic = (
+        None if seq is None else integer("seq", seq) for seq in array("seqs", fields["seqs"], len(LANES))
+    )
     return Watermark(integer("epoch", fields["epoch"]), (alarm, reading, diagnostic))

@@ -84,6 +84,11 @@ class Delivery:
         self._committed = seq
         return not backwards
 
+    def gone(self, seq: int) -> None:
+        """Numbers up to ``seq`` were dropped for want of room: there is nothing to send or to wait for."""
+        self._committed = max(self._committed, seq)
+        self._next = max(self._next, seq + 1)
+
     def resend_due_at(self) -> float | None:
         """When to call ``resend`` unless there is progress before; None: nothing waits for the cloud."""
         return self._progress_at + self._resend_s if self._next > self._committed + 1 else None

@@ -85,8 +85,9 @@ FAILURES = {
 }
 
 GAUGES = {
-    "outbox_held": "uplinks in the outbox",
-    "outbox_last_seq": "the newest uplink's number in this epoch",
+    "outbox_held": "records in the outbox that the cloud does not have yet",
+    "outbox_bytes": "what the outbox takes on the disk, with what the cloud already has",
+    "outbox_last_seq": "the newest reading's number in this epoch",
     "waiting_for_time": "uplinks that wait until somebody knows the time",
     "disk_short": "1 while the disk is short of reserve_mb: the database may not grow until space or the cloud returns",
     "broker_connected": "1 while connected to the broker",

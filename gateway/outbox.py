@@ -1,28 +1,253 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The outbox: readings on their way to the cloud, in order, until the cloud has them."""
+"""The outbox: records on their way to the cloud, in three lanes, until the cloud has them and for a while after.
 
-import json
+Rows are counted when they come and go, never all at once. Sizes are what rows take on the disk, near enough. All of it
+runs in the transaction of whoever calls.
+
+When there is no room, rows go in this order: those that the cloud has; then the oldest of the highest lane that has
+more than the room reserved for it. What goes undelivered leaves a tombstone in the same transaction.
+"""
+
+import secrets
 import sqlite3
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from decoders.uplink import Reading, UplinkKey
+from decoders.lorawan.errors import RemoteError
+from decoders.records import (
+    ALARM,
+    LANES,
+    READING,
+    Event,
+    Record,
+    TimeQuality,
+    UplinkKey,
+    UplinkMessage,
+    decode_record,
+    encode_record,
+)
+from decoders.senml import Reading
+from decoders.uplink import Continues
+from gateway.eviction import Dropping
+from gateway.packing import pack, unpack
+
+ROW_BYTES = 16  # of the file, besides the record
+
+_RESERVED = (1 / 8, 1 / 2, 1 / 16)  # of the room: what a lane may fill before it has to give way
+_CHUNK_BYTES = 1 << 18  # dropped at once: a tombstone costs about as much for many rows as for few
+_CHUNK_ROWS = 4096
+_FREE_PAGES = 16  # of the file, for what else the transaction writes
+_KEPT_BYTES = 1 << 16  # so little is not given up for want of disk: rather is the next refused
+_EPOCH_BITS = 32
+
+
+class Limits(NamedTuple):
+    """``cap_bytes`` of all rows; ``horizon_bytes``: how much of each lane stays after the cloud has it."""
+
+    cap_bytes: int = 1 << 30
+    horizon_bytes: int = 4 << 20
+
+
+class Numbering(NamedTuple):
+    """The cloud's names of rows: row ``bases[lane]`` + 1 is seq 1 of this ``epoch``, and so on."""
+
+    epoch: int
+    bases: tuple[int, int, int]
+    continues: tuple[Continues | None, Continues | None, Continues | None]
+
+
+class Lane(NamedTuple):
+    """One row of ``lanes`` (migrations/0007_lanes.sql)."""
+
+    lane: int
+    first_seq: int
+    last_seq: int
+    delivered_seq: int
+    bytes: int
+    delivered_bytes: int
+    confirmed_epoch: int | None
+    confirmed_seq: int | None
 
 
 class Outbox:
     """The outbox's part of the ledger."""
 
     _db: sqlite3.Connection
+    limits = Limits()
+    numbering = Numbering(0, (0, 0, 0), (None, None, None))
+    _short = False
 
-    def append(self, key: UplinkKey, received_at: float, profile: str, readings: Sequence[Reading]) -> int:
-        """Put one uplink into the outbox; returns its seq."""
-        row = (key.dev_eui, key.session, key.f_cnt, received_at, profile, json.dumps(readings, separators=(",", ":")))
-        cursor = self._db.execute(
-            "INSERT INTO outbox (dev_eui, session, f_cnt, received_at, profile, readings) VALUES (?, ?, ?, ?, ?, ?)",
-            row,
+    def begin_epoch(self) -> Numbering:
+        """Name the numbering anew; the rows held are numbered from 1."""
+        lanes = self.lanes()
+        alarm, reading, diagnostic = (lane.first_seq - 1 for lane in lanes)
+        continues = tuple(_continues(lane) for lane in lanes)
+        self.numbering = Numbering(
+            secrets.randbits(_EPOCH_BITS),
+            (alarm, reading, diagnostic),
+            continues,  # type: ignore[arg-type]
         )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        return self.numbering
 
-    def delete_up_to(self, seq: int) -> None:
-        """The cloud has these rows: they go."""
-        self._db.execute("DELETE FROM outbox WHERE seq <= ?", (seq,))
+    def append(
+        self,
+        key: UplinkKey,
+        received_at: float,
+        profile: str,
+        readings: Sequence[Reading],
+        *,
+        time_quality: TimeQuality = "ntp",
+        lane: int = READING,
+    ) -> int:
+        """Put one uplink into a lane; returns its row. Raises FieldRange for what could not be sent."""
+        return self.append_record(lane, UplinkMessage(key, received_at, profile, tuple(readings), time_quality))
+
+    def append_event(
+        self,
+        kind: str,
+        at: float,
+        *,
+        dev_eui: str | None = None,
+        time_quality: TimeQuality = "ntp",
+        detail: dict[str, str | float] | None = None,
+    ) -> int:
+        """Put what happened to a node, or to the gateway itself, into the alarm lane; returns its row."""
+        return self.append_record(ALARM, Event(kind, dev_eui, at, time_quality, detail or {}))
+
+    def append_record(self, lane: int, record: Record) -> int:
+        """Put a record into a lane; returns its row. Raises FieldRange for what could not be sent."""
+        stored = pack(encode_record(record))
+        self._make_room(len(stored) + ROW_BYTES)
+        return self._put(lane, stored)
+
+    def confirm(self, lane: int, row: int, epoch: int, seq: int) -> None:
+        """The cloud has everything up to ``row``, which it calls ``seq`` of ``epoch``, and nothing after it."""
+        now = self.lanes()[lane]
+        row = min(max(row, now.first_seq - 1), now.last_seq)
+        low, high = sorted((row, now.delivered_seq))
+        (size,) = self._db.execute(
+            f"SELECT coalesce(sum(length(record) + {ROW_BYTES}), 0) FROM outbox_{lane} WHERE seq > ? AND seq <= ?",
+            (low, high),
+        ).fetchone()
+        delivered_bytes = now.delivered_bytes + (size if row > now.delivered_seq else -size)
+        self._db.execute(
+            "UPDATE lanes SET delivered_seq = ?, delivered_bytes = ?, confirmed_epoch = ?, confirmed_seq = ? "
+            "WHERE lane = ?",
+            (row, delivered_bytes, epoch, seq, lane),
+        )
+        if delivered_bytes > self.limits.horizon_bytes:
+            self._forget(now._replace(delivered_seq=row), delivered_bytes - self.limits.horizon_bytes)
+
+    def disk_short(self, short: bool) -> None:
+        """While the disk is short, the file may not grow: what is new takes the pages of the oldest."""
+        self._short = short
+
+    def lanes(self) -> list[Lane]:
+        """What is known of each lane."""
+        rows = self._db.execute(
+            "SELECT lane, first_seq, last_seq, delivered_seq, bytes, delivered_bytes, confirmed_epoch, confirmed_seq "
+            "FROM lanes ORDER BY lane"
+        )
+        return [Lane(*row) for row in rows.fetchall()]
+
+    def _put(self, lane: int, stored: bytes) -> int:
+        size = len(stored) + ROW_BYTES
+        (row,) = self._db.execute(
+            "UPDATE lanes SET last_seq = last_seq + 1, bytes = bytes + ? WHERE lane = ? RETURNING last_seq",
+            (size, lane),
+        ).fetchone()
+        self._db.execute(f"INSERT INTO outbox_{lane} VALUES (?, ?)", (row, stored))
+        return int(row)
+
+    def _make_room(self, size: int) -> None:
+        while (missing := self._missing(size)) > 0:
+            before = self._held()
+            self._evict(missing, min(self.limits.cap_bytes, before))
+            if self._held() >= before:  # nothing is left but what says what is gone
+                break
+
+    def _held(self) -> int:
+        return int(self._db.execute("SELECT sum(bytes) FROM lanes").fetchone()[0])
+
+    def _missing(self, size: int) -> int:
+        """How many bytes to free before ``size`` more come."""
+        held, delivered = self._db.execute("SELECT sum(bytes), sum(delivered_bytes) FROM lanes").fetchone()
+        cap = self.limits.cap_bytes
+        if held + size > cap:
+            return int(max(held + size - cap, min(_CHUNK_BYTES, cap // 64)))
+        if self._short and (delivered or held > _KEPT_BYTES):
+            (free_pages,) = self._db.execute("PRAGMA freelist_count").fetchone()
+            return 0 if free_pages >= _FREE_PAGES else int(min(_CHUNK_BYTES, max(held // 8, _KEPT_BYTES // 8)))
+        return 0
+
+    def _evict(self, size: int, limit: int) -> None:
+        lanes = self.lanes()[::-1]
+        for lane in lanes:
+            if lane.delivered_seq >= lane.first_seq:
+                self._forget(lane, size)
+                return
+        full = [lane for lane in lanes if lane.bytes > limit * _RESERVED[lane.lane]]
+        for lane in full or [lane for lane in lanes if lane.bytes]:
+            self._drop(lane, size)
+            break
+        alarms = self.lanes()[ALARM]
+        if alarms.bytes > limit * _RESERVED[ALARM]:  # tombstones may not crowd out what they are about
+            self._drop(alarms, size)
+
+    def _forget(self, lane: Lane, size: int) -> None:
+        """Delete at least ``size`` bytes of the oldest that the cloud has, or all of these."""
+        freed, last = 0, lane.first_seq - 1
+        sizes = self._db.execute(
+            f"SELECT length(record) + {ROW_BYTES} FROM outbox_{lane.lane} WHERE seq <= ? ORDER BY seq",
+            (lane.delivered_seq,),
+        )
+        while freed < size and (row := sizes.fetchone()) is not None:
+            freed += row[0]
+            last += 1
+        sizes.close()
+        self._delete(lane.lane, last)
+        self._db.execute(
+            "UPDATE lanes SET first_seq = ?, bytes = bytes - ?, delivered_bytes = delivered_bytes - ? WHERE lane = ?",
+            (last + 1, freed, freed, lane.lane),
+        )
+
+    def _drop(self, lane: Lane, size: int) -> None:
+        """Delete about ``size`` bytes of the oldest that the cloud does not have, and say so in the alarm lane."""
+        rows = self._db.execute(
+            f"SELECT seq, record FROM outbox_{lane.lane} ORDER BY seq LIMIT {_CHUNK_ROWS}"
+        ).fetchall()
+        base = self.numbering.bases[lane.lane]
+        dropping = Dropping(self.numbering.epoch, lane.lane, lane.first_seq - base)
+        freed, last = 0, lane.first_seq - 1
+        for seq, stored in rows:
+            if freed >= size or not dropping.take(_readable(stored)):
+                break
+            freed += len(stored) + ROW_BYTES
+            last = seq
+        self._delete(lane.lane, last)
+        self._db.execute(
+            "UPDATE lanes SET first_seq = ?, delivered_seq = ?, bytes = bytes - ?, delivered_bytes = 0, "
+            "confirmed_epoch = NULL, confirmed_seq = NULL WHERE lane = ?",
+            (last + 1, last, freed, lane.lane),
+        )
+        for tombstone in dropping.tombstones():
+            self._put(ALARM, pack(encode_record(tombstone)))
+
+    def _delete(self, lane: int, last: int) -> None:
+        self._db.execute(f"DELETE FROM outbox_{lane} WHERE seq <= ?", (last,))
+
+
+def _continues(lane: Lane) -> Continues | None:
+    if lane.confirmed_epoch is None or lane.confirmed_seq is None or lane.delivered_seq < lane.first_seq:
+        return None
+    return Continues(lane.delivered_seq - lane.first_seq + 1, lane.confirmed_epoch, lane.confirmed_seq)
+
+
+def _readable(stored: bytes) -> Record | None:
+    try:
+        return decode_record(unpack(stored))
+    except (ValueError, RemoteError):  # a card that has rotted
+        return None
+
+
+assert tuple(range(len(_RESERVED))) == LANES

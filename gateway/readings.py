@@ -15,7 +15,8 @@ from decoders.payload import Layout
 from decoders.payload_v1 import Message
 from decoders.profiles import BY_F_PORT, BY_NAME, decode
 from decoders.quantities import QUANTITIES
-from decoders.uplink import Reading, UplinkKey, UplinkMessage, encode_record
+from decoders.records import DIAGNOSTIC, READING
+from decoders.senml import Reading
 from gateway.store import Ledger, Payload
 
 _log = logging.getLogger(__name__)
@@ -46,12 +47,11 @@ def keep(ledger: Ledger, gateway_eui: str, payload: Payload, gps_ms: int | None,
             received_at = unix_from_gps(message.samples[0].time)  # a node sends at once what it has sampled
             gps_ms = round(gps_from_unix(received_at) * 1000)
         readings = _readings(message, gps_ms // 1000)
-        _check_fit(gateway_eui, payload, received_at, readings)
+        if readings:
+            _append(ledger, payload, received_at, readings)
     except _Unfit as unfit:
         ledger.quarantine(payload.key, payload.f_port, received_at, payload.frm_payload, unfit.problem)
         return unfit.problem
-    if readings:
-        ledger.append(payload.key, received_at, payload.profile, readings)
     if message.unknown_fields:
         ledger.quarantine(payload.key, payload.f_port, received_at, payload.frm_payload, "newer_fields")
     return ""
@@ -109,18 +109,18 @@ def _parse(payload: Payload) -> Message:
         raise _Unfit("malformed_payload") from malformed
 
 
+def _append(ledger: Ledger, payload: Payload, received_at: float, readings: tuple[Reading, ...]) -> None:
+    """What could not be sent would block the outbox for ever: it does not get in."""
+    lane = DIAGNOSTIC if BY_F_PORT[payload.f_port].profile == "diagnostics" else READING
+    try:
+        ledger.append(payload.key, received_at, payload.profile, readings, lane=lane)
+    except FieldRange as refused:
+        raise _Unfit("unfit_for_the_cloud") from refused
+
+
 def _readings(message: Message, received_gps_s: int) -> tuple[Reading, ...]:
     """A sample without a time was taken just before sending."""
     return tuple(
         Reading(name, QUANTITIES[name].unit, unix_from_gps(at), value, fault)
         for name, at, value, fault in message.readings(received_gps_s)
     )
-
-
-def _check_fit(gateway_eui: str, payload: Payload, received_at: float, readings: tuple[Reading, ...]) -> None:
-    """An uplink that could not go into a batch would block the outbox for ever."""
-    message = UplinkMessage(UplinkKey(*payload.key), received_at, payload.profile, readings)
-    try:
-        encode_record(message)
-    except FieldRange as refused:
-        raise _Unfit("unfit_for_the_cloud") from refused

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: EUPL-1.2
 """A reserve of free disk, so that what is delivered can always be deleted.
 
-SQLite needs disk to delete: the write-ahead log. So while less than the reserve is free the database may not grow:
-uplinks take the pages that delivered ones have left, or are refused; deleting goes on with what the reserve holds.
+SQLite needs disk to delete: the write-ahead log. So while less than the reserve is free the database may not grow: the
+outbox drops its oldest for what is new (outbox.py); what finds no page even so is refused; deleting goes on with what
+the reserve holds.
 """
 
 import logging
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -25,11 +27,19 @@ def free_bytes(folder: Path) -> int:
 class Room:
     """Watches the disk of one database. ``check`` before each transaction, in the thread that writes."""
 
-    def __init__(self, connection: sqlite3.Connection, database: Path, reserve_bytes: int) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        database: Path,
+        reserve_bytes: int,
+        on_change: Callable[[bool], None] = lambda _short: None,
+    ) -> None:
+        """``on_change`` is told, in the thread that writes, when the disk gets short and when it has room again."""
         self._connection = connection
         self._folder = database.parent
         self._reserve_bytes = reserve_bytes
         self.short = False
+        self._on_change = on_change
 
     def check(self) -> None:
         """Stop or allow the growth of the database, as the disk demands."""
@@ -42,6 +52,7 @@ class Room:
         (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
         self._connection.execute(f"PRAGMA max_page_count = {pages if short else _WITHOUT_LIMIT}")
         self.short = short
+        self._on_change(short)
         if short:
             _log.warning("disk short in %s free_mb=%d: the database may not grow", self._folder, free >> 20)
         else:

@@ -16,6 +16,7 @@ from typing import Any
 from decoders.lorawan import frame
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from decoders.lorawan.gps_time import gps_from_unix
+from decoders.records import READING
 from gateway.applications import Applications
 from gateway.arrivals import Arrivals, Outcome
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
@@ -30,6 +31,7 @@ from gateway.join_server import Joined, JoinServer
 from gateway.metrics import Metrics, exposition
 from gateway.network_server import Copy, NetworkServer
 from gateway.operations import Operations
+from gateway.outbox import Limits
 from gateway.page import Page, as_json
 from gateway.radio import Reception
 from gateway.readings import date_waiting
@@ -65,7 +67,8 @@ class Gateway:
             config.wanted, network.adr,
         )  # fmt: skip
         self._join_server = JoinServer(config.net_id, config.dev_addr_block, network.duplicate_window_s, config.wanted)
-        self._room = Room(store.connection, store.path, config.store.reserve_mb << 20)
+        self._room = Room(store.connection, store.path, config.store.reserve_mb << 20, store.ledger.disk_short)
+        store.ledger.limits = Limits(config.store.cap_mb << 20, config.store.horizon_mb << 20)
         self._writer = GroupCommit(
             store.connection,
             window_s=config.store.group_window_ms / 1000,
@@ -123,11 +126,10 @@ class Gateway:
         )  # fmt: skip
         self._forwarding = asyncio.create_task(self._forwarder.run())
         self._dating = asyncio.create_task(self._date())
-        held = self._reader.held()
         _log.info(
             "gateway ready eui=%s gwmp=%s:%d page=%s:%d epoch=%d outbox=%d",
             config.gateway.eui, config.gwmp.host, self.gwmp_port, config.page.host, self.page_port,
-            self._forwarder.numbering.epoch, held.last - held.oldest + 1,
+            self._forwarder.numbering.epoch, self._reader.waiting_records(),
         )  # fmt: skip
 
     async def _listen_to_stations(self) -> None:
@@ -341,8 +343,9 @@ class Gateway:
         held = self._reader.held()
         self.metrics.counters["commits"] = self._writer.commits
         return {
-            "outbox_held": held.last - held.oldest + 1,
-            "outbox_last_seq": held.last - self._forwarder.numbering.base,
+            "outbox_held": self._reader.waiting_records(),
+            "outbox_last_seq": held.last - self._forwarder.numbering.bases[READING],
+            "outbox_bytes": self._reader.outbox_bytes(),
             "disk_short": int(self._room.short),
             "broker_connected": int(self._forwarder.connected),
             "concentrators": len(self._backhauls),

@@ -88,7 +88,9 @@ def open_store(database: Path, key_file: Path) -> Store:
     except BaseException:
         connection.close()
         raise
-    return Store(database, connection, keyring)
+    store = Store(database, connection, keyring)
+    store.ledger.begin_epoch()
+    return store
 
 
 def _begin(connection: sqlite3.Connection, keyring: Keyring) -> None:

@@ -19,7 +19,8 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from decoders import topics
-from decoders.uplink import UplinkKey, UplinkMessage, Watermark, decode_batch, encode_watermark
+from decoders.records import LANES, READING, Record, UplinkKey, UplinkMessage
+from decoders.uplink import Watermark, decode_batch, encode_watermark
 from gateway.config import Config
 from gateway.reception_time import Boot
 from gateway.service import Gateway
@@ -233,12 +234,13 @@ class Cloud:
 
     def __init__(self, port: int, *, committing: bool = True, tls: Path | None = None, password: str = "") -> None:
         self.committing = committing
-        self.messages: dict[int, UplinkMessage] = {}  # of the present epoch, by seq
+        self.records: dict[int, dict[int, Record]] = {lane: {} for lane in LANES}  # of the present epoch, by seq
         self.keys: set[UplinkKey] = set()  # of all epochs
-        self.batches: list[tuple[int, int]] = []
+        self.batches: list[tuple[int, int]] = []  # of readings
+        self.arrivals: list[tuple[int, float]] = []  # lane and monotonic time of each record
         self.statuses: list[bytes] = []
         self.epoch = 0
-        self.committed = 0
+        self._committed: dict[tuple[int, int], int] = {}  # by epoch and lane
         self._subscribed = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="cloud", protocol=mqtt.MQTTv311)
         self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
@@ -268,24 +270,40 @@ class Cloud:
         batch = decode_batch(message.payload)
         assert batch.gateway_eui == GATEWAY_EUI
         if batch.epoch != self.epoch:
-            self.epoch, self.committed, self.messages = batch.epoch, 0, {}
-        self.batches.append((batch.first_seq, batch.first_seq + len(batch.records) - 1))
+            self.epoch, self.records = batch.epoch, {lane: {} for lane in LANES}
+        if batch.lane == READING and batch.records:
+            self.batches.append((batch.first_seq, batch.first_seq + len(batch.records) - 1))
         for seq, item in enumerate(batch.records, batch.first_seq):
-            assert isinstance(item, UplinkMessage)
-            assert self.messages.setdefault(seq, item) == item
-            self.keys.add(item.key)
+            assert self.records[batch.lane].setdefault(seq, item) == item
+            self.arrivals.append((batch.lane, time.monotonic()))
+            if isinstance(item, UplinkMessage):
+                self.keys.add(item.key)
+        known = self._committed.setdefault((self.epoch, batch.lane), 0)
+        if batch.continues is not None:
+            seq, epoch, epoch_seq = batch.continues
+            if self._committed.get((epoch, batch.lane), 0) >= epoch_seq:
+                known = max(known, seq)
+        self._committed[self.epoch, batch.lane] = max(known, batch.oldest_seq - 1)
         if self.committing:
-            self.commit(batch.oldest_seq)
+            self.commit()
 
-    def commit(self, oldest_seq: int = 1) -> None:
+    @property
+    def messages(self) -> dict[int, Any]:
+        """The readings of the present epoch, by seq."""
+        return self.records[READING]
+
+    def commit(self) -> None:
         """Publish the watermark of what is there without a gap."""
-        self.committed = max(self.committed, oldest_seq - 1)
-        while self.committed + 1 in self.messages:
-            self.committed += 1
-        self.publish_watermark(self.epoch, self.committed)
+        for (epoch, lane), seq in self._committed.items():
+            while epoch == self.epoch and seq + 1 in self.records[lane]:
+                seq += 1
+            self._committed[epoch, lane] = seq
+        alarm, reading, diagnostic = (self._committed.get((self.epoch, lane)) for lane in LANES)
+        self.publish_raw(encode_watermark(Watermark(self.epoch, (alarm, reading, diagnostic))))
 
     def publish_watermark(self, epoch: int, seq: int) -> None:
-        self.publish_raw(encode_watermark(Watermark(epoch, (0, seq, 0))))
+        """One of the readings only."""
+        self.publish_raw(encode_watermark(Watermark(epoch, (None, seq, None))))
 
     def publish_raw(self, payload: bytes | str) -> None:
         self._client.publish(topics.committed(GATEWAY_EUI), payload, qos=1, retain=True)

@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -56,11 +57,12 @@ class Bench:
         return GatewayThread(self.config, self.store)
 
     def held(self):
-        return self._reader.held()
+        """The first and the last row that the cloud does not have."""
+        held = self._reader.held()
+        return (held.delivered + 1, held.last)
 
     def empty(self):
-        held = self.held()
-        return held.oldest > held.last
+        return not self._reader.waiting_records()
 
     def close(self):
         self._reader.close()
@@ -197,14 +199,14 @@ class TestFaults:
         bench.close()
 
     def test_a_read_error_interrupts_forwarding_and_does_not_end_it(self, broker, bench, monkeypatch, caplog):
-        read, failures = OutboxReader.messages, iter([sqlite3.OperationalError("disk I/O error")])
+        read, failures = OutboxReader.records, iter([sqlite3.OperationalError("disk I/O error")])
 
-        def messages(self, first, most):
+        def records(self, lane, first, most):
             for failure in failures:
                 raise failure
-            return read(self, first, most)
+            return read(self, lane, first, most)
 
-        monkeypatch.setattr(OutboxReader, "messages", messages)
+        monkeypatch.setattr(OutboxReader, "records", records)
         bench.append(3)
         with Cloud(broker.port), bench.service():
             eventually(bench.empty)
@@ -233,19 +235,20 @@ class TestFaults:
 
         assert held == (1, 1)
 
-    def test_a_watermark_that_goes_back_is_followed_as_far_as_rows_are_held(self, broker, bench):
+    def test_a_watermark_that_goes_back_is_followed_and_rows_are_sent_again(self, broker, bench):
         bench.append(30)
         with Cloud(broker.port, committing=False) as cloud, bench.service() as gateway:
             eventually(lambda: 30 in cloud.messages)
             cloud.publish_watermark(cloud.epoch, 20)
-            eventually(lambda: bench.held().oldest == 21)
+            eventually(lambda: bench.held()[0] == 21)
             cloud.publish_watermark(cloud.epoch, 5)
             eventually(lambda: gateway.metrics.counters["watermarks_backwards"] == 1)
             held = bench.held()
+            eventually(lambda: (6, 15) in cloud.batches)
             cloud.publish_watermark(cloud.epoch, 30)
             eventually(bench.empty)
 
-        assert held == (21, 30)
+        assert held == (6, 30)
 
     def test_a_watermark_above_all_numbers_begins_a_new_epoch(self, broker, bench):
         bench.append(5)
@@ -263,7 +266,7 @@ class TestFaults:
         assert held == (1, 5)
         assert new == cloud.epoch != old
 
-    def test_a_cloud_that_starts_again_from_nothing_gets_what_is_held(self, broker, bench):
+    def test_a_cloud_that_starts_again_from_nothing_gets_what_is_held_and_what_another_had(self, broker, bench):
         bench.append(10)
         with Cloud(broker.port) as cloud, bench.service():
             eventually(bench.empty)
@@ -275,7 +278,7 @@ class TestFaults:
             eventually(bench.empty)
 
         assert sorted(key.f_cnt for key in cloud.keys) == list(range(1, 11))
-        assert sorted(key.f_cnt for key in fresh.keys) == list(range(11, 21))
+        assert sorted(key.f_cnt for key in fresh.keys) == list(range(1, 21))
 
     def test_a_broker_that_acknowledges_nothing_is_left_and_tried_again(self, tmp_path):
         broker = StallingBroker()
@@ -333,30 +336,52 @@ class TestEpoch:
         assert firsts == [1, 1]
         assert all(0 <= epoch < 1 << 32 for epoch in epochs)
 
-    def test_what_a_start_still_holds_is_numbered_again_from_one(self, broker, bench):
-        bench.append(30)
-        with Cloud(broker.port, committing=False) as cloud, bench.service():
-            eventually(lambda: 30 in cloud.messages)
-            cloud.publish_watermark(cloud.epoch, 20)
-            eventually(lambda: bench.held().oldest == 21)
-        with Cloud(broker.port) as cloud, bench.service() as gateway:
-            eventually(bench.empty)
-            last = gateway.status()["outbox_last_seq"]
+    def test_what_a_cloud_says_it_has_is_not_sent_again_after_a_start(self, broker, bench):
+        with Cloud(broker.port) as cloud:
+            bench.append(20)
+            with bench.service():
+                eventually(bench.empty)
+            bench.append(10)
+            with bench.service() as gateway:
+                eventually(bench.empty)
+                status = gateway.status()
 
-        assert {seq: message.key.f_cnt for seq, message in cloud.messages.items()} == dict(
-            zip(range(1, 11), range(21, 31), strict=True)
-        )
-        assert last == 10
+        assert {seq: message.key.f_cnt for seq, message in cloud.messages.items()} == {
+            seq: seq for seq in range(21, 31)
+        }
+        assert (status["outbox_last_seq"], status["counters"]["watermarks_backwards"]) == (30, 0)
+
+    def test_a_cloud_restored_from_before_the_start_gets_all_that_is_held(self, broker, bench):
+        bench.append(20)
+        with Cloud(broker.port), bench.service():
+            eventually(bench.empty)
+        bench.append(10)
+        with Cloud(broker.port) as restored, bench.service():
+            eventually(lambda: len(restored.messages) == 30)
+            eventually(bench.empty)
+
+        assert {seq: message.key.f_cnt for seq, message in restored.messages.items()} == {
+            seq: seq for seq in range(1, 31)
+        }
+
+    def test_of_what_is_delivered_the_horizon_s_worth_is_kept(self, broker, bench):
+        bench.config = replace(bench.config, store=replace(bench.config.store, horizon_mb=0))
+        bench.append(30)
+        with Cloud(broker.port), bench.service() as gateway:
+            eventually(bench.empty)
+            eventually(lambda: gateway.status()["outbox_bytes"] == 0)
+
+        assert bench._reader.held() == (31, 30, 30)
 
     def test_a_dead_epoch_s_watermark_does_not_hide_the_live_one(self, broker, bench):
         bench.append(5)
         with Cloud(broker.port, committing=False) as cloud, bench.service() as gateway:
             eventually(lambda: 5 in cloud.messages)
-            forwarder, client = gateway._forwarder, gateway._forwarder._client
-            live, dead = Watermark(cloud.epoch, (0, 5, 0)), Watermark(cloud.epoch ^ 1, (0, 2, 0))
+            forwarder = gateway._forwarder
+            live, dead = Watermark(cloud.epoch, (None, 5, None)), Watermark(cloud.epoch ^ 1, (None, 2, None))
             for watermark in (live, dead):  # both before the forwarder looks
-                forwarder._loop.call_soon_threadsafe(
-                    forwarder._heard, client, topics.committed(GATEWAY_EUI), encode_watermark(watermark)
+                forwarder._broker._loop.call_soon_threadsafe(
+                    forwarder._heard, topics.committed(GATEWAY_EUI), encode_watermark(watermark)
                 )
             eventually(bench.empty)
 

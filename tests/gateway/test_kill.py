@@ -6,7 +6,9 @@ import signal
 import sqlite3
 import threading
 
+from decoders.records import UplinkMessage, decode_record
 from gateway.config import load
+from gateway.packing import unpack
 from gateway.store import open_store
 from tests.gateway.nodes import Concentrator, Node, write_config
 from tests.gateway.running import GatewayProcess, eventually, join
@@ -89,10 +91,12 @@ def test_twenty_kills_lose_no_acknowledged_uplink_and_store_none_twice(tmp_path)
                 acknowledged += sender.acknowledged
 
     with sqlite3.connect(config.gateway.database) as database:
-        stored = database.execute("SELECT dev_eui, f_cnt FROM outbox").fetchall()
-        numbers = [seq for (seq,) in database.execute("SELECT seq FROM outbox ORDER BY seq")]
+        rows = database.execute("SELECT seq, record FROM outbox_1 ORDER BY seq").fetchall()
         counters = dict(database.execute("SELECT dev_eui, f_cnt_up FROM sessions"))
         sound = database.execute("PRAGMA integrity_check").fetchall()
+    numbers = [seq for seq, _ in rows]
+    records = [decode_record(unpack(stored)) for _, stored in rows]
+    stored = [record.key[::2] for record in records if isinstance(record, UplinkMessage)]
     assert sound == [("ok",)]
     assert len(acknowledged) > 10 * KILLS
     assert set(acknowledged) <= set(stored)

@@ -25,8 +25,8 @@ class Ledger:
     def __init__(self):
         self.appended, self.quarantined = [], []
 
-    def append(self, key, received_at, profile, readings):
-        self.appended.append((profile, readings))
+    def append(self, key, received_at, profile, readings, *, lane):
+        self.appended.append((lane, readings))
 
     def quarantine(self, key, f_port, received_at, frm_payload, problem):
         self.quarantined.append((f_port, frm_payload, problem))
@@ -44,19 +44,20 @@ def kept(f_port, data, profile="tree"):
 
 
 @pytest.mark.parametrize(
-    ("layout", "profile", "values", "reading"),
+    ("layout", "profile", "values", "lane", "reading"),
     [
-        (TREE, "tree", {"soil_moisture": 2345}, ("soil_moisture", "%", UNIX_S, 23.45, None)),
-        (TREE, "tree", {"soil_water_tension": "frozen"}, ("soil_water_tension", "kPa", UNIX_S, None, "frozen")),
-        (AIR, "air", {"pm2_5": 123}, ("pm2_5", "ug/m3", UNIX_S, 12.3, None)),
-        (DIAGNOSTICS, "tree", {"crash_count": 2}, ("crash_count", "1", UNIX_S, 2.0, None)),
+        (TREE, "tree", {"soil_moisture": 2345}, 1, ("soil_moisture", "%", UNIX_S, 23.45, None)),
+        (TREE, "tree", {"soil_water_tension": "frozen"}, 1, ("soil_water_tension", "kPa", UNIX_S, None, "frozen")),
+        (AIR, "air", {"pm2_5": 123}, 1, ("pm2_5", "ug/m3", UNIX_S, 12.3, None)),
+        (DIAGNOSTICS, "tree", {"crash_count": 2}, 2, ("crash_count", "1", UNIX_S, 2.0, None)),
     ],
 )
-def test_every_layout_becomes_readings(layout, profile, values, reading):
+def test_every_layout_becomes_readings(layout, profile, values, lane, reading):
     ledger, problem = kept(layout.f_port, packed(layout, values), profile)
 
     assert problem == ""
     assert [tuple(one) for one in ledger.appended[0][1]] == [reading]
+    assert ledger.appended[0][0] == lane
     assert ledger.quarantined == []
 
 

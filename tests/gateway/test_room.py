@@ -107,10 +107,10 @@ class TestService:
             full = service.status()
             reader = store.reader()
             last = reader.held().last
-            service._forwarder._loop.call_soon_threadsafe(
-                lambda: service._writer.run(lambda: store.ledger.delete_up_to(last))
+            service._writer._loop.call_soon_threadsafe(
+                lambda: service._writer.run(lambda: store.ledger.confirm(1, last, 1, last))
             )
-            eventually(lambda: reader.held().oldest > last)
+            eventually(lambda: reader.held().delivered == last)
             send(concentrator, node.uplink())
             reader.close()
 

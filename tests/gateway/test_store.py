@@ -61,12 +61,12 @@ class TestOutbox:
             append(ledger, 1)
         reader = store.reader()
         with store.transaction() as ledger:
-            ledger.delete_up_to(2)
+            ledger.confirm(1, 2, 9, 2)
         empty = reader.held()
         with store.transaction() as ledger:
             after = append(ledger, 2)
 
-        assert (empty.oldest, empty.last) == (3, 2)
+        assert (empty.delivered, empty.last) == (2, 2)
         assert after == 3
 
 
@@ -211,12 +211,13 @@ class TestFile:
 
     def test_opening_does_not_depend_on_the_backlog(self, tmp_path):
         config, store = new_store(tmp_path, [])
-        with store.transaction():
+        with store.transaction() as ledger:
+            append(ledger, 0)
             store.connection.execute(
-                "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 199999) INSERT INTO outbox "
-                "(dev_eui, session, f_cnt, received_at, profile, readings) SELECT 'a', 0, i, 1.0, 'tree', "
-                '\'[["soil_moisture","%",1770964782,23.45,null]]\' FROM n'
+                "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) INSERT INTO outbox_1 "
+                "SELECT i, (SELECT record FROM outbox_1) FROM n"
             )
+            store.connection.execute("UPDATE lanes SET last_seq = 200000, bytes = bytes * 200000 WHERE lane = 1")
         store.close()
         began = time.thread_time()  # not of the wall: the machine may have other work
 

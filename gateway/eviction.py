@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What a full outbox drops is named exactly: the tombstones of what was taken from the old end of one lane."""
+
+from collections.abc import Iterable
+
+from decoders.records import MAX_DROPPED, Dropped, Event, Record, Tombstone, UplinkMessage
+
+
+class Dropping:
+    """Takes the records of one lane, oldest first, from ``first_seq`` of ``epoch`` on."""
+
+    def __init__(self, epoch: int, lane: int, first_seq: int) -> None:
+        self._epoch = epoch
+        self._lane = lane
+        self._first_seq = first_seq
+        self._taken = 0
+        self._uplinks: dict[tuple[str, int], tuple[int, int, int]] = {}
+        self._times: list[float] = []
+        self._older: list[Tombstone] = []
+
+    def take(self, record: Record | None) -> bool:
+        """One more (None: nobody can read it); False: it would be one device too many for a tombstone."""
+        if isinstance(record, UplinkMessage):
+            key = (record.key.dev_eui, record.key.session)
+            f_cnt = record.key.f_cnt
+            if key not in self._uplinks and len(self._uplinks) == MAX_DROPPED:
+                return False
+            first, last, uplinks = self._uplinks.get(key, (f_cnt, f_cnt, 0))
+            self._uplinks[key] = (min(first, f_cnt), max(last, f_cnt), uplinks + 1)
+            self._times.append(record.received_at)
+        elif isinstance(record, Event):
+            self._times.append(record.at)
+        elif isinstance(record, Tombstone):
+            self._older.append(record)
+            self._times += [record.first_at, record.last_at]
+        self._taken += 1
+        return True
+
+    def tombstones(self) -> list[Tombstone]:
+        """For what was taken; tombstones among it live on, joined where they meet."""
+        if not self._taken:
+            return []
+        dropped = tuple(Dropped(*key, *row) for key, row in self._uplinks.items())
+        times = self._times or [0.0]
+        others = self._taken - sum(row.uplinks for row in dropped)
+        last_seq = self._first_seq + self._taken - 1
+        own = Tombstone(
+            self._epoch, self._lane, self._first_seq, last_seq, min(times), max(times), others, dropped
+        )  # fmt: skip
+        return joined([*self._older, own])
+
+
+def joined(tombstones: Iterable[Tombstone]) -> list[Tombstone]:
+    """Fewer that say the same: neighbours of one epoch and lane become one, unless it would name too many devices."""
+    result: list[Tombstone] = []
+    for one in sorted(tombstones, key=lambda item: (item.epoch, item.lane, item.first_seq, -item.last_seq)):
+        last = result[-1] if result else None
+        if last is not None and (last.epoch, last.lane) == (one.epoch, one.lane):
+            if one.last_seq <= last.last_seq:
+                continue
+            if one.first_seq == last.last_seq + 1 and (both := _both(last, one)) is not None:
+                result[-1] = both
+                continue
+        result.append(one)
+    return result
+
+
+def _both(first: Tombstone, second: Tombstone) -> Tombstone | None:
+    rows = {(row.dev_eui, row.session): row for row in first.dropped}
+    for row in second.dropped:
+        known = rows.get((row.dev_eui, row.session))
+        rows[row.dev_eui, row.session] = row if known is None else Dropped(
+            row.dev_eui,
+            row.session,
+            min(known.first_f_cnt, row.first_f_cnt),
+            max(known.last_f_cnt, row.last_f_cnt),
+            known.uplinks + row.uplinks,
+        )  # fmt: skip
+    if len(rows) > MAX_DROPPED:
+        return None
+    return second._replace(
+        first_seq=first.first_seq,
+        first_at=min(first.first_at, second.first_at),
+        last_at=max(first.last_at, second.last_at),
+        others=first.others + second.others,
+        dropped=tuple(rows.values()),
+    )
