@@ -95,7 +95,10 @@ class Weather(NamedTuple):
 
 
 CALM = Weather()
-STORM = Weather(0.02, 0.01, 0.05, 0.05, 0.004, 1.0, 0.01, 0.005, 0.004, 0.5)
+STORM = Weather(
+    reset_before_puback=0.02, cut=0.01, duplicate_puback=0.05, duplicate_publish=0.05, half_open=0.003, half_open_s=1.0,
+    slow=0.005, latency_s=0.005, partition=0.004, partition_s=0.5,
+)  # fmt: skip
 
 
 class ChaosProxy:

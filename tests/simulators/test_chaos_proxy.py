@@ -97,10 +97,13 @@ def connect(proxy: ChaosProxy) -> socket.socket:
 class TestFaults:
     def test_in_calm_weather_all_passes_unchanged(self, broker):
         seen = []
-        with ChaosProxy(broker.port, tap=lambda is_up, frame: seen.append((is_up, frame))) as proxy:
-            with connect(proxy) as client:
-                client.sendall(PUBLISH)
-                answer = client.recv(100)
+
+        def tap(is_up, frame):
+            seen.append((is_up, frame))
+
+        with ChaosProxy(broker.port, tap=tap) as proxy, connect(proxy) as client:
+            client.sendall(PUBLISH)
+            answer = client.recv(100)
 
         assert (broker.took, answer) == ([PUBLISH], PUBACK)
         assert seen == [(True, PUBLISH), (False, PUBACK)]
@@ -134,12 +137,12 @@ class TestFaults:
         assert answers == 4 * PUBACK
 
     def test_a_half_open_connection_swallows_all_and_tells_nobody(self, broker):
-        with ChaosProxy(broker.port, weather=Weather(half_open=1.0, half_open_s=0.05)) as proxy:
-            with connect(proxy) as client:
-                client.settimeout(0.3)
-                client.sendall(PUBLISH)
-                with pytest.raises(TimeoutError):
-                    client.recv(100)
+        weather = Weather(half_open=1.0, half_open_s=0.05)
+        with ChaosProxy(broker.port, weather=weather) as proxy, connect(proxy) as client:
+            client.settimeout(0.3)
+            client.sendall(PUBLISH)
+            with pytest.raises(TimeoutError):
+                client.recv(100)
 
         assert broker.took == []
         assert proxy.done["half_open"] == 1

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The real forwarder, broker and ingest over a bad network on both sides of the broker: all once, and in order."""
+
+import os
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from decoders.uplink import Batch, UplinkKey, decode_batch
+from simulators.chaos_proxy import CALM, PUBLISH, STORM, ChaosProxy, Weather, kind, topic_and_rest
+from simulators.load_town import LoadTown
+from tests.chain.public import until
+
+UPLINKS = 30  # of each of 12 nodes
+
+
+class Wire:
+    """Every batch that the gateway has got through, as it went over the wire."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def tap(self, is_up: bool, frame: bytes) -> None:
+        if is_up and kind(frame) == PUBLISH:
+            topic, rest = topic_and_rest(frame)
+            if topic.endswith("/up"):
+                self.batches.append(decode_batch(rest[2:]))
+
+    def orders(self) -> dict[tuple[int, int], list[UplinkKey]]:
+        """Of each epoch and lane the uplinks by their number; fails if a number ever meant two of them."""
+        found: dict[tuple[int, int], dict[int, UplinkKey]] = defaultdict(dict)
+        for batch in self.batches:
+            for seq, record in enumerate(batch.records, batch.first_seq):
+                key = getattr(record, "key", None)
+                if key is not None:
+                    assert found[batch.epoch, batch.lane].setdefault(seq, key) == key
+        return {name: [keys[seq] for seq in sorted(keys)] for name, keys in found.items()}
+
+
+def in_the_order_sent(keys: list[UplinkKey]) -> bool:
+    """Nodes speak in turn: counters of each rise by one, and no node is two ahead of another."""
+    counters: dict[str, int] = {}
+    for key in keys:
+        if counters.setdefault(key.dev_eui, key.f_cnt - 1) != key.f_cnt - 1:
+            return False
+        counters[key.dev_eui] = key.f_cnt
+        if max(counters.values()) - min(counters.values()) > 1:
+            return False
+    return True
+
+
+class TestStorm:
+    @pytest.mark.parametrize("seed", [1, 2])
+    def test_every_record_arrives_once_and_each_lane_keeps_its_order(self, tmp_path, seed):
+        town, wire = (
+            LoadTown(tmp_path / "town", gateway_mqtt="resend_s = 0.5\nkeepalive_s = 5\nbatch_messages = 5\n"),
+            Wire(),
+        )
+        with (
+            ChaosProxy(town.mqtt_port, seed=seed, weather=STORM, tap=wire.tap) as before,
+            ChaosProxy(town.mqtt_port, seed=seed + 100, weather=STORM) as behind,
+        ):
+            town.through("gateway", before.port)
+            town.through("ingest", behind.port)
+            try:
+                town.start_services()
+                town.start_load(uplinks=UPLINKS)
+                assert town.wait("nodes", 240) == 0
+                before.weather = behind.weather = CALM
+                town.drain()
+                verdict = town.judge()
+            finally:
+                town.stop()
+            done = before.done + behind.done
+            failed = before.failed + behind.failed
+
+        assert failed == []
+        assert verdict.acknowledged == 12 * UPLINKS
+        assert verdict.is_clean, verdict
+        assert done.total() >= 4, done
+        assert all(in_the_order_sent(keys) for keys in wire.orders().values())
+
+    @pytest.mark.parametrize(
+        "weather",
+        [
+            Weather(reset_before_puback=0.2),
+            Weather(cut=0.1),
+            Weather(half_open=0.03, half_open_s=0.5),
+            Weather(duplicate_puback=0.5, duplicate_publish=0.5),
+        ],
+        ids=["reset before PUBACK", "cut", "half open", "duplicates"],
+    )
+    def test_one_fault_alone_and_often(self, tmp_path, weather):
+        town = LoadTown(tmp_path / "town", gateway_mqtt="resend_s = 0.5\nkeepalive_s = 5\nbatch_messages = 5\n")
+        with ChaosProxy(town.mqtt_port, seed=5, weather=weather) as proxy:
+            town.through("gateway", proxy.port)
+            try:
+                town.start_services()
+                town.start_load(uplinks=20)
+                assert town.wait("nodes", 240) == 0
+                proxy.weather = CALM
+                town.drain()
+                verdict = town.judge()
+            finally:
+                town.stop()
+
+        assert verdict.acknowledged == 240
+        assert verdict.is_clean, verdict
+        assert proxy.done.total() >= 1, proxy.done
+
+
+class Namespace:
+    """A network of its own with one cable to ours: 10.213.x.1 here, 10.213.x.2 there."""
+
+    def __init__(self) -> None:
+        self.name = f"stadtfunk{os.getpid()}"
+        self._end = f"sf{os.getpid()}"
+        net = f"10.213.{os.getpid() % 250}"
+        self.here, self.there = f"{net}.1", f"{net}.2"
+        self.enter = ["ip", "netns", "exec", self.name]
+        self._ip("netns", "add", self.name)
+        self._ip("link", "add", self._end, "type", "veth", "peer", "name", "uplink", "netns", self.name)
+        self._ip("addr", "add", f"{self.here}/30", "dev", self._end)
+        self._ip("link", "set", self._end, "up")
+        for words in (["addr", "add", f"{self.there}/30", "dev", "uplink"], ["link", "set", "uplink", "up"]):
+            self._ip("-n", self.name, *words)
+        self._ip("-n", self.name, "link", "set", "lo", "up")
+
+    def _ip(self, *words: str) -> None:
+        subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+
+    def unplug(self) -> None:
+        self._ip("link", "set", self._end, "down")
+
+    def plug(self) -> None:
+        self._ip("link", "set", self._end, "up")
+
+    def close(self) -> None:
+        self._ip("netns", "del", self.name)
+
+
+class RemoteTown(LoadTown):
+    """The gateway and its concentrator stand elsewhere."""
+
+    def __init__(self, folder: Path, namespace: Namespace) -> None:
+        super().__init__(folder)
+        self._namespace = namespace
+        self.change("nats.conf", f"127.0.0.1:{self.mqtt_port}", f"0.0.0.0:{self.mqtt_port}")
+        self.change("gateway.toml", "[mqtt]\n", f'[mqtt]\nhost = "{namespace.here}"\n')
+        self.change("gateway.toml", "[page]\n", '[page]\nhost = "0.0.0.0"\n')
+
+    def _start(self, part: str, command: list[str]) -> None:
+        super()._start(part, [*self._namespace.enter, *command] if part in ("gateway", "nodes") else command)
+
+    def get(self, url: str) -> Any:
+        return super().get(url.replace(f"127.0.0.1:{self.page_port}", f"{self._namespace.there}:{self.page_port}"))
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    try:
+        made = Namespace()
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"this machine lets us make no network namespace: {getattr(error, 'stderr', '') or error}")
+    yield made
+    made.close()
+
+
+class TestPartition:
+    """The kernel's own network, with the cable pulled: no RST, no FIN, nothing."""
+
+    def test_uplinks_are_taken_while_the_cable_is_out_and_arrive_once_when_it_is_back(self, tmp_path, namespace):
+        town = RemoteTown(tmp_path / "town", namespace)
+        try:
+            town.start_services()
+            town.start_load(pause_ms=20)
+            until(lambda: town.acknowledged() >= 60, "uplinks before")
+            for _ in range(2):
+                namespace.unplug()
+                before = town.acknowledged()
+                until(lambda before=before: town.acknowledged() >= before + 120, "uplinks without a cable")
+                namespace.plug()
+                until(lambda: (town.held() or 1000) < 60, "the backlog goes")
+            town.end_load()
+            town.drain()
+            verdict = town.judge()
+        finally:
+            town.stop()
+
+        assert verdict.acknowledged >= 300
+        assert verdict.is_clean, verdict
+
+
+class TestOrder:
+    """The judge of the order sees disorder."""
+
+    def test_nodes_in_turn_are_in_order(self):
+        assert in_the_order_sent([UplinkKey(eui, 1, f_cnt) for f_cnt in (0, 1, 2) for eui in "ab"])
+
+    @pytest.mark.parametrize(
+        "wrong", [[(0, "a"), (2, "a")], [(1, "a"), (0, "a")], [(0, "a"), (0, "b"), (1, "a"), (2, "a")]]
+    )
+    def test_a_gap_a_swap_or_one_running_ahead_is_not(self, wrong):
+        assert not in_the_order_sent([UplinkKey(eui, 1, f_cnt) for f_cnt, eui in wrong])
