@@ -3,7 +3,6 @@
 
 import asyncio
 import json
-import urllib.request
 from pathlib import Path
 
 import click
@@ -12,6 +11,8 @@ from gateway.certificate_request import certificate_request
 from gateway.command import config_option, log_to_stderr, one_line_errors, open_database
 from gateway.config import Config, load
 from gateway.devices_cli import devices
+from gateway.frames_cli import frames
+from gateway.page_client import ask
 from gateway.service import Gateway
 from gateway.station_tokens import issue
 from gateway.store import Store
@@ -23,6 +24,7 @@ def gateway() -> None:
 
 
 gateway.add_command(devices)
+gateway.add_command(frames)
 gateway.add_command(certificate_request)
 
 
@@ -60,13 +62,7 @@ def status(config_path: Path, as_json: bool) -> None:
     Example:
         stadtfunk gateway status --config gateway.toml
     """
-    page = load(config_path).page
-    url = f"http://{page.host}:{page.port}/status"
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as response:
-            document = json.load(response)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(f"no gateway answers at {url} ({error}); is it running?") from error
+    document = ask(load(config_path), "/status")
     if as_json:
         click.echo(json.dumps(document))
         return

@@ -77,6 +77,12 @@ class Devices:
         if not self._db.execute("DELETE FROM devices WHERE dev_eui = ?", (dev_eui,)).rowcount:
             raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
 
+    def set_interval(self, dev_eui: str, interval_s: float | None) -> None:
+        """How often it is expected to send; None: learned. Raises DevicesError."""
+        row = (interval_s, dev_eui)
+        if not self._db.execute("UPDATE devices SET interval_s = ? WHERE dev_eui = ?", row).rowcount:
+            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+
     def set_class(self, dev_eui: str, device_class: str) -> None:
         """A or C; raises DevicesError."""
         row = (device_class == "C", dev_eui)

@@ -16,6 +16,7 @@ from gateway.command import config_option, log_to_stderr, one_line_errors, open_
 from gateway.config import load
 from gateway.devices_file import FORMATS, device_from, read_app_key, read_devices, write_devices
 from gateway.errors import DevicesError, shown
+from gateway.node_table import HEADINGS, as_object, cells, node_rows, parse_interval
 from gateway.store import Ledger
 
 _log = logging.getLogger(__name__)
@@ -194,19 +195,41 @@ def rearm_device(dev_eui: str, config_path: Path) -> None:
     _change(config_path, "rearmed", dev_eui, lambda ledger: ledger.rearm(dev_eui))
 
 
-@devices.command("class")
+@devices.command("set")
 @click.argument("dev_eui")
-@click.argument("device_class", metavar="CLASS", type=click.Choice(["A", "C"]))
+@click.option("--interval", default="", help="How often it sends, such as 15min or 6h; learn: find out by listening.")
+@click.option(
+    "--class", "device_class", type=click.Choice(["A", "C"]), help="C: it is on mains power and listens all the time."
+)
+@click.option("--profile", default="", help="Payload layout of the device.")
+@click.option("--name", default=None, help="What people call it.")
 @config_option
 @one_line_errors
-def set_class(dev_eui: str, device_class: str, config_path: Path) -> None:
-    """Say whether one device listens all the time: C, for one on mains power. A device begins as A.
+def set_device(
+    dev_eui: str, interval: str, device_class: str | None, profile: str, name: str | None, config_path: Path
+) -> None:  # fmt: skip
+    """Change what is known of one device; its key and its session stay.
 
     \b
     Example:
-        stadtfunk gateway devices class 70b3d50000000001 C
+        stadtfunk gateway devices set 70b3d50000000001 --interval 15min --class C
     """
-    _change(config_path, f"class {device_class}", dev_eui, lambda ledger: ledger.set_class(dev_eui, device_class))
+    if not interval and device_class is None and not profile and name is None:
+        raise click.UsageError("say what to set: --interval, --class, --profile or --name")
+    interval_s = parse_interval(interval) if interval else None
+
+    def change(ledger: Ledger) -> None:
+        device = ledger.device(dev_eui)
+        if device is None:
+            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+        row = [dev_eui, device.join_eui, device.app_key.hex(), profile or device.profile]
+        ledger.put_device(device_from([*row, device.name if name is None else name]))
+        if device_class is not None:
+            ledger.set_class(dev_eui, device_class)
+        if interval:
+            ledger.set_interval(dev_eui, interval_s)
+
+    _change(config_path, "set", dev_eui, change)
 
 
 def _change(config_path: Path, outcome: str, dev_eui: str, change: Callable[[Ledger], None]) -> None:
@@ -227,7 +250,9 @@ def _change(config_path: Path, outcome: str, dev_eui: str, change: Callable[[Led
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a list of objects.")
 @one_line_errors
 def list_devices(config_path: Path, as_json: bool) -> None:
-    """Print every device, without its key.
+    """Print every device without its key: alive or not, battery, link.
+
+    Missed uplinks are those counted at the last hour; the running service's page has them up to now.
 
     \b
     Example:
@@ -235,12 +260,13 @@ def list_devices(config_path: Path, as_json: bool) -> None:
     """
     store = open_database(load(config_path))
     try:
-        rows = store.ledger.devices()
+        rows = node_rows(store.connection)
     finally:
         store.close()
     if as_json:
-        names = ("dev_eui", "profile", "name", "dev_nonce")
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+        click.echo(json.dumps([as_object(row) for row in rows]))
         return
-    for dev_eui, profile, name, dev_nonce in rows:
-        click.echo(f"{dev_eui} {profile} {'joined' if dev_nonce >= 0 else 'never joined'} {name}")
+    table = [HEADINGS, *map(cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table if rows else []:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -96,6 +96,11 @@ GAUGES = {
     "sessions": "sessions, those not yet used included",
     "quarantine": "payloads in quarantine",
     "downlinks_waiting": "downlinks of applications that wait for their node",
+    "nodes_ok": "nodes that send as often as expected",
+    "nodes_late": "nodes that are late",
+    "nodes_down": "nodes that are down",
+    "missed_uplinks": "uplinks of all nodes that did not arrive, by their frame counters",
+    "join_flood": "1 while Join-Requests come in a flood",
     "uptime_seconds": "time since the start",
 }
 
@@ -108,6 +113,24 @@ CONCENTRATOR_GAUGES = {
     "ackr": "percentage of its datagrams that were acknowledged",
     "dwnb": "downlinks given to it",
     "txnb": "packets sent",
+    "up": "1 unless it has been silent for too long; of those that have brought a frame of ours",
+    "silent_seconds": "time since its last sign of life, likewise",
+    "accepted": "frames that it brought first, since the start",
+    "copies": "frames that another one had brought before",
+    "refused": "frames that were not accepted",
+}
+
+# Of each node, on /metrics/nodes only, which needs the page's token; at most 1,000 of them, those down and late first
+NODE_GAUGES = {
+    "up": "0 where the node is late or down",
+    "late": "1 where the node is late",
+    "down": "1 where the node is down",
+    "silent_seconds": "time since it was heard, as far as somebody listened",
+    "interval_seconds": "how often it is expected: set, or learned",
+    "battery": "as it says: 0 external power, 1 to 254 empty to full, 255 it cannot tell",
+    "snr_margin_db": "median SNR of its frames above what its data rate needs",
+    "uplinks": "distinct uplinks",
+    "missed_uplinks": "uplinks that did not arrive, by its frame counter",
 }
 
 _PREFIX = "stadtfunk_gateway"
@@ -141,6 +164,7 @@ def exposition(metrics: Metrics, gauges: Mapping[str, float], concentrators: Ite
     ]
     lines += [f'{_PREFIX}_refused_total{{reason="{reason}"}} {count}' for reason, count in metrics.refused.items()]
     for name, help_text, counts in (
+        ("joins_refused_total", "Join-Requests refused, by reason", _not_none(metrics.joins_refused)),
         (
             "downlink_attempts_failed_total",
             "Downlinks given to a concentrator that were not sent",
@@ -157,6 +181,21 @@ def exposition(metrics: Metrics, gauges: Mapping[str, float], concentrators: Ite
         full = f"{_PREFIX}_{name}"
         lines += [f"# HELP {full} {help_text}", f"# TYPE {full} gauge", f"{full} {gauges[name]}"]
     return "\n".join([*lines, *_by_concentrator(list(concentrators))]) + "\n"
+
+
+def _not_none(counts: Mapping[str, int]) -> dict[str, int]:
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def node_exposition(nodes: Iterable[Mapping[str, Any]]) -> str:
+    """Prometheus text of single nodes, each a mapping of ``dev_eui`` and NODE_GAUGES; None: not known."""
+    known = list(nodes)
+    lines = []
+    for name, help_text in NODE_GAUGES.items():
+        full = f"{_PREFIX}_node_{name}"
+        lines += [f"# HELP {full} {help_text}", f"# TYPE {full} gauge"]
+        lines += [f'{full}{{dev_eui="{node["dev_eui"]}"}} {node[name]}' for node in known if node[name] is not None]
+    return "\n".join(lines) + "\n"
 
 
 def _by_concentrator(concentrators: list[Mapping[str, Any]]) -> list[str]:

@@ -10,8 +10,8 @@ import logging
 import math
 import sqlite3
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from decoders.lorawan.errors import MalformedFrame
@@ -24,7 +24,8 @@ from gateway.flood import Flood, FloodWatch, JoinLimiter
 from gateway.frame_log import FrameLog, Join, RefusedData, Uplink, When, heard_by
 from gateway.group_commit import GroupCommit
 from gateway.join_server import Joined
-from gateway.liveness import Limits, Liveness
+from gateway.liveness import DOWN, LATE, OK, Limits, Liveness
+from gateway.local_pages import ConcentratorRow
 from gateway.metrics import Metrics
 from gateway.network_server import Copy
 from gateway.radio import Order, Reception
@@ -119,6 +120,34 @@ class Operations:
     def receptions(self, concentrator: str) -> dict[str, int]:
         """How many frames it has brought, by what became of them."""
         return self._receptions.get(concentrator) or dict.fromkeys(_RECEPTIONS, 0)
+
+    def facts(self, concentrator: str) -> dict[str, Any]:
+        """State and receptions of one, for /status and /metrics; no state where it has brought no frame of ours."""
+        known = self.liveness.concentrators().get(concentrator)
+        state: dict[str, Any] = {}
+        if known is not None:
+            state = {"state": known[0], "up": int(known[0] == OK), "silent_seconds": round(known[1])}
+        return state | self.receptions(concentrator)
+
+    def concentrator_rows(self, attached: Iterable[str]) -> list[ConcentratorRow]:
+        """All that are watched or attached."""
+        watched = self.liveness.concentrators()
+        return [
+            ConcentratorRow(eui, *watched.get(eui, ("not_watched", None)), *self.receptions(eui).values())
+            for eui in sorted(watched.keys() | set(attached))
+        ]
+
+    def gauges(self) -> dict[str, float]:
+        """By the names of metrics.GAUGES."""
+        nodes = self.liveness.nodes().values()
+        states = Counter(record.state for record in nodes)
+        return {
+            "nodes_ok": states[OK],
+            "nodes_late": states[LATE],
+            "nodes_down": states[DOWN],
+            "missed_uplinks": sum(record.missed for record in nodes),
+            "join_flood": int(self._flood.under_way),
+        }
 
     def _count(self, concentrator: str, what: str) -> None:
         counts = self._receptions.get(concentrator)

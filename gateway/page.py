@@ -1,28 +1,50 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The local page: GET /status (JSON) and GET /metrics (Prometheus text), read-only, on the loopback by default.
+"""The local page, read-only, on the loopback by default: for technicians in their browser, and for programs.
 
-HTTP/1.1 as far as two fixed answers need it (RFC 9112): one request a connection, which then closes.
+HTTP/1.1 as far as a few GET requests need it (RFC 9112): one request a connection, which then closes. What tells of
+single nodes needs the page's token, and elsewhere than on the loopback everything does.
 """
 
 import asyncio
+import ipaddress
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 from gateway.errors import PortTaken
+from gateway.page_token import authorizes
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 10.0
 _MAX_HEAD_BYTES = 8192
+_MOST_PARAMETERS = 10
 
-Answer = Callable[[], tuple[str, str]]
+
+class Request(NamedTuple):
+    """What somebody asks. ``language`` is de or en."""
+
+    path: str
+    query: Mapping[str, str]
+    language: str
+
+
+class BadRequest(Exception):
+    """A question that cannot be answered; the argument says why."""
+
+
+Content = tuple[str, str]
+Answer = Callable[[Request], Awaitable[Content]]
 
 
 class Page:
-    """Serves ``answers``: by path, a function that returns (content type, text)."""
+    """Serves answers by path, each a function that returns (content type, text). ``secret`` ones need the ``token``."""
 
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
-        self._answers = answers
+    def __init__(self, open_to_all: Mapping[str, Answer], secret: Mapping[str, Answer], token: str) -> None:
+        self._open = dict(open_to_all)
+        self._secret = dict(secret)
+        self._token = token
         self._server: asyncio.Server | None = None
+        self._guarded = True
 
     async def listen(self, host: str, port: int) -> int:
         """Begin to serve; returns the port (0 in: a free one). Raises PortTaken."""
@@ -30,7 +52,9 @@ class Page:
             self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_HEAD_BYTES)
         except OSError as error:
             raise PortTaken("local page", "page", host, port, error) from error
-        bound: int = self._server.sockets[0].getsockname()[1]
+        addresses = [found.getsockname() for found in self._server.sockets]
+        self._guarded = not all(ipaddress.ip_address(address[0]).is_loopback for address in addresses)
+        bound: int = addresses[0][1]
         return bound
 
     async def close(self) -> None:
@@ -41,29 +65,49 @@ class Page:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._response(head))
+                writer.write(await self._response(head))
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever that was, it did not speak HTTP
         finally:
             writer.close()
 
-    def _response(self, head: bytes) -> bytes:
-        method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
-        path = rest.partition(" ")[0].partition("?")[0]
+    async def _response(self, head: bytes) -> bytes:
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, _, rest = first.partition(" ")
+        headers = {name.strip().lower(): value for name, _, value in (line.partition(":") for line in lines)}
         if method != "GET":
             return _http("405 Method Not Allowed", "text/plain", "only GET\n", "Allow: GET\r\n")
-        answer = self._answers.get(path)
+        try:
+            target = urlsplit(rest.partition(" ")[0])
+            query = dict(parse_qsl(target.query, max_num_fields=_MOST_PARAMETERS))
+        except ValueError:
+            return _http("400 Bad Request", "text/plain", "no such address\n")
+        answer = self._open.get(target.path) or self._secret.get(target.path)
+        if (self._guarded or target.path not in self._open) and not authorizes(
+            headers.get("authorization", ""), self._token
+        ):
+            if answer is None and not self._guarded:
+                return _http("404 Not Found", "text/plain", f"there are: {' '.join(self._open)}\n")
+            asks = 'WWW-Authenticate: Basic realm="gateway", charset="UTF-8"\r\n'
+            return _http("401 Unauthorized", "text/plain", "the password is in the page's token_file\n", asks)
         if answer is None:
-            return _http("404 Not Found", "text/plain", f"there are: {' '.join(self._answers)}\n")
-        return _http("200 OK", *answer())
+            return _http("404 Not Found", "text/plain", f"there are: {' '.join((*self._open, *self._secret))}\n")
+        german = query.get("lang", headers.get("accept-language", "").strip()).lower().startswith("de")
+        try:
+            content = await answer(Request(target.path, query, "de" if german else "en"))
+        except BadRequest as bad:
+            return _http("400 Bad Request", "text/plain", f"{bad}\n")
+        return _http("200 OK", *content)
 
 
 def _http(status: str, content_type: str, text: str, headers: str = "") -> bytes:
     body = text.encode("utf-8")
     return (
         f"HTTP/1.1 {status}\r\nContent-Type: {content_type}; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
-        f"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n{headers}Connection: close\r\n\r\n"
+        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
+        "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; form-action 'self'\r\n"
+        f"Referrer-Policy: no-referrer\r\n{headers}Connection: close\r\n\r\n"
     ).encode("ascii") + body
 
 

@@ -28,11 +28,13 @@ from gateway.errors import Refused, StoreError, StoreFull
 from gateway.forwarder import Forwarder
 from gateway.group_commit import GroupCommit
 from gateway.join_server import Joined, JoinServer
+from gateway.local_pages import LocalPages
 from gateway.metrics import Metrics, exposition
 from gateway.network_server import Copy, NetworkServer
 from gateway.operations import Operations
 from gateway.outbox import Limits
-from gateway.page import Page, as_json
+from gateway.page import Content, Page, Request, as_json
+from gateway.page_token import load_token
 from gateway.radio import Reception
 from gateway.readings import date_waiting
 from gateway.reception_time import Boot, TimeKeeper, this_boot
@@ -92,14 +94,14 @@ class Gateway:
             told=lambda step: self._operations.step(step, self._time_keeper.now),
         )
         self._applications.push = self._transmitter.push
+        pages = LocalPages(
+            store.path, self._operations.log, self._operations.liveness, self._boot,
+            lambda: self._operations.concentrator_rows(self._backhauls),
+        )  # fmt: skip
         self._page = Page(
-            {
-                "/status": lambda: ("application/json", as_json(self.status())),
-                "/metrics": lambda: (
-                    "text/plain; version=0.0.4",
-                    exposition(self.metrics, self.gauges(), self._concentrators()),
-                ),
-            }
+            {"/status": self._status_page, "/metrics": self._metrics_page},
+            pages.answers(),
+            load_token(config.page.token_file, create=True),
         )
         self._backhauls: dict[str, Backhaul] = {}
         self._arrivals = Arrivals(self._writer, self._network_server, self._serve)
@@ -338,6 +340,13 @@ class Gateway:
         event = {"event": kind} | ({} if dev_eui is None else {"dev_eui": dev_eui}) | detail
         self._loop.call_soon_threadsafe(self._forwarder.publish_event, json.dumps(event))
 
+    async def _status_page(self, _request: Request) -> Content:
+        return "application/json", as_json(self.status())
+
+    async def _metrics_page(self, _request: Request) -> Content:
+        text = exposition(self.metrics, self.gauges(), self._concentrators())
+        return "text/plain; version=0.0.4", text
+
     def gauges(self) -> dict[str, float]:
         """The present state, by the names of metrics.GAUGES."""
         held = self._reader.held()
@@ -351,6 +360,7 @@ class Gateway:
             "concentrators": len(self._backhauls),
             "waiting_for_time": self._reader.waiting(),
             **self._reader.counts(),
+            **self._operations.gauges(),
             "uptime_seconds": round(time.monotonic() - self._began_s, 1),
         }
 
@@ -360,10 +370,11 @@ class Gateway:
         return [
             {
                 "eui": eui,
+                **self._operations.facts(eui),
                 "airtime_ms": {str(low): us // 1000 for low, us in self._transmitter.used_us(eui).items()},
                 **(stats[eui]._asdict() if eui in stats else {}),
             }
-            for eui in sorted(self._backhauls.keys() | stats.keys())
+            for eui in sorted(self._backhauls.keys() | stats.keys() | self._operations.liveness.concentrators().keys())
         ]
 
     def status(self) -> dict[str, Any]:
@@ -378,5 +389,6 @@ class Gateway:
             "refused": self.metrics.refused,
             "downlink_attempts_failed": self.metrics.failed_attempts,
             "downlinks_dropped": self.metrics.downlinks_dropped,
+            "joins_refused": self.metrics.joins_refused,
             "concentrator_list": self._concentrators(),
         }

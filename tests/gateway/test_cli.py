@@ -17,7 +17,9 @@ from gateway import adr
 from gateway.cli import gateway
 from gateway.config import load
 from gateway.errors import PortTaken
-from gateway.metrics import COUNTERS, FAILURES, GAUGES, REFUSALS
+from gateway.liveness import NodeRecord
+from gateway.liveness_table import LivenessTable
+from gateway.metrics import COUNTERS, FAILURES, GAUGES, NODE_GAUGES, REFUSALS
 from gateway.store import open_store
 from simulators.town import free_port
 from tests.gateway.nodes import write_config
@@ -66,7 +68,8 @@ class TestOtherServersFiles:
         done = run("devices", "import", devices(text), "--profile", "air")
 
         assert (done.exit_code, done.output) == (0, "1 added, 0 changed, 0 unchanged\n")
-        assert run("devices", "list").output == "70b3d57ed1000001 air never joined Linde am Markt\n"
+        (device,) = json.loads(run("devices", "list", "--json").output)
+        assert (device["dev_eui"], device["profile"], device["name"]) == (EUI.lower(), "air", "Linde am Markt")
 
     @pytest.mark.parametrize("name", ["stadtfunk", "ttn", "chirpstack"])
     def test_what_is_exported_is_imported_again_unchanged(self, run, devices, tmp_path, name):
@@ -250,10 +253,103 @@ class TestDevices:
 
         plain, as_json = run("devices", "list"), run("devices", "list", "--json")
 
-        assert plain.output == "70b3d57ed1000001 tree never joined Linde am Markt\n"
-        assert json.loads(as_json.output) == [
-            {"dev_eui": "70b3d57ed1000001", "profile": "tree", "name": "Linde am Markt", "dev_nonce": -1}
+        assert plain.output.splitlines() == [
+            "DEV_EUI           STATE  LAST_SEEN  INTERVAL  BATTERY  MARGIN  MISSED  CLASS  PROFILE  NAME",
+            "70b3d57ed1000001  never  -          -         -        -       -       A      tree     Linde am Markt",
         ]
+        (device,) = json.loads(as_json.output)
+        assert (device["dev_nonce"], device["state"], device["last_seen"]) == (-1, "never", None)
+        assert "000102030405" not in plain.output + as_json.output
+
+    def test_the_list_shows_how_each_is(self, run, devices, config):
+        run("devices", "import", devices(HEADER + ROW))
+        settings = load(config).gateway
+        store = open_store(settings.database, settings.key_file)
+        with store.transaction() as ledger:
+            ledger.record_join("70b3d57ed1000001", 7, 8, 0x01000000, bytes(16), bytes(16))
+            (session,) = ledger.sessions(0x01000000)
+            ledger.advance_up(session, 9, b"", 1_770_964_782.5)
+            link = adr.Link(adr.Setting(5, 0, 1))
+            for snr_db in (-3.0, 2.0, 4.5):
+                link = adr.heard(link, snr_db)
+            ledger.keep_control(session, adr.serialize(link), session.mac)
+            ledger.keep_status("70b3d57ed1000001", 128, -6, 1_770_964_000.0)
+            record = NodeRecord("late", 2000.0, 900.0, session.session, 9, 97, 3, ())
+            LivenessTable(store.connection).keep({"70b3d57ed1000001": record})
+        store.close()
+
+        (line,) = run("devices", "list").output.splitlines()[1:]
+        (device,) = json.loads(run("devices", "list", "--json").output)
+
+        assert line.split("  ")[0] == "70b3d57ed1000001"
+        assert [part.strip() for part in line.split("  ")[1:] if part] == [
+            "late", "2026-02-13 06:39:42Z", "15 min", "50 %", "+9.5 dB", "3 (3.0 %)", "A", "tree", "Linde am Markt",
+        ]  # fmt: skip
+        assert (device["battery"], device["battery_percent"], device["snr_margin_db"]) == (128, 50, 9.5)
+        assert device["last_seen"] == "2026-02-13T06:39:42+00:00"
+
+
+class TestDevicesSet:
+    @pytest.fixture(autouse=True)
+    def _imported(self, run, devices):
+        run("devices", "import", devices(HEADER + ROW))
+
+    def one(self, run):
+        (device,) = json.loads(run("devices", "list", "--json").output)
+        return device
+
+    @pytest.mark.parametrize(
+        ("interval", "seconds"), [("900s", 900), ("15min", 900), ("6h", 21_600), ("1.5 d", 129_600), ("10s", 10)]
+    )
+    def test_an_interval_is_set_and_left_to_learning_again(self, run, interval, seconds):
+        result = run("devices", "set", "70b3d57ed1000001", "--interval", interval)
+        assert (result.exit_code, result.stdout) == (0, "set\n")
+        assert (self.one(run)["interval_s"], self.one(run)["interval_set"]) == (seconds, True)
+
+        run("devices", "set", "70b3d57ed1000001", "--interval", "learn")
+
+        assert (self.one(run)["interval_s"], self.one(run)["interval_set"]) == (None, False)
+
+    @pytest.mark.parametrize("interval", ["", "5", "1s", "31d", "15 minutes", "-1h", "1e3s", "nan d", "1" * 40 + "s"])
+    def test_an_interval_that_is_none_is_one_line(self, run, interval):
+        result = run("devices", "set", "70b3d57ed1000001", "--interval", interval, "--class", "A")
+
+        if interval:
+            assert result.exit_code == 1
+            assert re.fullmatch(
+                "Error: interval .* must be from 10s to 30d, such as 15min or 6h, or learn\n", result.output
+            )
+        else:
+            assert result.exit_code == 0
+
+    def test_class_profile_and_name(self, run):
+        run("devices", "set", "70b3d57ed1000001", "--class", "C", "--profile", "air", "--name", "Eiche")
+
+        device = self.one(run)
+        assert (device["device_class"], device["profile"], device["name"]) == ("C", "air", "Eiche")
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["--profile", "oak"], "Error: profile 'oak' is unknown; known are tree, air, traffic\n"),
+            (["--name", "x" * 65], "Error: name is longer than 64 characters or not printable\n"),
+        ],
+    )
+    def test_a_mistake_is_one_line_and_changes_nothing(self, run, arguments, says):
+        before = self.one(run)
+
+        result = run("devices", "set", "70b3d57ed1000001", *arguments, "--class", "C")
+
+        assert (result.exit_code, result.output) == (1, says)
+        assert self.one(run) == before
+
+    def test_an_unknown_device_is_one_line(self, run):
+        result = run("devices", "set", "70b3d57ed1000009", "--class", "C")
+
+        assert result.output == "Error: dev_eui '70b3d57ed1000009' is no device of this gateway\n"
+
+    def test_nothing_to_set_is_bad_usage(self, run):
+        assert run("devices", "set", "70b3d57ed1000001").exit_code == 2
 
 
 class TestRemoveAndRearm:
@@ -389,7 +485,9 @@ class TestReadme:
 
     def test_it_lists_every_counter_and_no_other(self):
         section = README.split("## Counters")[1]
+        of_all, of_nodes = section.split("`stadtfunk_gateway_node_<name>")
 
-        rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE)
+        rows, node_rows = (re.findall(r"^\| `(\w+)` \| (.*) \|$", part, re.MULTILINE) for part in (of_all, of_nodes))
 
         assert dict(rows) == REFUSALS | COUNTERS | FAILURES | GAUGES
+        assert dict(node_rows) == NODE_GAUGES

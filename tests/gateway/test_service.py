@@ -308,9 +308,10 @@ class TestPage:
         assert "# TYPE stadtfunk_gateway_outbox_held gauge\nstadtfunk_gateway_outbox_held 0\n" in text
 
     @pytest.mark.parametrize(
-        ("path", "method", "status"), [("/", "GET", 404), ("/../etc/passwd", "GET", 404), ("/status", "POST", 405)]
+        ("path", "method", "status"),
+        [("/", "GET", 401), ("/nodes", "GET", 401), ("/../etc/passwd", "GET", 404), ("/status", "POST", 405)],
     )
-    def test_there_is_nothing_else(self, service, path, method, status):
+    def test_there_is_nothing_else_without_the_token(self, service, path, method, status):
         with pytest.raises(urllib.error.HTTPError) as error:
             self.get(service, path, method)
 

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What the local page answers about single nodes: tables for technicians, in German or English, and JSON for commands.
+
+The database is read in a thread, so that a large registry holds up no frame.
+"""
+
+import asyncio
+import html
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gateway import frame_words
+from gateway.database import connect
+from gateway.frame_log import FrameLog
+from gateway.liveness import Liveness
+from gateway.metrics import NODE_GAUGES, node_exposition
+from gateway.node_table import NodeRow, cells, live, needs_somebody, node_rows, span
+from gateway.page import Answer, BadRequest, Content, Request, as_json
+from gateway.reception_time import Boot
+
+MOST_NODES = 1000  # on a page and in the metrics; those who need somebody come first
+MOST_LINES = 200
+_EUI = re.compile("[0-9a-f]{16}")
+_REFRESH_S = 10
+
+# By the names that the pages use: (German, English)
+_WORDS = {
+    "title": ("Gateway", "Gateway"),
+    "concentrators": ("Konzentratoren", "Concentrators"),
+    "nodes": ("Knoten", "Nodes"),
+    "strangers": ("Anmeldungen von nicht eingetragenen Knoten", "Joins of nodes that are not registered"),
+    "eui": ("EUI", "EUI"),
+    "state": ("Zustand", "State"),
+    "silent": ("Still seit", "Silent for"),
+    "accepted": ("Angenommen", "Accepted"),
+    "copies": ("Kopien", "Copies"),
+    "refused": ("Abgelehnt", "Refused"),
+    "dev_eui": ("DevEUI", "DevEUI"),
+    "seen": ("Zuletzt gehört", "Last heard"),
+    "interval": ("Abstand", "Interval"),
+    "battery": ("Batterie", "Battery"),
+    "margin": ("SNR-Reserve", "SNR margin"),
+    "missed": ("Verpasst", "Missed"),
+    "class": ("Klasse", "Class"),
+    "profile": ("Profil", "Profile"),
+    "name": ("Name", "Name"),
+    "when": ("Wann", "When"),
+    "what": ("Was", "What"),
+    "ok": ("in Ordnung", "ok"),
+    "late": ("überfällig", "late"),
+    "down": ("ausgefallen", "down"),
+    "never": ("nie gehört", "never heard"),
+    "not_watched": ("nicht beobachtet", "not watched"),
+    "all": ("Alle Knoten", "All nodes"),
+    "none": ("nichts", "nothing"),
+    "ask": ("Knoten zeigen", "Show node"),
+    "more": ("und weitere", "and more"),
+}
+_STYLE = (
+    "body{font:16px/1.5 sans-serif;margin:1rem;color:#111;background:#fff}table{border-collapse:collapse;width:100%}"
+    "th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #bbb}"
+    ".late{background:#fff3cd}.down{background:#f8d7da}small{color:#444}td{overflow-wrap:anywhere}"
+)
+
+
+class ConcentratorRow(NamedTuple):
+    """One concentrator, as the overview shows it."""
+
+    eui: str
+    state: str
+    silent_s: float | None
+    accepted: int
+    copies: int
+    refused: int
+
+
+class LocalPages:
+    """``concentrators`` gives those of now."""
+
+    def __init__(
+        self,
+        database: Path,
+        log: FrameLog,
+        liveness: Liveness,
+        boot: Boot,
+        concentrators: Callable[[], list[ConcentratorRow]],
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._liveness = liveness
+        self._boot = boot
+        self._concentrators = concentrators
+
+    def answers(self) -> dict[str, Answer]:
+        """By path."""
+        return {
+            "/": self.overview,
+            "/node": self.node,
+            "/frames": self.frames,
+            "/strangers": self.strangers,
+            "/nodes": self.nodes,
+            "/metrics/nodes": self.metrics,
+        }
+
+    async def _rows(self, most: int) -> list[NodeRow]:
+        rows = await asyncio.to_thread(self._read, most)
+        known = self._liveness.nodes()
+        return [live(row, known.get(row.dev_eui), self._liveness.interval_s(row.dev_eui)) for row in rows]
+
+    def _read(self, most: int) -> list[NodeRow]:
+        try:
+            with closing(connect(self._database)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                return node_rows(connection, most)
+        except sqlite3.Error as error:
+            raise BadRequest(f"the database cannot be read ({error})") from error
+
+    # --- for programs
+
+    async def frames(self, request: Request) -> Content:
+        """The last ``lines`` frames of ``dev_eui``; with ``after`` only what is settled after that number.
+
+        ``last`` in the answer is the number to ask with the next time.
+        """
+        dev_eui = _dev_eui(request)
+        self._log.watch(dev_eui, self._boot.seconds())
+        most = _number(request, "lines", 20)
+        last = _number(request, "after", 0)
+        if "after" in request.query:
+            settled = self._log.settled_after(dev_eui, last, self._boot.seconds())
+            last = settled[-1].seq if settled else last
+            found = settled[-most:] if most else []
+        else:
+            found = self._log.frames(dev_eui, most)
+        frames = [frame_words.as_object(entry) for entry in found]
+        return "application/json", as_json({"dev_eui": dev_eui, "last": last, "frames": frames})
+
+    async def strangers(self, _request: Request) -> Content:
+        """The last Join-Request of every DevEUI that is not registered."""
+        found = [{"dev_eui": dev_eui, **frame_words.as_object(join)} for dev_eui, join in self._log.strangers()]
+        return "application/json", as_json(found)
+
+    async def nodes(self, _request: Request) -> Content:
+        """What only the running service knows of nodes, by DevEUI."""
+        found = {
+            dev_eui: {
+                "state": record.state, "silent_s": round(record.silent_s), "received": record.received,
+                "missed": record.missed, "interval_s": self._liveness.interval_s(dev_eui),
+                "heard_by": list(record.heard_by),
+            }
+            for dev_eui, record in self._liveness.nodes().items()
+        }  # fmt: skip
+        return "application/json", as_json(found)
+
+    async def metrics(self, _request: Request) -> Content:
+        """Prometheus text about single nodes."""
+        rows = await self._rows(MOST_NODES)
+        now = self._liveness.nodes()
+        values = [
+            {
+                "dev_eui": row.dev_eui,
+                "up": int(not needs_somebody(row)),
+                "late": int(row.state == "late"),
+                "down": int(row.state == "down"),
+                "silent_seconds": None if row.dev_eui not in now else round(now[row.dev_eui].silent_s),
+                "interval_seconds": row.interval_s,
+                "battery": row.battery,
+                "snr_margin_db": row.snr_margin_db,
+                "uplinks": row.received,
+                "missed_uplinks": row.missed,
+            }
+            for row in rows
+        ]
+        assert all(value.keys() - {"dev_eui"} == NODE_GAUGES.keys() for value in values)
+        return "text/plain; version=0.0.4", node_exposition(values)
+
+    # --- for people
+
+    async def overview(self, request: Request) -> Content:
+        """Concentrators, nodes, and who has tried to join."""
+        rows = await self._rows(MOST_NODES + 1)
+        rows.sort(key=lambda row: ("down", "late", "ok", "never").index(row.state))
+        words = _Words(request.language)
+        concentrators = [
+            (
+                known.state,
+                (
+                    known.eui, words[known.state], span(known.silent_s), known.accepted, known.copies, known.refused,
+                ),
+            )
+            for known in self._concentrators()
+        ]  # fmt: skip
+        strangers = [
+            ("", (frame_words.when(frame), _Link(dev_eui), " · ".join(frame_words.describe(frame, request.language))))
+            for dev_eui, frame in ((name, frame_words.as_object(join)) for name, join in self._log.strangers())
+        ]
+        body = [
+            f"<h1>{words['title']}</h1>",
+            f'<form action="/node"><label>{words["dev_eui"]} <input name="dev_eui" pattern="[0-9a-fA-F]{{16}}" '
+            f'required></label> <button>{words["ask"]}</button></form>',
+            f"<h2>{words['concentrators']}</h2>",
+            _table(words, ("eui", "state", "silent", "accepted", "copies", "refused"), concentrators),
+            f"<h2>{words['nodes']}</h2>",
+            _table(
+                words,
+                (
+                    "dev_eui", "state", "seen", "interval", "battery", "margin", "missed", "class", "profile", "name",
+                ),
+                [(row.state, _node_cells(row, words)) for row in rows[:MOST_NODES]],
+            ),
+            f"<p>… {words['more']}</p>" if len(rows) > MOST_NODES else "",
+            f"<h2>{words['strangers']}</h2>",
+            _table(words, ("when", "dev_eui", "what"), strangers),
+        ]  # fmt: skip
+        return _html(words, words["title"], body)
+
+    async def node(self, request: Request) -> Content:
+        """The frames of one node, the newest first."""
+        dev_eui = _dev_eui(request)
+        self._log.watch(dev_eui, self._boot.seconds())
+        words = _Words(request.language)
+        frames = [frame_words.as_object(entry) for entry in reversed(self._log.frames(dev_eui, MOST_LINES))]
+        lines = [
+            ("", (frame_words.when(frame), _Lines(frame_words.describe(frame, request.language)))) for frame in frames
+        ]
+        body = [f'<p><a href="/">{words["all"]}</a></p><h1>{dev_eui}</h1>', _table(words, ("when", "what"), lines)]
+        return _html(words, dev_eui, body)
+
+
+class _Words:
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def __getitem__(self, name: str) -> str:
+        return _WORDS[name][self.language == "en"]
+
+
+class _Link(str):
+    """A DevEUI that leads to its frames."""
+
+
+class _Lines(list[str]):
+    """A line, and its details below."""
+
+
+def _node_cells(row: NodeRow, words: _Words) -> tuple[object, ...]:
+    dev_eui, state, *rest = cells(row)
+    return _Link(dev_eui), words[state], *rest
+
+
+def _table(words: _Words, headings: Sequence[str], rows: Iterable[tuple[str, Sequence[object]]]) -> str:
+    made = [f'<tr class="{kind}">' + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for kind, row in rows]
+    if not made:
+        return f"<p>{words['none']}</p>"
+    head = "".join(f'<th scope="col">{words[name]}</th>' for name in headings)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(made)}</tbody></table>"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, _Link):
+        return f'<a href="/node?dev_eui={html.escape(value)}">{html.escape(value)}</a>'
+    if isinstance(value, _Lines):
+        first, *details = (html.escape(line) for line in value)
+        return first + "".join(f"<br><small>{line}</small>" for line in details)
+    return html.escape(str(value))
+
+
+def _html(words: _Words, title: str, body: list[str]) -> Content:
+    return "text/html", (
+        f'<!doctype html><html lang="{words.language}"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="refresh" content="{_REFRESH_S}"><style>{_STYLE}</style>' + "".join(body) + "</html>\n"
+    )
+
+
+def _dev_eui(request: Request) -> str:
+    dev_eui = request.query.get("dev_eui", "").strip().lower()
+    if not _EUI.fullmatch(dev_eui):
+        raise BadRequest("dev_eui must be 16 hex digits")
+    return dev_eui
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text: Any = request.query.get(name, str(default))
+    if not re.fullmatch("[0-9]{1,15}", text):
+        raise BadRequest(f"{name} must be a number")
+    return int(text)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The local page: who may see what, and its token."""
+
+import asyncio
+import base64
+import urllib.error
+import urllib.request
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import ConfigError
+from gateway.page import BadRequest, Page
+from gateway.page_token import authorizes, load_token
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+def basic(text):
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+class TestToken:
+    """RFC 7617 "The 'Basic' HTTP Authentication Scheme"; RFC 6750 "Authorization Request Header Field"."""
+
+    @pytest.mark.parametrize(
+        "header", [f"Bearer {TOKEN}", f"bearer  {TOKEN} ", basic(f"anna:{TOKEN}"), basic(f":{TOKEN}")]
+    )
+    def test_it_is_a_bearer_token_or_a_password_of_whoever(self, header):
+        assert authorizes(header, TOKEN)
+
+    @pytest.mark.parametrize(
+        "header",
+        ["", "Bearer", f"Bearer {TOKEN[:-1]}", f"Digest {TOKEN}", basic(TOKEN), "Basic ????", "Basic /w==", TOKEN],
+    )
+    def test_anything_else_is_not(self, header):
+        assert not authorizes(header, TOKEN)
+
+    @given(st.text(max_size=100))
+    def test_any_header_is_answered(self, header):
+        assert not authorizes(header, TOKEN)
+
+    def test_its_file_is_made_once_for_its_owner_only(self, tmp_path):
+        path = tmp_path / "page.token"
+
+        token = load_token(path, create=True)
+
+        assert len(token) == 32
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert load_token(path, create=True) == token
+
+    @pytest.mark.parametrize("text", ["", "short", "0123456789abcde\x000", "ä" * 16, "x" * 300])
+    def test_a_file_that_holds_none_is_one_line_that_does_not_repeat_it(self, tmp_path, text):
+        path = tmp_path / "page.token"
+        path.write_text(text, "utf-8")
+        path.chmod(0o600)
+
+        with pytest.raises(ConfigError) as error:
+            load_token(path)
+
+        assert str(error.value).startswith(f"{path}: must hold the token")
+
+    def test_a_file_that_others_can_read_is_refused(self, tmp_path):
+        path = tmp_path / "page.token"
+        path.write_text(TOKEN)
+        path.chmod(0o644)
+
+        with pytest.raises(ConfigError, match="chmod 600"):
+            load_token(path)
+
+    def test_a_missing_file_says_so(self, tmp_path):
+        with pytest.raises(ConfigError, match="No such file"):
+            load_token(tmp_path / "nowhere")
+
+
+async def _open(_request):
+    return "text/plain", "open"
+
+
+async def _secret(request):
+    if "bad" in request.query:
+        raise BadRequest("bad is bad")
+    return "text/plain", f"{request.language} {sorted(request.query.items())}"
+
+
+def fetch(path, *, host="127.0.0.1", **headers):
+    """(status, text) of one GET."""
+
+    async def run():
+        page = Page({"/open": _open}, {"/secret": _secret}, TOKEN)
+        port = await page.listen(host, 0)
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+        try:
+            return await asyncio.to_thread(_get, request)
+        finally:
+            await page.close()
+
+    return asyncio.run(run())
+
+
+def _get(request):
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+class TestWhoMaySee:
+    def test_on_the_loopback_some_things_are_open(self):
+        assert fetch("/open") == (200, "open")
+
+    def test_single_nodes_are_not(self):
+        status, text = fetch("/secret?dev_eui=1")
+
+        assert (status, text) == (401, "the password is in the page's token_file\n")
+        assert fetch("/secret?dev_eui=1", Authorization=f"Bearer {TOKEN}") == (200, "en [('dev_eui', '1')]")
+
+    @pytest.mark.parametrize("path", ["/open", "/secret", "/nowhere"])
+    def test_elsewhere_nothing_is(self, path):
+        assert fetch(path, host="0.0.0.0")[0] == 401
+
+    def test_elsewhere_the_token_opens_it(self):
+        assert fetch("/open", host="0.0.0.0", Authorization=basic(f"x:{TOKEN}")) == (200, "open")
+
+    def test_a_path_that_is_not_there(self):
+        assert fetch("/nowhere") == (404, "there are: /open\n")
+        assert fetch("/nowhere", Authorization=f"Bearer {TOKEN}") == (404, "there are: /open /secret\n")
+
+
+class TestRequests:
+    @pytest.mark.parametrize(
+        ("path", "header", "language"),
+        [("/secret", "de-DE,de;q=0.9", "de"), ("/secret", "fr", "en"), ("/secret?lang=de", "en", "de")],
+    )
+    def test_the_language_is_the_reader_s(self, path, header, language):
+        headers = {"Authorization": f"Bearer {TOKEN}", "Accept-Language": header}
+
+        assert fetch(path, **headers)[1].startswith(language)
+
+    def test_a_bad_question_is_answered_with_400(self):
+        assert fetch("/secret?bad=1", Authorization=f"Bearer {TOKEN}") == (400, "bad is bad\n")
+
+    def test_too_many_parameters_are_too(self):
+        assert fetch("/open?" + "&".join(f"a{n}=1" for n in range(30)))[0] == 400
