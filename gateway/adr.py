@@ -14,6 +14,8 @@ from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
 from itertools import accumulate
+from math import inf
+from struct import Struct
 from typing import NamedTuple
 
 from decoders.lorawan.airtime import time_on_air_us
@@ -36,6 +38,7 @@ _RESERVE_DB = 1.0  # what a floor is taken higher for: concentrators differ
 _CAUTION_DB = 1.5  # further, for whatever would be cheaper than now
 _POWER_STEPS = 2  # less power only if it is this much less
 _PHY_BYTES = 32  # for airtimes: a frame of our nodes
+_FRAME = Struct("<bBh")  # SNR, transmissions heard and missed, threshold
 
 
 class Setting(NamedTuple):
@@ -165,9 +168,14 @@ _BY_AIRTIME = sorted(
 
 def _best(loss: _Loss, now: Setting, caution_db: float, allowed: Callable[[Setting], bool]) -> Setting:
     """The cheapest, its losses counted in airtime; then with the least power that makes it no dearer."""
-    possible = [setting for setting in _BY_AIRTIME if allowed(setting)]
-    best = min(possible, key=lambda setting: _cost(loss, setting, caution_db), default=now)
-    enough = _cost(loss, best, caution_db)
+    best, enough = now, inf
+    for setting in _BY_AIRTIME:
+        if _airtime(setting) >= enough:  # and so are all that follow
+            break
+        if allowed(setting) and (cost := _cost(loss, setting, caution_db)) < enough:
+            best, enough = setting, cost
+    if enough == inf:
+        enough = _cost(loss, best, caution_db)
     for tx_power in range(MAX_POWER, 0, -1):
         quieter = best._replace(tx_power=tx_power)
         if allowed(quieter) and _cost(loss, quieter, caution_db) <= enough + _QUIETER * _airtime(best):
@@ -182,23 +190,12 @@ def _cost(loss: _Loss, setting: Setting, caution_db: float = 0.0) -> float:
 def serialize(link: Link) -> bytes:
     """For the database: setting and age in four bytes, then four a frame."""
     head = bytes([*link.setting, link.since])
-    return head + b"".join(
-        bytes([frame.snr & 0xFF, frame.heard << 4 | frame.missed]) + frame.threshold.to_bytes(2, "little", signed=True)
-        for frame in link.frames
-    )
+    return head + b"".join([_FRAME.pack(snr, ok << 4 | missed, at) for snr, ok, missed, at in link.frames])
 
 
 def parse(data: bytes) -> Link:
     """What ``serialize`` wrote."""
-    frames = tuple(
-        Frame(
-            (data[at] ^ 0x80) - 0x80,
-            data[at + 1] >> 4,
-            data[at + 1] & 0x0F,
-            int.from_bytes(data[at + 2 : at + 4], "little", signed=True),
-        )
-        for at in range(4, len(data), 4)
-    )
+    frames = tuple([Frame(snr, counts >> 4, counts & 0x0F, at) for snr, counts, at in _FRAME.iter_unpack(data[4:])])
     return Link(Setting(data[0], data[1], data[2]), data[3], frames)
 
 
