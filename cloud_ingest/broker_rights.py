@@ -10,11 +10,19 @@ from collections.abc import Iterable
 
 from decoders import topics
 
+# What the ingest asks of JetStream, as itself or as one of its workers: the stream of all MQTT messages (jetstream.py).
+_STREAM_RIGHTS = (
+    *(f"$JS/API/STREAM/{verb}/$MQTT_msgs" for verb in ("INFO", "CREATE", "UPDATE")),
+    *(f"$JS/API/CONSUMER/{verb}/$MQTT_msgs/>" for verb in ("CREATE", "DURABLE/CREATE", "INFO", "MSG/NEXT", "DELETE")),
+    "$JS/ACK/$MQTT_msgs/>",
+)
+
 
 def nats_users(gateways: Iterable[str], ingest: str) -> str:
     """The file that broker/nats.conf includes: one user for the ingest, one for each gateway."""
-    users = [_user(ingest, [topics.committed("+"), topics.down("+")],
-                   [topics.UP_FILTER, topics.STATUS_FILTER, topics.EVENTS_FILTER])]  # fmt: skip
+    users = [_user(ingest, [topics.committed("+"), topics.down("+"), *_STREAM_RIGHTS],
+                   [topics.UP_FILTER, topics.STATUS_FILTER, topics.EVENTS_FILTER, "_INBOX/>"],
+                   ("MQTT", "STANDARD"))]  # fmt: skip
     for eui in gateways:
         users.append(
             _user(eui, [topics.up(eui), topics.status(eui), topics.events(eui)],
@@ -23,13 +31,13 @@ def nats_users(gateways: Iterable[str], ingest: str) -> str:
     return "# Written by 'stadtfunk ingest certificates'; do not edit.\nusers: [\n" + "".join(users) + "]\n"
 
 
-def _user(name: str, publish: list[str], subscribe: list[str]) -> str:
+def _user(name: str, publish: list[str], subscribe: list[str], ways: tuple[str, ...] = ("MQTT",)) -> str:
     return (
-        f'  {{ user: "CN={name}", allowed_connection_types: ["MQTT"], permissions: {{\n'
+        f'  {{ user: "CN={name}", allowed_connection_types: {_subjects(ways)}, permissions: {{\n'
         f"    publish: {_subjects(publish)}\n"
         f"    subscribe: {_subjects([*subscribe, '$MQTT/sub/>'])} }} }}\n"
     )
 
 
-def _subjects(filters: list[str]) -> str:
+def _subjects(filters: Iterable[str]) -> str:
     return "[" + ", ".join('"' + topic.replace("/", ".").replace("+", "*") + '"' for topic in filters) + "]"

@@ -3,45 +3,20 @@
 
 import json
 import logging
-import sqlite3
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
 from cloud_ingest import config as settings
 from cloud_ingest import dead_letters as letters
 from cloud_ingest import registry, streams
+from cloud_ingest.broker_cli import broker_cluster, broker_setup
 from cloud_ingest.certificates_cli import certificates
-from cloud_ingest.errors import CloudError
+from cloud_ingest.commands import CONFIG, one_clear_line
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.store import SqliteStore
-
-_CONFIG = click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=Path("ingest.toml"),
-    show_default=True,
-    help="The service's TOML file.",
-)
-
-
-def _one_clear_line(command: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except CloudError as error:
-            raise click.ClickException(str(error)) from error
-        except sqlite3.OperationalError as error:
-            raise click.ClickException(f"the store refuses ({error}); another program may hold it") from error
-
-    return guarded
 
 
 @click.group()
@@ -49,14 +24,15 @@ def ingest() -> None:
     """The city's side: from the broker to the store, the pages and the open data."""
 
 
-ingest.add_command(certificates)
+for _command in (certificates, broker_setup, broker_cluster):
+    ingest.add_command(_command)
 
 
 @ingest.command()
-@_CONFIG
+@CONFIG
 @click.option("--port", type=click.IntRange(0, 65535), help="Overrides http.port.")
 @click.option("--verbose", is_flag=True, help="Also log at DEBUG.")
-@_one_clear_line
+@one_clear_line
 def run(config_path: Path, port: int | None, verbose: bool) -> None:
     """Store what the broker delivers and answer over HTTP, until SIGTERM or Ctrl-C.
 
@@ -75,9 +51,9 @@ def run(config_path: Path, port: int | None, verbose: bool) -> None:
 
 
 @ingest.command()
-@_CONFIG
+@CONFIG
 @click.option("--verbose", is_flag=True, help="Also log at DEBUG.")
-@_one_clear_line
+@one_clear_line
 def worker(config_path: Path, verbose: bool) -> None:
     """Help a running service: pull from the shared stream and store, until SIGTERM or Ctrl-C. Start any number.
 
@@ -92,28 +68,10 @@ def worker(config_path: Path, verbose: bool) -> None:
         raise click.ClickException("the writer failed; the log says why")
 
 
-@ingest.command("broker-setup")
-@_CONFIG
-@_one_clear_line
-def broker_setup(config_path: Path) -> None:
-    """Make the stream that nats-server keeps messages in what [jetstream] says; changes nothing if it is so already.
-
-    The service does this, too, whenever it connects. Do it before the first gateway connects.
-
-    \b
-    Example:
-        stadtfunk ingest broker-setup --config ingest.toml
-    """
-    from cloud_ingest import jetstream
-
-    changed = jetstream.set_up(settings.load(config_path))
-    click.echo(f"stream {jetstream.STREAM} {'is set up now' if changed else 'was set up already'}")
-
-
 @ingest.command()
-@_CONFIG
+@CONFIG
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_one_clear_line
+@one_clear_line
 def status(config_path: Path, as_json: bool) -> None:
     """Print what the store holds: counters, watermarks and gaps.
 
@@ -146,9 +104,9 @@ def dead_letters() -> None:
 
 
 @dead_letters.command("list")
-@_CONFIG
+@CONFIG
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the bytes in hex.")
-@_one_clear_line
+@one_clear_line
 def list_letters(config_path: Path, as_json: bool) -> None:
     """Print each letter: id, reason, how often it came, and what it is.
 
@@ -166,9 +124,9 @@ def list_letters(config_path: Path, as_json: bool) -> None:
 
 
 @dead_letters.command()
-@_CONFIG
+@CONFIG
 @click.argument("letter_id", metavar="[ID]", type=int, required=False)
-@_one_clear_line
+@one_clear_line
 def replay(config_path: Path, letter_id: int | None) -> None:
     """Apply letters again, all replayable ones or the one of ID, after the registry has learned their nodes.
 

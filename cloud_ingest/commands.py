@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What the commands of `stadtfunk ingest` share: the option for the configuration, and errors as one clear line."""
+
+import sqlite3
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cloud_ingest.errors import CloudError
+
+CONFIG = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("ingest.toml"),
+    show_default=True,
+    help="The service's TOML file.",
+)
+
+
+def one_clear_line(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except CloudError as error:
+            raise click.ClickException(str(error)) from error
+        except sqlite3.OperationalError as error:
+            raise click.ClickException(f"the store refuses ({error}); another program may hold it") from error
+
+    return guarded

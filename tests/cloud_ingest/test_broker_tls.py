@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The shipped nats.conf and cluster configuration with their certificates, on the real nats-server."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cloud_ingest import cli, jetstream
+from cloud_ingest.config import JetStreamSettings, MqttSettings
+from cloud_ingest.errors import BrokerError
+from simulators.town import free_port
+from tests.cloud_ingest.brokers import BIN, answers, wait_for
+from tests.cloud_ingest.world import GATEWAY
+
+SETTINGS = JetStreamSettings(max_mb=16)
+
+
+def ingest(*words: str) -> str:
+    done = CliRunner().invoke(cli.ingest, list(words))
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for words in (("init",), ("broker", "localhost", "b.example", "c.example"), ("ingest",), ("gateway", GATEWAY)):
+        ingest("certificates", *words, "--folder", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[str]:
+    port, mqtt_port = free_port(), free_port()
+    text = (folder / "nats.conf").read_text().replace("0.0.0.0:8883", f"127.0.0.1:{mqtt_port}")
+    (folder / "nats.conf").write_text(text.replace("127.0.0.1:4222", f"127.0.0.1:{port}"))
+    with (folder / "nats.log").open("wb") as log:
+        process = subprocess.Popen([BIN / "nats-server", "-c", "nats.conf"], cwd=folder, stdout=log, stderr=log)
+    wait_for(lambda: answers(port), "the broker")
+    yield f"tls://localhost:{port}"
+    process.kill()
+    process.wait()
+
+
+def as_party(folder: Path, name: str) -> MqttSettings:
+    files = {"ca_file": "ca.pem", "cert_file": f"{name}.pem", "key_file": f"{name}.key"}
+    return MqttSettings(tls=True, **{key: folder / file for key, file in files.items()})
+
+
+class TestIdentities:
+    def test_the_ingest_may_use_its_stream_and_nothing_else_of_jetstream(self, folder: Path, server: str) -> None:
+        async def main() -> None:
+            client = await jetstream.connect(as_party(folder, "ingest"), server)
+            assert await jetstream.ensure(client, SETTINGS)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.jetstream().account_info(), 1)
+            await client.close()
+
+        asyncio.run(main())
+
+    @pytest.mark.parametrize("name", [GATEWAY, "broker"])
+    def test_others_do_not_even_get_in_there(self, folder: Path, server: str, name: str) -> None:
+        with pytest.raises(BrokerError, match="cannot be used"):
+            asyncio.run(jetstream.connect(as_party(folder, name), server))
+
+
+class TestCluster:
+    def test_each_file_is_one_that_nats_server_takes_and_only_its_owner_reads(self, folder: Path) -> None:
+        hosts = ("localhost", "b.example", "c.example")
+        ingest("broker-cluster", *hosts, "--folder", str(folder))
+
+        for host in hosts:
+            path = folder / f"nats-{host}.conf"
+            checked = subprocess.run(
+                [BIN / "nats-server", "-t", "-c", path.name], cwd=folder, capture_output=True, text=True, check=False
+            )
+            assert checked.returncode == 0, checked.stderr
+            assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_two_nodes_under_one_name_are_refused(self, folder: Path) -> None:
+        done = CliRunner().invoke(cli.ingest, ["broker-cluster", "a", "a", "b", "--folder", str(folder)])
+
+        assert done.exit_code == 2
+        assert "name three different hosts" in done.output
