@@ -78,7 +78,7 @@ def integer(name: str, value: Any, maximum: int = MAX_INT, minimum: int = 0) -> 
 
 
 def number(name: str, value: Any) -> float:
-    if type(value) not in (int, float) or (type(value) is int and abs(value) > MAX_INT) or not isfinite(value):
+    if type(value) not in (int, float, Decimal) or (type(value) is int and abs(value) > MAX_INT) or not isfinite(value):
         raise MalformedBatch(f"{name} must be a finite number")
     return float(value)
 
