@@ -520,7 +520,6 @@ BEHAVIOURS: list[Behaviour] = [
     hours_of_silence_do_not_hide_a_pulse,
     a_contact_closed_at_the_start_counts_when_it_closes_again,
     a_contact_that_is_held_is_stuck_until_it_lets_go,
-    a_contact_that_chatters_is_stuck,
     stopping_listens_no_more,
     an_edge_that_nobody_saw_is_made_good_by_the_next_poll,
     a_pir_counts_when_somebody_comes,
@@ -538,11 +537,13 @@ BEHAVIOURS: list[Behaviour] = [
     a_vehicle_with_a_lost_axle_still_counts,
     pulses_of_one_tube_are_no_vehicle_and_many_a_bad_answer,
     impossible_speeds_are_no_vehicle,
-    a_held_or_chattering_tube_is_stuck,
     nothing_is_lost_while_the_radio_joins_on_tubes,
-    a_queue_without_a_gap_is_counted_for_hours,
     hours_of_silence_do_not_hide_a_vehicle,
     a_vehicle_across_a_read_counts_once,
     tubes_that_are_stopped_listen_no_more,
     nothing_of_a_vehicle_is_left_on_the_tubes,
+    # The slow ones last: most broken drivers are found out before.
+    a_contact_that_chatters_is_stuck,
+    a_held_or_chattering_tube_is_stuck,
+    a_queue_without_a_gap_is_counted_for_hours,
 ]
