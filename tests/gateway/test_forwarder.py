@@ -11,15 +11,18 @@ from dataclasses import replace
 import pytest
 
 from decoders import topics
+from decoders.records import ALARM, DIAGNOSTIC, READING, Event, Tombstone
 from decoders.uplink import Reading, UplinkKey, Watermark, encode_watermark
 from gateway import forwarder
 from gateway.config import load
 from gateway.errors import ConfigError
+from gateway.outbox import Limits
 from gateway.reader import OutboxReader
 from gateway.service import Gateway
 from gateway.store import open_store
 from tests.gateway.certificates import issue_certificates
 from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node, write_config
+from tests.gateway.outbox_world import uplink
 from tests.gateway.running import Broker, Cloud, GatewayThread, StallingBroker, eventually, join, send
 
 READINGS = (Reading("soil_moisture", "%", 1_770_964_782, 23.45, None),)
@@ -393,6 +396,54 @@ class TestEpoch:
             eventually(lambda: gateway.metrics.counters["watermarks_ahead"])
 
         assert bench.held() == (1, 300)
+
+
+class TestLanes:
+    """decoders/README.md: lane 0 are alarms, 1 readings, 2 diagnostics; the lower goes first."""
+
+    def test_an_alarm_overtakes_a_backlog(self, broker, bench):
+        bench.append(4000)
+        with Cloud(broker.port) as cloud, bench.service():
+            eventually(lambda: len(cloud.arrivals) > 300)
+            with bench.store.transaction() as ledger:
+                ledger.append_event("node_down", 1_770_964_800.0, dev_eui="70b3d57ed1000001")
+            before = len(cloud.arrivals)
+            eventually(lambda: cloud.records[ALARM])
+            place = [lane for lane, _ in cloud.arrivals].index(ALARM)
+            eventually(bench.empty)
+
+        assert place - before <= 210  # what was on its way already: a window of 20 batches of 10, and one in the making
+        assert len(cloud.messages) == 4000
+
+    def test_diagnostics_wait_for_readings(self, broker, bench):
+        with bench.store.transaction() as ledger:
+            for n in range(10):
+                ledger.append_record(DIAGNOSTIC, uplink("70b3d57ed1000001", n))
+        bench.append(100)
+        with Cloud(broker.port) as cloud, bench.service():
+            eventually(bench.empty)
+
+        assert [lane for lane, _ in cloud.arrivals] == [READING] * 100 + [DIAGNOSTIC] * 10
+
+    def test_what_a_full_gateway_dropped_reaches_the_cloud_by_name(self, broker, bench):
+        bench.store.ledger.limits = Limits(40_000, 0)
+        bench.append(1000)
+        with Cloud(broker.port) as cloud, bench.service():
+            eventually(bench.empty)
+
+        gone = [record for record in cloud.records[ALARM].values() if isinstance(record, Tombstone)]
+        counters = {key.f_cnt for key in cloud.keys}
+        assert counters == set(range(min(counters), 1001))
+        assert sum(row.uplinks for stone in gone for row in stone.dropped) == min(counters) - 1
+
+    def test_a_row_that_rotted_on_the_card_holds_up_nothing(self, broker, bench):
+        bench.append(5)
+        bench.store.connection.execute("UPDATE outbox_1 SET record = zeroblob(20) WHERE seq = 3")
+        with Cloud(broker.port) as cloud, bench.service():
+            eventually(bench.empty)
+
+        assert cloud.messages[3] == Event("record_unreadable", None, 0.0, "unset", {"lane": 1.0, "row": 3.0})
+        assert sorted(cloud.messages) == [1, 2, 3, 4, 5]
 
 
 class TestAccess:
