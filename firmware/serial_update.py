@@ -210,7 +210,9 @@ def talk(board: "Board", start: "Start | None") -> None:
                 continue
             kind, data = said[0]
             if kind == frames.BYE:
-                break
+                if met:
+                    break
+                continue  # it was meant for the boot before
             if not met:
                 board.watchdog_start()
             met = True
