@@ -12,10 +12,13 @@ from gateway.command import config_option, log_to_stderr, one_line_errors, open_
 from gateway.config import Config, load
 from gateway.devices_cli import devices
 from gateway.frames_cli import frames
+from gateway.liveness_table import LivenessTable
 from gateway.page_client import ask
 from gateway.service import Gateway
 from gateway.station_tokens import issue
 from gateway.store import Store
+
+_LISTED = {"concentrator_list": "concentrator", "lanes": "lane"}  # lists of /status, by what they hold
 
 
 @click.group()
@@ -73,15 +76,35 @@ def status(config_path: Path, as_json: bool) -> None:
                     click.echo(f"{name}.{inner} {count}")
         elif isinstance(value, list):
             for item in value:
-                words = " ".join(f"{key}={part}" for key, part in item.items() if key != "eui")
-                click.echo(f"concentrator {item['eui']} {words}")
+                (_, who), *rest = item.items()
+                click.echo(f"{_LISTED[name]} {who} " + " ".join(f"{key}={part}" for key, part in rest))
         else:
             click.echo(f"{name} {value}")
 
 
 @gateway.group()
 def stations() -> None:
-    """LoRa Basics Stations that may connect."""
+    """Concentrators: LoRa Basics Stations that may connect, and those that were taken down."""
+
+
+@stations.command("forget")
+@click.argument("eui")
+@config_option
+@one_line_errors
+def forget_station(eui: str, config_path: Path) -> None:
+    """Watch a concentrator no longer that was taken down, of whatever kind. It is watched again when it brings a frame.
+
+    \b
+    Example:
+        stadtfunk gateway stations forget 0016c001ff10b001 --config gateway.toml
+    """
+    store = open_database(load(config_path))
+    try:
+        with store.transaction():
+            LivenessTable(store.connection).forget_concentrator(eui)
+    finally:
+        store.close()
+    click.echo("forgotten")
 
 
 @stations.command("token")

@@ -31,7 +31,7 @@ from gateway.network_server import Copy
 from gateway.radio import Order, Reception
 from gateway.reception_time import Boot
 from gateway.store import Store
-from gateway.watch import TICK_S, Tell, Watch
+from gateway.watch import TICK_S, Detail, Tell, Watch
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +104,8 @@ class Operations:
                     await self._watch.tick(self._boot.seconds())
             except (StoreError, sqlite3.Error) as error:
                 _log.warning("what has fallen silent could not be stored: %s", error)
+            except Exception:
+                _log.exception("watching failed once; this is a bug")
 
     # --- concentrators
 
@@ -254,9 +256,9 @@ class Operations:
             level, "join flood %s refused=%d seconds=%d concentrators=%s",
             words, flood.refused, flood.seconds, ",".join(flood.concentrators),
         )  # fmt: skip
-        detail: dict[str, Any] = {
+        detail: Detail = {
             "state": "ended" if flood.over else "began", "refused": flood.refused, "seconds": flood.seconds,
-            "concentrators": list(flood.concentrators),
+            "concentrators": " ".join(flood.concentrators),
         }  # fmt: skip
         await self._writer.run(lambda: self._tell("join_flood", None, detail))
 

@@ -5,7 +5,6 @@ Start here: ``Gateway.received`` is the way of an uplink.
 """
 
 import asyncio
-import json
 import logging
 import signal
 import sqlite3
@@ -16,7 +15,7 @@ from typing import Any
 from decoders.lorawan import frame
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from decoders.lorawan.gps_time import gps_from_unix
-from decoders.records import READING
+from decoders.records import LANES, READING, TimeQuality
 from gateway.applications import Applications
 from gateway.arrivals import Arrivals, Outcome
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
@@ -41,10 +40,13 @@ from gateway.reception_time import Boot, TimeKeeper, this_boot
 from gateway.room import Room
 from gateway.store import Store
 from gateway.transmitter import Transmitter
+from gateway.watch import Detail
 
 _log = logging.getLogger(__name__)
 
 _DATE_EVERY_S = 1.0
+_UNSET: TimeQuality = "unset"
+_NTP: TimeQuality = "ntp"
 
 
 class Gateway:
@@ -335,10 +337,12 @@ class Gateway:
             _log.error("uplinks are not stored: %s", error)
         self.metrics.refuse(reason)
 
-    def _tell(self, kind: str, dev_eui: str | None, detail: dict[str, Any]) -> None:
+    def _tell(self, kind: str, dev_eui: str | None, detail: Detail) -> None:
         """An event for the cloud. In the writer's thread, within its transaction."""
-        event = {"event": kind} | ({} if dev_eui is None else {"dev_eui": dev_eui}) | detail
-        self._loop.call_soon_threadsafe(self._forwarder.publish_event, json.dumps(event))
+        now = self._time_keeper.now()
+        at, quality = (self._boot.seconds(), _UNSET) if now is None else (now, _NTP)
+        self._ledger.append_event(kind, at, dev_eui=dev_eui, time_quality=quality, detail=detail)
+        self._loop.call_soon_threadsafe(self._forwarder.wake)
 
     async def _status_page(self, _request: Request) -> Content:
         return "application/json", as_json(self.status())
@@ -390,5 +394,9 @@ class Gateway:
             "downlink_attempts_failed": self.metrics.failed_attempts,
             "downlinks_dropped": self.metrics.downlinks_dropped,
             "joins_refused": self.metrics.joins_refused,
+            "lanes": [
+                {"lane": name, "waiting": held.waiting, "kept": held.last - held.oldest + 1}
+                for name, held in zip(("alarm", "reading", "diagnostic"), map(self._reader.held, LANES), strict=True)
+            ],
             "concentrator_list": self._concentrators(),
         }

@@ -9,7 +9,6 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from gateway.database import connect
 from gateway.errors import StoreError
@@ -22,7 +21,8 @@ _log = logging.getLogger(__name__)
 TICK_S = 10.0
 _KEEP_EVERY_S = 3600.0
 
-Tell = Callable[[str, str | None, dict[str, Any]], None]
+Detail = dict[str, str | float]
+Tell = Callable[[str, str | None, Detail], None]
 
 
 class Watch:
@@ -115,7 +115,7 @@ class Watch:
         for change in changes:
             record = records.get(change.eui)
             self._writing.change(change, record)
-            detail: dict[str, Any] = {"silent_s": round(change.silent_s), "interval_s": round(change.interval_s)}
+            detail: Detail = {"silent_s": round(change.silent_s), "interval_s": round(change.interval_s)}
             if change.kind == NODE and record is not None:
                 detail |= {"received": record.received, "missed": record.missed}
                 self._tell(change.event, change.eui, detail)

@@ -451,6 +451,20 @@ class TestRun:
         assert result.output == f"Error: {config}: eui in [gateway] must be a text in quotes, not 1\n"
 
 
+class TestStations:
+    def test_a_concentrator_that_was_taken_down_is_forgotten_once(self, run, config):
+        settings = load(config).gateway
+        store = open_store(settings.database, settings.key_file)
+        with store.transaction():
+            LivenessTable(store.connection).watch_concentrators(["0016c001ff10b001"])
+        store.close()
+
+        first, second = (run("stations", "forget", "0016c001ff10b001") for _ in range(2))
+
+        assert (first.exit_code, first.output) == (0, "forgotten\n")
+        assert (second.exit_code, second.output) == (1, "Error: concentrator '0016c001ff10b001' is not known here\n")
+
+
 class TestStatus:
     def test_it_prints_what_the_running_service_counts(self, tmp_path):
         path = write_config(tmp_path, page={"port": free_port()})
@@ -460,6 +474,7 @@ class TestStatus:
 
         assert "gateway_eui 0016c001ff10a001\n" in plain.output
         assert "outbox_held 0\n" in plain.output
+        assert "lane alarm waiting=0 kept=0\n" in plain.output
         assert json.loads(as_json.output)["counters"]["uplinks"] == 0
 
     def test_without_a_service_it_is_one_line(self, tmp_path):
