@@ -24,7 +24,7 @@ demo: setup
 test: setup lint
 	./setup.sh brokers
 	./setup.sh chromium
-	$(BYTECODE) .venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+	$(BYTECODE) .venv/bin/python -m pytest -n auto $(ARGS)
 
 bench-%: .venv/ready
 	@.venv/bin/stadtfunk bench $* $(ARGS)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Property tests are repeatable (the same examples every time) and never fail because a machine is busy.
 
-With pytest-xdist (``-n 2 --dist loadgroup``, as ``make test`` has it) a fixture that is made once for several tests
-is still made once: whatever shares one goes to the same process.
+With pytest-xdist (``-n 2``; ``make test`` does it) what is made once for several tests is still made once: tests that
+share it go to the same process, all others to whichever is free.
 """
 
+import functools
+import re
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,23 +21,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        shared = _shared(item)
-        if shared is not None:
-            item.add_marker(pytest.mark.xdist_group(shared))
+@functools.cache
+def _shared_in(path: Path) -> str | None:
+    """What the tests of a file share: the dry town, something of its own, or nothing."""
+    text = path.read_text("utf-8")
+    if re.search(r"\bdry_town\b", text):
+        return "dry_town"
+    return str(path) if re.search(r'fixture\(.*scope="(module|class)"', text) else None
 
 
-def _shared(item: pytest.Item) -> str | None:
-    """The widest fixture of ours that ``item`` shares with others: the town's name, or its own file for a module's."""
-    found = None
-    for name, definitions in item._fixtureinfo.name2fixturedefs.items():
-        scope, owner = definitions[-1].scope, definitions[-1].baseid
-        if owner and scope in ("session", "package"):
-            return str(name)
-        if owner and scope in ("module", "class"):
-            found = item.nodeid.partition("::")[0]
-    return found
+# By the files and not by marks (--dist loadgroup), which xdist 3.8 loses with pytest 9.2.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFixtures(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _shared_in(config.rootpath / nodeid.partition("::")[0]) or nodeid
+
+    return ByFixtures(config, log)
