@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Fill an outbox as fast as the disk allows, and say what that took: to measure a card, and for `stadtfunk bench edge`.
+
+    python -m gateway.outbox_load FOLDER --records 10000 [--batch 100] [--rate 130] [--report] [--bare] [--list]
+
+It prints one JSON object. With ``--report`` each batch prints ``accepted FIRST LAST`` once it is on the disk, so that
+whoever kills it knows what must be there; ``--list`` tells what is there. ``--bare`` stores as many bytes in a table of
+SQLite's with nothing of ours.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import sqlite3
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from decoders.records import UplinkKey, UplinkMessage, encode_record
+from decoders.senml import Reading
+from gateway.group_commit import GroupCommit
+from gateway.packing import pack
+from gateway.store import open_store
+
+_NODES = 12
+_PAGE = 1000
+_START_S = 1_780_000_000
+_UNITS = (("soil_moisture", "%", 23.45), ("soil_temperature", "Cel", 12.5), ("surface_temperature", "Cel", -3.25))
+_AHEAD = 2  # batches given to the writer before the first of them is waited for
+
+
+def message(number: int) -> UplinkMessage:
+    """What a tree node's uplink with one sample becomes: 4 readings, about 180 bytes of CBOR."""
+    f_cnt, node = divmod(number, _NODES)
+    at = _START_S + 900 * f_cnt + node
+    readings = [Reading("battery_voltage", "V", at, round(3.3 + number % 40 / 100, 2), None)]
+    for place, (quantity, unit, value) in enumerate(_UNITS):
+        readings.append(Reading(quantity, unit, at, round(value + (number * 7 + place * 3) % 160 / 20, 2), None))
+    key = UplinkKey(f"70b3d57ed1{node + 1:06x}", 1 << 52, f_cnt)
+    return UplinkMessage(key, at + number % 1000 / 1000, "tree", tuple(readings), "concentrator")
+
+
+def written_bytes() -> int:
+    """What this process has caused to be written to disks. man 5 proc_pid_io: write_bytes."""
+    match = re.search(r"^write_bytes: (\d+)$", Path("/proc/self/io").read_text(), re.MULTILINE)
+    assert match is not None
+    return int(match[1])
+
+
+async def fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Append ``--records`` records, ``--batch`` at once or ``--rate`` a second, each awaited until it is durable."""
+    store = open_store(folder / "gateway.sqlite3", folder / "gateway.key")
+    writer = GroupCommit(store.connection, records=options.batch)
+    first = sum(lane.last_seq for lane in store.ledger.lanes())
+    messages = [message(number) for number in range(first, first + options.records)]
+    delays_s: list[float] = []
+    waves: list[tuple[int, int, asyncio.Task[None]]] = []
+
+    async def wave(start: int, end: int) -> None:
+        began = time.perf_counter()
+        await asyncio.gather(*(writer.run(partial(_append, store.ledger, item)) for item in messages[start:end]))
+        delays_s.extend([time.perf_counter() - began] * (end - start))
+        if options.report:
+            sys.stdout.write(f"accepted {first + start} {first + end - 1}\n")
+            sys.stdout.flush()
+
+    before, began = written_bytes(), time.perf_counter()
+    for start in range(0, options.records, options.batch):
+        if options.rate:
+            await asyncio.sleep(began + start / options.rate - time.perf_counter())
+        end = min(start + options.batch, options.records)
+        waves.append((start, end, asyncio.create_task(wave(start, end))))
+        if not options.rate and len(waves) >= _AHEAD:
+            await waves.pop(0)[2]
+    for _, _, task in waves:
+        await task
+    wall_s, written = time.perf_counter() - began, written_bytes() - before
+    await writer.close()
+    store.close()
+    return _report(delays_s, wall_s, written, folder / "gateway.sqlite3")
+
+
+def _append(ledger: Any, item: UplinkMessage) -> int:
+    return int(ledger.append(item.key, item.received_at, item.profile, item.readings, time_quality=item.time_quality))
+
+
+def fill_bare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """The same bytes into one table, WAL and synchronous=FULL, a transaction for each batch, and nothing else."""
+    rows = [pack(encode_record(message(number))) for number in range(options.records)]
+    database = sqlite3.connect(folder / "bare.sqlite3", isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("CREATE TABLE IF NOT EXISTS bare (seq INTEGER PRIMARY KEY, record BLOB NOT NULL)")
+    delays_s: list[float] = []
+    before, began = written_bytes(), time.perf_counter()
+    for start in range(0, options.records, options.batch):
+        started = time.perf_counter()
+        batch = rows[start : start + options.batch]
+        database.execute("BEGIN IMMEDIATE")
+        for row in batch:
+            database.execute("INSERT INTO bare (record) VALUES (?)", (row,))
+        database.execute("COMMIT")
+        delays_s.extend([time.perf_counter() - started] * len(batch))
+    wall_s, written = time.perf_counter() - began, written_bytes() - before
+    database.close()
+    return _report(delays_s, wall_s, written, folder / "bare.sqlite3")
+
+
+def _report(delays_s: list[float], wall_s: float, written: int, file: Path) -> dict[str, Any]:
+    ordered = sorted(delays_s)
+    return {
+        "records": len(ordered),
+        "per_s": len(ordered) / wall_s,
+        "p50_ms": 1000 * ordered[len(ordered) // 2],
+        "p99_ms": 1000 * ordered[len(ordered) * 99 // 100],
+        "written_bytes": written,
+        "file_bytes": file.stat().st_size,
+    }
+
+
+def present(folder: Path) -> dict[str, Any]:
+    """The numbers of all records in the outbox, in its order."""
+    store = open_store(folder / "gateway.sqlite3", folder / "gateway.key")
+    reader = store.reader()
+    oldest, last, _ = reader.held()
+    numbers: list[int] = []
+    for first in range(oldest, last + 1, _PAGE):
+        keys = (item.key for item in reader.messages(first, min(_PAGE, last + 1 - first)))
+        numbers += (key.f_cnt * _NODES + int(key.dev_eui[-6:], 16) - 1 for key in keys)
+    reader.close()
+    store.close()
+    return {"numbers": numbers}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--records", type=int, default=10_000)
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--rate", type=float, default=0.0, help="records a second; 0: as fast as the disk allows")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    if options.list:
+        done = present(options.folder)
+    elif options.bare:
+        done = fill_bare(options.folder, options)
+    else:
+        done = asyncio.run(fill(options.folder, options))
+    print(json.dumps(done))
+
+
+if __name__ == "__main__":
+    main()
