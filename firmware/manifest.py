@@ -63,6 +63,7 @@ MODULES = (
     "firmware/radio/__init__.py",
     "firmware/radio/sx1262.py",
     "firmware/reports.py",
+    "firmware/sample.py",
     "firmware/sensors/__init__.py",
     "firmware/sensors/bme280.py",
     "firmware/sensors/ds18b20.py",

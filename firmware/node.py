@@ -30,9 +30,12 @@ UNLOADED = (
     "firmware.mac_join",
     "firmware.p256",
     "firmware.profile",
+    "firmware.radio",
     "firmware.reports",
+    "firmware.sample",
     "firmware.sensors",
     "firmware.starter",
+    "firmware.talk",
     "firmware.tracking",
     "firmware.update",
 )
@@ -48,6 +51,7 @@ def silence(board: "Board") -> None:
         radio.sleep()
     except Exception as error:
         getattr(sys, "print_exception", print)(error)
+    board.radio_done()
 
 
 def unload() -> None:

@@ -131,6 +131,7 @@ def exchange(wake: "Wake", transmit: "Transmit") -> bool:
             wake.node.store.checkpoint(wake.mac, memory, wake.clock.time())
             wake.save()
         raise
+    wake.node.board.radio_done()
     unload()  # what was on the air makes room for what it has brought
     if fault:
         memory.counters.radio_faults += 1

@@ -135,18 +135,18 @@ class Wake:
         node = self.node
         at_s = self.clock.time()
         if not node.safe:
-            from firmware import reports
+            from firmware import sample
 
             local = not memory.time_known
             profile = node.identity.profile
-            values, last_s = reports.measure(node.board, profile, self.settings, self.history, node.probes)
-            del reports
+            values, last_s = sample.measure(node.board, profile, self.settings, self.history, node.probes)
+            self.mac.battery_level = sample.battery_level(values)
+            del sample
             unload()  # the drivers make room for the layout
-            from firmware import reports
+            from firmware import sample
 
             time_s = at_s if local else max(network_time.gps_at(memory, at_s), last_s + 1)
-            self._urgent = reports.keep(memory, profile, self.settings, self.history, time_s, values, local)
-            self.mac.battery_level = reports.battery_level(values)
+            self._urgent = sample.keep(memory, profile, self.settings, self.history, time_s, values, local)
             memory.counters.sensor_faults += len([1 for value in values.values() if isinstance(value, str)])
             memory.kept += 1
             self._judge_battery(values.get("battery_voltage", ""))

@@ -15,7 +15,7 @@ from decoders.layouts.tree import LAYOUT as TREE_V2
 from decoders.lorawan.airtime import time_on_air_us
 from decoders.lorawan.frame import JOIN_REQUEST, UNCONFIRMED_UP, DataFrame, m_type
 from decoders.payload_reader import read
-from firmware import reports
+from firmware import reports, sample
 from firmware.history import History
 from firmware.settings import Settings
 from firmware.state import SENT, Memory
@@ -103,7 +103,7 @@ def model(
                 "surface_temperature": 2000 + at_s % _DAY // 90,
                 "battery_voltage": 3300 + dice.randint(-1, 1) * 10,
             }
-            reports.keep(memory, "tree", settings, ring, at_s, dict(values), False)
+            sample.keep(memory, "tree", settings, ring, at_s, dict(values), False)
             memory.kept += 1
             send(at_s, True)
             follow_s = at_s

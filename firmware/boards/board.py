@@ -82,6 +82,12 @@ class CommonBoard:
             )
         return self._radio
 
+    def radio_done(self) -> None:
+        """It sleeps: its driver makes room until somebody asks for it again."""
+        if self._radio is not None:
+            self.machine.Pin(self.table.LORA_DIO1).irq(handler=None)
+            self._radio = None
+
     # --- sensors ---
 
     def sensor_power(self, on: bool) -> None:

@@ -17,7 +17,6 @@ in ``lightsleep`` leaves the chip dead until power fails (micropython issue 1722
 import gc
 
 from firmware.boards.board import CommonBoard
-from firmware.radio.sx1262 import RadioFault
 
 if False:  # types only
     from machine import WDT, Pin
@@ -125,6 +124,7 @@ class Board(CommonBoard):
         known = mark & ~3 == _MARK and check == mark + seconds + ms & 0xFFFF_FFFF
         flags = mark & 3 if known else 0
         self._slept = bool(flags & _SLEPT)
+        self._woken = True  # the radio, by the reset
         self._clock = _Clock(self, seconds, ms) if known else _Clock(self, 0, 0)
         self.clock = self._clock
         self._memory = _Memory(self.folder + "/memory.bin", bool(flags & _WRITTEN))
@@ -152,9 +152,11 @@ class Board(CommonBoard):
 
     def radio(self) -> "Sx1262":
         """The SX1262, as it was left: the reset let NSS fall and woke it, so the first time it goes back to sleep."""
-        woken = self._radio is None
         radio = super().radio()
-        if woken:
+        if self._woken:
+            from firmware.radio.sx1262 import RadioFault
+
+            self._woken = False
             try:
                 radio.sleep(True)
             except RadioFault as fault:  # whoever uses it will find the same
@@ -200,7 +202,8 @@ class Board(CommonBoard):
         """Sleep, then boot; does not return."""
         gc.collect()  # this must not fail, whatever has failed before
         self.sensor_power(False)
-        self.radio()
+        if self._woken:
+            self.radio()
         self._nss(1)
         if self._rf_switch is not None:
             self._rf_switch(0)

@@ -112,9 +112,11 @@ class Pin:
         self.value(0)
 
     def irq(
-        self, handler: "Callable[[Pin], object] | None" = None, trigger: int = 3, wake: "int | None" = None
+        self, handler: "Callable[[Pin], object] | None" = None, trigger: "int | None" = None, wake: "int | None" = None
     ) -> "Pin":
         self._wired()
+        if trigger is None:  # both edges, whatever numbers this port has for them
+            trigger = max(self._TRIGGERS)
         if wake is not None or trigger not in self._TRIGGERS:
             _refuse("level interrupts and wake-up by pin")
         trigger = self._TRIGGERS[trigger]

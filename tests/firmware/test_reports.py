@@ -7,7 +7,7 @@ import pytest
 
 from decoders.layouts.tree import LAYOUT as TREE
 from decoders.payload_reader import read
-from firmware import reports
+from firmware import reports, sample
 from firmware.history import History
 from firmware.settings import Settings
 from firmware.state import Memory
@@ -27,7 +27,7 @@ def sampled(node, *times_s):
     memory, settings, history = node
     for time_s in times_s:
         values = {"soil_moisture": time_s * 7_919 % 6_000, "battery_voltage": 3_300}
-        reports.keep(memory, "tree", settings, history, time_s, values, True)
+        sample.keep(memory, "tree", settings, history, time_s, values, True)
 
 
 def sent(node, room):

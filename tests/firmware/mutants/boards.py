@@ -38,6 +38,6 @@ MUTANTS = (
     (_PICO, _RP2, Mutant("time is not carried over", "seconds, ms = self._clock.now()", "seconds, ms = 0, 0")),
     (_PICO, _RP2, Mutant("sleep is not noted", "self._note(True)", "self._note(False)")),
     (_PICO, _RP2, Mutant("memory is not marked as written", "            self.valid = True\n", "")),
-    (_PICO, _RP2, Mutant("a radio nobody asked for", "        self.radio()\n        self._nss(1)", "")),
+    (_PICO, _RP2, Mutant("a radio nobody asked for", "        if self._woken:\n            self.radio()\n", "")),
     (_PICO, _RP2, Mutant("any memory counts", "bool(flags & _WRITTEN)", "True")),
 )  # fmt: skip
