@@ -3,20 +3,18 @@
 
 import json
 import logging
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from cloud_ingest import config as settings
-from cloud_ingest import dead_letters as letters
-from cloud_ingest import registry, streams
+from cloud_ingest import streams
 from cloud_ingest.broker_cli import broker_cluster, broker_setup
 from cloud_ingest.certificates_cli import certificates
-from cloud_ingest.commands import CONFIG, one_clear_line
-from cloud_ingest.ingest import Ingest
-from cloud_ingest.store import SqliteStore
+from cloud_ingest.commands import CONFIG, one_clear_line, opened_store
+from cloud_ingest.dead_letters_cli import dead_letters
+from cloud_ingest.gateways_cli import events, gaps
 
 
 @click.group()
@@ -24,7 +22,7 @@ def ingest() -> None:
     """The city's side: from the broker to the store, the pages and the open data."""
 
 
-for _command in (certificates, broker_setup, broker_cluster):
+for _command in (certificates, broker_setup, broker_cluster, dead_letters, gaps, events):
     ingest.add_command(_command)
 
 
@@ -79,7 +77,7 @@ def status(config_path: Path, as_json: bool) -> None:
     Example:
         stadtfunk ingest status --config ingest.toml --json
     """
-    store = _store(config_path)
+    store = opened_store(config_path)
     marks = streams.watermarks(store)
     counters = {f"{name}.{reason}": value for name, reason, value in store.db.execute("SELECT * FROM counters")}
     report = {
@@ -98,68 +96,7 @@ def status(config_path: Path, as_json: bool) -> None:
         click.echo(f"gap {gateway} epoch {epoch} lane {lane} seq {first}..{last}")
 
 
-@ingest.group("dead-letters")
-def dead_letters() -> None:
-    """What could not be applied, with its reason."""
-
-
-@dead_letters.command("list")
-@CONFIG
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the bytes in hex.")
-@one_clear_line
-def list_letters(config_path: Path, as_json: bool) -> None:
-    """Print each letter: id, reason, how often it came, and what it is.
-
-    \b
-    Example:
-        stadtfunk ingest dead-letters list --config ingest.toml
-    """
-    found = letters.letters(_store(config_path))
-    if as_json:
-        click.echo(json.dumps([{**letter._asdict(), "raw": letter.raw.hex()} for letter in found]))
-        return
-    for letter in found:
-        click.echo(f"{letter.id} {letter.reason} x{letter.times} {letter.topic} {letter.detail}")
-    click.echo(f"{len(found)} dead letters")
-
-
-@dead_letters.command()
-@CONFIG
-@click.argument("letter_id", metavar="[ID]", type=int, required=False)
-@one_clear_line
-def replay(config_path: Path, letter_id: int | None) -> None:
-    """Apply letters again, all replayable ones or the one of ID, after the registry has learned their nodes.
-
-    The service may be running; it judges what was replayed. Exit status 1 when one could not be applied.
-
-    \b
-    Example:
-        stadtfunk ingest dead-letters replay --config ingest.toml
-    """
-    config = settings.load(config_path)
-    store = _store(config_path)
-    city = registry.load(config.registry.path)
-    store.register(city)
-    clock = time.time if config.time.source == "system" else None
-    ingest_again = Ingest(store, city, config.mqtt.gateways, config.dead_letters.max_bytes, clock)
-    chosen = letters.letters(store, letter_id)
-    if letter_id is not None and not chosen:
-        raise click.ClickException(f"there is no dead letter {letter_id}")
-    chosen = [letter for letter in chosen if letter.replayable]
-    applied = sum(ingest_again.replay(letter) for letter in chosen)
-    click.echo(f"{applied} applied, {len(chosen) - applied} still cannot be")
-    if applied < len(chosen) or (letter_id is not None and not chosen):
-        raise SystemExit(1)
-
-
 def _log_to_stderr(verbose: bool) -> None:
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-
-
-def _store(config_path: Path) -> SqliteStore:
-    config = settings.load(config_path)
-    if not config.store.path.exists():
-        raise click.ClickException(f"{config.store.path} does not exist yet; 'stadtfunk ingest run' makes it")
-    return SqliteStore(config.store.path)

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
+from cloud_ingest import config as settings
 from cloud_ingest.errors import CloudError
+from cloud_ingest.store import SqliteStore
 
 CONFIG = click.option(
     "--config",
@@ -32,3 +34,11 @@ def one_clear_line(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.ClickException(f"the store refuses ({error}); another program may hold it") from error
 
     return guarded
+
+
+def opened_store(config_path: Path) -> SqliteStore:
+    """The store that the configuration names, if there is one."""
+    config = settings.load(config_path)
+    if not config.store.path.exists():
+        raise click.ClickException(f"{config.store.path} does not exist yet; 'stadtfunk ingest run' makes it")
+    return SqliteStore(config.store.path)

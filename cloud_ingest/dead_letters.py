@@ -16,7 +16,7 @@ WHOLE = frozenset(
     ("unknown_topic", "unknown_gateway", "unknown_version", "malformed_batch", "wrong_gateway", "unreadable", "gave_up")
 )
 # Of these the gateway was told that it may forget them.
-_LAST_COPY_OF_WHOLE = frozenset(("unreadable", "gave_up"))
+LAST_COPIES = frozenset(("unreadable", "gave_up"))
 _ROW_BYTES = 512  # what a row costs besides its raw bytes
 
 
@@ -44,7 +44,7 @@ def keep(
 ) -> None:
     """Inside a transaction: count the reason and keep one letter per ``identity`` (default: topic and content)."""
     store.count("rejected", reason)
-    replayable = reason not in WHOLE or reason in _LAST_COPY_OF_WHOLE
+    replayable = reason not in WHOLE or reason in LAST_COPIES
     if len(raw) > MAX_RAW_BYTES:
         detail = f"{detail} (first {MAX_RAW_BYTES} of {len(raw)} bytes kept)"
     identity = identity or hashlib.sha256(topic.encode() + b"\0" + raw).hexdigest()
@@ -58,11 +58,12 @@ def keep(
     _evict(store, replayable, max_bytes * 3 // 4 if replayable else max_bytes // 4)
 
 
-def letters(store: SqliteStore, letter_id: int | None = None) -> list[DeadLetter]:
-    """All letters, oldest first, or the one of ``letter_id``."""
-    where, args = ("", ()) if letter_id is None else ("WHERE id = ?", (letter_id,))
+def letters(store: SqliteStore, letter_id: int | None = None, reason: str | None = None) -> list[DeadLetter]:
+    """All letters, oldest first; only the one of ``letter_id``, only those of ``reason``."""
     rows = store.db.execute(
-        f"SELECT id, reason, replayable, topic, detail, raw, times FROM dead_letters {where} ORDER BY id", args
+        "SELECT id, reason, replayable, topic, detail, raw, times FROM dead_letters "
+        "WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR reason = ?2) ORDER BY id",
+        (letter_id, reason),
     )
     return [DeadLetter(row[0], row[1], bool(row[2]), *row[3:]) for row in rows]
 

@@ -7,6 +7,7 @@ from cloud_ingest.store import SqliteStore
 from decoders.uplink import Event, Tombstone
 
 _EVENTS_KEPT = 100_000
+_KINDS_COUNTED = 50  # what gateways may add to the metrics
 
 
 def keep_event(store: SqliteStore, gateway_eui: str, event: Event) -> None:
@@ -19,7 +20,27 @@ def keep_event(store: SqliteStore, gateway_eui: str, event: Event) -> None:
         row,
     ).rowcount
     store.count("events", "applied" if inserted else "duplicates")
+    if inserted:
+        _count_kind(store, event.kind)
     store.db.execute("DELETE FROM gateway_events WHERE id <= (SELECT max(id) FROM gateway_events) - ?", (_EVENTS_KEPT,))
+
+
+def _count_kind(store: SqliteStore, kind: str) -> None:
+    known = {name for (name,) in store.db.execute("SELECT reason FROM counters WHERE name = 'gateway_events'")}
+    store.count("gateway_events", kind if kind in known or len(known) < _KINDS_COUNTED else "other")
+
+
+def events(store: SqliteStore, gateway_eui: str | None, at_most: int) -> list[tuple[str, Event]]:
+    """The newest events, of one gateway or of all, the newest last; with their gateways."""
+    rows = store.db.execute(
+        "SELECT gateway_eui, kind, nullif(dev_eui, ''), at, time_quality, detail FROM gateway_events "
+        "WHERE ?1 IS NULL OR gateway_eui = ?1 ORDER BY at DESC, id DESC LIMIT ?2",
+        (gateway_eui, at_most),
+    ).fetchall()
+    return [
+        (gateway, Event(kind, dev_eui, at, time_quality, json.loads(detail)))
+        for gateway, kind, dev_eui, at, time_quality, detail in reversed(rows)
+    ]
 
 
 def keep_tombstone(store: SqliteStore, gateway_eui: str, tombstone: Tombstone) -> None:

@@ -15,6 +15,7 @@ from cloud_ingest.quality import CLOCK_TOLERANCE_S, SILENT_INTERVALS
 from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
 from decoders import topics
+from decoders.batch_head import Head, read_head
 from decoders.uplink import (
     Batch,
     Event,
@@ -122,9 +123,15 @@ class Ingest:
             return self._apply_batch(message.topic, message.content, self._apply_or_bury)
 
     def quarantine(self, topic: str, payload: bytes, reason: str, problem: str) -> Applied:
-        """Keep a message that cannot even be read, so that the next one gets its turn."""
+        """Keep a message that cannot even be read, so that the next one gets its turn; its numbers count as applied."""
         with self._store.transaction():
-            return self._refuse(Message(topic, payload, Refusal(reason, problem)))
+            applied = self._refuse(Message(topic, payload, Refusal(reason, problem)))
+            head = read_head(payload)
+            if reason in dead_letters.LAST_COPIES and head is not None and topic == topics.up(head.gateway_eui):
+                streams.note(self._store, head)
+                watermark = streams.watermark(self._store, head.gateway_eui, head.epoch)
+                applied = Applied(head.gateway_eui, watermark, frozenset())
+        return applied
 
     def replay(self, letter: DeadLetter) -> bool:
         """Apply a letter again and drop it; False (and kept) if it still cannot be applied."""
@@ -189,7 +196,8 @@ class Ingest:
         store = self._store
         found = (apply_record(topic, batch, record) for record in batch.records)
         things = frozenset(thing for thing in found if thing is not None)
-        streams.note_batch(store, batch)
+        head = Head(*batch[:5], len(batch.records))
+        streams.note(store, head, batch.continues)
         judge.mark(store, things)
         store.count("batches", "applied")
         return Applied(batch.gateway_eui, streams.watermark(store, batch.gateway_eui, batch.epoch), things)

@@ -3,9 +3,9 @@
 
 nats-server 2.15.1 stores every QoS 1 publish in the stream ``$MQTT_msgs``, the topic ``a/b`` under the subject
 ``$MQTT.msgs.a.b`` with the header ``Nmqtt-Pub: 1``. By itself it makes that stream with *interest* retention, which
-keeps nothing without an MQTT subscriber; it takes one that is there already. So we make it, with *limits* retention: then a
-PUBACK means that the message is in the stream we read (on a cluster: on most of its nodes). The server's documentation
-does not promise this: tests/cloud_ingest/test_jetstream.py pins it.
+keeps nothing without an MQTT subscriber; it takes one that is there already. So we make it, with *limits* retention:
+then a PUBACK means that the message is in the stream we read (on a cluster: on most of its nodes). The server's
+documentation does not promise this: tests/cloud_ingest/test_jetstream.py pins it.
 """
 
 import asyncio

@@ -4,9 +4,23 @@
 Both only grow, so the order and number of deliveries do not matter: watermark and gaps follow from the two.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 Range = tuple[int, int]  # first, last; both included
+
+
+def without(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
+    """What of ``ranges`` is in none of ``others``, in order."""
+    left = sorted(ranges)
+    for first, last in others:
+        left = [
+            piece
+            for begin, end in left
+            for piece in ((begin, min(end, first - 1)), (max(begin, last + 1), end))
+            if piece[0] <= piece[1]
+        ]
+    return left
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ in one order (publisher.py).
 
 from cloud_ingest.progress import Progress
 from cloud_ingest.store import SqliteStore
-from decoders.uplink import LANES, Batch, Watermark
+from decoders.batch_head import Head
+from decoders.uplink import LANES, Continues, Watermark
 
 _STREAM = "WHERE gateway_eui = ? AND epoch = ? AND lane = ?"
 
@@ -20,28 +21,21 @@ def progress(store: SqliteStore, gateway_eui: str, epoch: int, lane: int) -> Pro
     return Progress(tuple(ranges), oldest[0] if oldest else 0)
 
 
-def note_batch(store: SqliteStore, batch: Batch) -> None:
-    """Inside a transaction: the records of ``batch`` are applied; its gateway is to be told how far it may forget."""
+def note(store: SqliteStore, head: Head, continues: Continues | None = None) -> None:
+    """Inside a transaction: the records of a batch are applied; its gateway is to be told how far it may forget."""
     store.db.execute(
         "INSERT INTO epochs SELECT ?, ?, coalesce(max(arrived), 0) + 1, coalesce(max(touched), 0) + 1 FROM epochs "
         "WHERE true ON CONFLICT DO UPDATE SET touched = excluded.touched",
-        (batch.gateway_eui, batch.epoch),
+        (head.gateway_eui, head.epoch),
     )
-    if batch.continues is not None:
+    if continues is not None:
         store.db.execute(
             "INSERT OR IGNORE INTO continued VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                batch.gateway_eui,
-                batch.lane,
-                batch.continues.epoch,
-                batch.continues.epoch_seq,
-                batch.epoch,
-                batch.continues.seq,
-            ),
+            (head.gateway_eui, head.lane, continues.epoch, continues.epoch_seq, head.epoch, continues.seq),
         )
-    last = batch.first_seq + len(batch.records) - 1
-    _advance(store, batch.gateway_eui, batch.epoch, batch.lane, (batch.first_seq, last, batch.oldest_seq))
-    _carry_over(store, batch.gateway_eui, batch.lane)
+    last = head.first_seq + head.records - 1
+    _advance(store, head.gateway_eui, head.epoch, head.lane, (head.first_seq, last, head.oldest_seq))
+    _carry_over(store, head.gateway_eui, head.lane)
 
 
 def _advance(store: SqliteStore, gateway_eui: str, epoch: int, lane: int, news: tuple[int, int, int]) -> bool:

@@ -22,6 +22,23 @@ class UnexpectedCbor(RemoteError):
         self.problem = problem
 
 
+def argument_at(data: bytes, at: int) -> tuple[int, int, int]:
+    """Major type and argument of the item that begins at ``at``, and where they end; raises UnexpectedCbor."""
+    if at >= len(data):
+        raise UnexpectedCbor("cut off")
+    major, argument = data[at] >> 5, data[at] & 0x1F
+    at += 1
+    if argument >= 24:
+        length = _ARGUMENT_BYTES.get(argument)
+        if length is None:
+            raise UnexpectedCbor("indefinite or reserved length")
+        argument = int.from_bytes(data[at : at + length], "big")
+        at += length
+    if at > len(data):
+        raise UnexpectedCbor("cut off")
+    return major, argument, at
+
+
 def scan(data: bytes, *, max_items: int, max_depth: int, max_map: int, tags: Container[int]) -> int:
     """Check the one item that is ``data`` and return of how many it is made; raises UnexpectedCbor."""
     open_items = [1]  # how many items are still to come on each level

@@ -215,7 +215,10 @@ _OBSERVATION = Entity(
         Property(
             "resultQuality",
             "json",
-            "CASE WHEN {t}.flag IS NOT NULL THEN json_object('flag', {t}.flag) END",
+            "CASE WHEN {t}.flag IS NOT NULL AND {t}.time_quality IS NOT NULL "
+            "THEN json_object('flag', {t}.flag, 'time', 'uncertain') "
+            "WHEN {t}.flag IS NOT NULL THEN json_object('flag', {t}.flag) "
+            "WHEN {t}.time_quality IS NOT NULL THEN json_object('time', 'uncertain') END",
             omit_null=True,
         ),
     ),

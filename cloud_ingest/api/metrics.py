@@ -18,7 +18,8 @@ async def text(db: Snapshot, requests: "Counter[tuple[str, int]]", connected: bo
     counters = await db.rows("SELECT name, reason, value FROM counters ORDER BY name, reason")
     gauges = await db.row(
         "SELECT (SELECT count(*) FROM alerts WHERE closed_at IS NULL), (SELECT count(*) FROM dead_letters), "
-        "(SELECT count(*) FROM gaps), (SELECT coalesce(max(received_at), 0) FROM uplinks)"
+        "(SELECT count(*) FROM gaps), (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM dropped), "
+        "(SELECT coalesce(max(received_at), 0) FROM uplinks)"
     )
     lines = [
         "# HELP stadtfunk_ingest_total What came from the broker, by what became of it.",
@@ -31,7 +32,7 @@ async def text(db: Snapshot, requests: "Counter[tuple[str, int]]", connected: bo
             for (service, status), value in sorted(requests.items())
         ),
     ]
-    names = ("alerts_open", "dead_letters", "gaps", "newest_uplink_received_seconds")
+    names = ("alerts_open", "dead_letters", "gaps", "records_dropped_by_gateways", "newest_uplink_received_seconds")
     for name, value in (
         *zip(names, gauges, strict=True),
         ("broker_connected", int(connected)),

@@ -121,6 +121,9 @@ async def series(
         f"SELECT at, flag FROM ({_SERIES}) WHERE flag IS NOT NULL ORDER BY at DESC LIMIT ?",
         (site.id, quantity, begin_s, end_s, _MAX_FAULTS),
     )
+    uncertain = await db.row(
+        f"SELECT count(*) FROM ({_SERIES}) WHERE time_quality IS NOT NULL", (site.id, quantity, begin_s, end_s)
+    )
     rule = city.areas[site.area].rule if isinstance(site, Tree) else None
     ruled = rule is not None and rule.quantity == quantity
     return {
@@ -135,6 +138,7 @@ async def series(
         "at": [at for at, _ in points],
         "value": [value for _, value in points],
         "faults": [[at, flag] for at, flag in reversed(faults)],
+        "times_uncertain": uncertain[0],
     }
 
 
@@ -178,7 +182,7 @@ async def status(db: Snapshot, city: City, now: float, time_source: str, broker:
 
 
 _SERIES = (
-    "SELECT o.at, o.result, o.flag FROM things t JOIN datastreams d ON d.thing = t.id "
+    "SELECT o.at, o.result, o.flag, o.time_quality FROM things t JOIN datastreams d ON d.thing = t.id "
     "JOIN observations o ON o.datastream = d.id WHERE t.site = ? AND d.quantity = ? AND o.at BETWEEN ? AND ?"
 )
 
@@ -283,9 +287,11 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _reading(reading: tuple[int, float | None, str, str | None], now: float) -> dict[str, Any]:
-    at, value, unit, flag = reading
+def _reading(reading: tuple[int, float | None, str, str | None, str | None], now: float) -> dict[str, Any]:
+    at, value, unit, flag, time_quality = reading
     told = {"value": value, "unit": unit, "at": iso(at), "age_s": max(round(now - at), 0), "fault": flag}
+    if time_quality is not None:
+        told["time_uncertain"] = True
     return {**told, "fault": None, "suppressed": True} if flag == SUPPRESSED else told
 
 

@@ -108,7 +108,7 @@ async def station_states(
             sensor = "none"
         elif last is None or not -CLOCK_TOLERANCE_S <= now - last <= probe_of(node).silent_after_s:
             sensor = "silent"
-        elif all(flag not in (None, SUPPRESSED) for at, _, _, flag in measured if at == last):
+        elif all(flag not in (None, SUPPRESSED) for at, _, _, flag, _ in measured if at == last):
             sensor = "fault"
         else:
             sensor = "ok"
@@ -117,10 +117,12 @@ async def station_states(
 
 
 async def latest(db: Db, now: float) -> dict[int, dict[str, Any]]:
-    """The newest reading until ``now`` of each quantity at each thing: thing -> quantity -> (at, value, unit, flag)."""
+    """The newest reading until ``now`` of each quantity at each thing: thing -> quantity -> reading.
+
+    A reading is (at, value, unit, flag, time quality)."""
     end = now + CLOCK_TOLERANCE_S
     rows = await db.rows(
-        "SELECT d.thing, d.quantity, o.at, CASE WHEN o.flag IS NULL THEN o.result END, d.unit, o.flag "
+        "SELECT d.thing, d.quantity, o.at, CASE WHEN o.flag IS NULL THEN o.result END, d.unit, o.flag, o.time_quality "
         "FROM latest l JOIN datastreams d ON d.id = l.datastream JOIN observations o ON o.datastream = l.datastream "
         "AND o.at = CASE WHEN l.at <= ? THEN l.at "
         "ELSE (SELECT max(at) FROM observations WHERE datastream = l.datastream AND at <= ?) END ORDER BY o.at",

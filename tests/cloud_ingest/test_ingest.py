@@ -198,7 +198,7 @@ class TestOnce:
 
     def test_a_failure_in_the_middle_leaves_nothing_behind(self, world, mocker):
         store, ingest = world
-        mocker.patch.object(streams, "note_batch", side_effect=sqlite3.OperationalError("disk full"))
+        mocker.patch.object(streams, "note", side_effect=sqlite3.OperationalError("disk full"))
 
         with pytest.raises(sqlite3.OperationalError):
             ingest.apply(UP, moisture_series(NODES[0], [20.0]))

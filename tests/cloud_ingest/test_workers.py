@@ -126,3 +126,6 @@ class TestPoison:
         assert letters == [("gave_up",)]
         assert died == 4  # once among others, three times alone
         wait_for(lambda: site.rows("SELECT f_cnt FROM uplinks") == [(1,)], "what came behind it")
+        assert site.rows("SELECT seq FROM watermarks") == [(2,)]  # its gateway need not send it for ever
+        assert site.run("dead-letters", "replay", "--reason", "gave_up").stdout == "1 applied, 0 still cannot be\n"
+        assert site.rows("SELECT f_cnt FROM uplinks ORDER BY 1") == [(0,), (1,)]

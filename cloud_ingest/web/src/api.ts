@@ -29,6 +29,7 @@ export interface Latest {
   age_s: number
   fault: string | null
   suppressed?: true // a count too small to be told
+  time_uncertain?: true // the clock of the gateway that received it was not set
 }
 
 export type Kind = 'air' | 'traffic'
@@ -70,6 +71,7 @@ export interface Series {
   act: number | null
   at: number[]
   value: number[]
+  times_uncertain: number // of the readings
 }
 
 export interface CrewList {

@@ -28,6 +28,11 @@ const WORDS = {
   stations_title: { de: 'Luft und Verkehr', en: 'Air and traffic' },
   air_station: { de: 'Luftmessung', en: 'Air quality' },
   traffic_station: { de: 'Verkehrszählung', en: 'Traffic count' },
+  time_uncertain: { de: 'Zeit ungewiss', en: 'time uncertain' },
+  times_uncertain: {
+    de: 'Messwerte, deren Zeit ungewiss ist, weil die Uhr des Empfängers nicht gestellt war:',
+    en: 'Readings whose time is uncertain, because the receiver’s clock was not set:',
+  },
   few: { de: 'wenige', en: 'few' },
   few_why: {
     de: 'Sehr kleine Zahlen werden zum Schutz Einzelner nicht gezeigt.',

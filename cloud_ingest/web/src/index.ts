@@ -155,6 +155,7 @@ function drawValues(values: Record<string, api.Latest>, shown: string): void {
         button.dataset.quantity = name
         button.setAttribute('aria-pressed', String(name === shown))
         button.append(text('span', quantity(name)), text('strong', told(latest)), text('small', time(latest.at)))
+        if (latest.time_uncertain) button.append(text('small', word('time_uncertain')))
         if (latest.suppressed) button.title = word('few_why')
         button.addEventListener('click', () => {
           drawn = name
@@ -210,6 +211,8 @@ async function drawDetails(
   element('chart-title').textContent = isCount(shown) && shown !== 'bicycle_count' && shown !== 'people_count'
     ? `${quantity('vehicle_count')}${shown === 'vehicle_count' ? '' : ` ${quantity(shown)}`}`
     : quantity(shown)
+  const unsure = readings.times_uncertain
+  element('chart-note').textContent = unsure === 0 ? '' : `${word('times_uncertain')} ${unsure}`
   const newest = readings.value.at(-1)
   const label = `${quantity(shown)}, ${name}: ${newest === undefined ? word('chart_empty') : withUnit(newest, readings.unit)}`
   chart.show(readings, label, readings.act, isCount(shown), (said) => (element('chart-reading').textContent = said))

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""``stadtfunk ingest gaps`` and ``events``: what will not come from gateways, and what they tell of themselves."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from cloud_ingest import gateway_records
+from cloud_ingest.commands import CONFIG, one_clear_line, opened_store
+from cloud_ingest.gaps import gaps as found_gaps
+
+_GATEWAY = click.option("--gateway", "gateway_eui", metavar="EUI", help="Only those of this gateway.")
+_LANES = ("alarms", "readings", "diagnostics")
+
+
+@click.command()
+@CONFIG
+@_GATEWAY
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@one_clear_line
+def gaps(config_path: Path, gateway_eui: str | None, as_json: bool) -> None:
+    """Print what is missing: what a full gateway dropped and named, and what is unexplained.
+
+    \b
+    Example:
+        stadtfunk ingest gaps --config ingest.toml --gateway 0016c001ff10a001 --json
+    """
+    found = found_gaps(opened_store(config_path), gateway_eui)
+    if as_json:
+        click.echo(json.dumps([gap._asdict() for gap in found]))
+        return
+    for gap in found:
+        where = f"{gap.gateway_eui} epoch {gap.epoch} {_LANES[gap.lane]} {gap.first_seq}..{gap.last_seq}"
+        if not gap.named:
+            click.echo(f"unexplained {where}: {gap.missing} missing")
+            continue
+        click.echo(f"dropped {where}: {gap.missing} missing, from {_utc(gap.first_at)} to {_utc(gap.last_at)}")
+        for dev_eui, session, first, last, count in gap.devices:
+            click.echo(f"  {dev_eui} session {session} f_cnt {first}..{last}: {count} uplinks")
+    click.echo(f"{sum(gap.missing for gap in found)} records missing")
+
+
+@click.command()
+@CONFIG
+@_GATEWAY
+@click.option("--last", default=100, show_default=True, type=click.IntRange(1, 100_000), help="How many at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@one_clear_line
+def events(config_path: Path, gateway_eui: str | None, last: int, as_json: bool) -> None:
+    """Print what gateways told of themselves and their nodes, the newest last. Not public: it names nodes.
+
+    \b
+    Example:
+        stadtfunk ingest events --config ingest.toml --last 20
+    """
+    found = gateway_records.events(opened_store(config_path), gateway_eui, last)
+    if as_json:
+        click.echo(json.dumps([{"gateway_eui": gateway, **event._asdict()} for gateway, event in found]))
+        return
+    for gateway, event in found:
+        sure = "" if event.time_quality in ("ntp", "concentrator") else f" (time {event.time_quality})"
+        detail = " ".join(f"{name}={value}" for name, value in event.detail.items())
+        click.echo(f"{_utc(event.at)}{sure} {gateway} {event.kind} {event.dev_eui or ''} {detail}".rstrip())
+
+
+def _utc(at: float | None) -> str:
+    return "?" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
