@@ -6,8 +6,11 @@ Event loop only; what touches the queue runs in the writer.
 
 import asyncio
 import logging
+import random
+import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from decoders.downlink import DownlinkCommand, DownlinkEvent, MalformedCommand, decode_command, encode_event
 from gateway import mac_control
@@ -23,6 +26,16 @@ from gateway.store import Ledger
 _log = logging.getLogger(__name__)
 
 _HEARD_BY = 4  # concentrators remembered for a class C node
+# RP002-1.0.4 "EU863-870 Default Settings": CLASS_C_RESP_TIMEOUT, 8 s, and the airtime of both frames at SF12
+_RESPONSE_S = 14.0
+_AGAIN_S = 30.0  # until a class C node is sent again what could not be sent
+
+
+class _Wait(NamedTuple):
+    """Something is to be done for a class C node at ``at_s``; ``item`` was sent and is not yet acknowledged."""
+
+    at_s: float
+    item: int | None
 
 
 class Applications:
@@ -38,20 +51,27 @@ class Applications:
         time_keeper: TimeKeeper,
         metrics: Metrics,
         publish: Callable[[str], None],
+        confirmed_tries: int = 3,
     ) -> None:
         self._ledger = ledger
         self._writer = writer
         self._time_keeper = time_keeper
         self._metrics = metrics
         self._publish = publish
+        self._confirmed_tries = confirmed_tries
         self.class_c: frozenset[str] = frozenset()
+        self._waits: dict[str, _Wait] = {}
         self._heard_by: dict[str, list[Reception]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.push: Callable[[Answer, Iterable[Reception]], None] = lambda _answer, _receptions: None
 
     async def start(self) -> None:
-        """Take up the queue where the last run left it."""
+        """Take up the queue where the last run left it. ``class_c`` is known by now."""
         await self._writer.run(self._ledger.downlinks.recover)
+        for dev_eui in self.class_c:
+            awaiting = await self._writer.run(partial(self._ledger.downlinks.awaiting, dev_eui))
+            if awaiting is not None:
+                self._waits[dev_eui] = _Wait(time.monotonic() + _RESPONSE_S, awaiting[0])
 
     async def finish(self) -> None:
         """Finish what has begun."""
@@ -96,8 +116,13 @@ class Applications:
         session = self._ledger.session_of(dev_eui)
         if session is None:
             return None
-        frames = variants(self._ledger, session, owed=False, ack=False, f_opts=b"", now=self._time_keeper.now())
-        return Answer(dev_eui, (Slot(0, *mac_control.parse(session.mac).rx2),), frames, asap=True) if frames else None
+        now = self._time_keeper.now()
+        item, _ = self._ledger.downlinks.next(dev_eui, now)
+        frames = variants(self._ledger, session, owed=False, ack=False, f_opts=b"", now=now)
+        if item is None or not frames:
+            return None
+        rx2 = mac_control.rx2_of(mac_control.parse(session.mac), item.tries)
+        return Answer(dev_eui, (Slot(0, *rx2),), frames, asap=True)
 
     def located(self, dev_eui: str, reception: Reception) -> None:
         """Who hears a node that listens all the time, the latest first."""
@@ -109,13 +134,32 @@ class Applications:
         """An answer was sent or dropped: so were the downlinks that it carried."""
         for variant in outcome.answer.variants:
             if variant.item is not None:
-                self._begin(self._settle(variant.item, variant is outcome.sent))
+                self._begin(self._settle(outcome.answer.dev_eui, variant.item, variant is outcome.sent))
 
-    async def _settle(self, item: int, sent: bool) -> None:
-        event = await self._writer.run(lambda: self._ledger.downlinks.settle(item, sent))
+    async def _settle(self, dev_eui: str, item: int, sent: bool) -> None:
+        queue = self._ledger.downlinks
+        event, awaiting = await self._writer.run(lambda: (queue.settle(item, sent), queue.awaiting(dev_eui)))
         self.report(event)
-        if event is not None and event.dev_eui in self.class_c:
-            await self._send_now(event.dev_eui)  # the next one
+        if dev_eui not in self.class_c:
+            return
+        if awaiting is not None:
+            _, tries = awaiting
+            pause_s = _RESPONSE_S * 2 ** min(tries - 1, 10) * random.uniform(1.0, 1.25)
+            self._waits[dev_eui] = _Wait(time.monotonic() + pause_s, item)
+        elif event is not None:
+            await self._send_now(dev_eui)  # the next one
+        else:
+            self._waits[dev_eui] = _Wait(time.monotonic() + _AGAIN_S, None)
+
+    async def retry(self, now_s: float) -> None:
+        """Send again to class C nodes what was not acknowledged in time, or could not be sent. ``now_s``: monotonic."""
+        for dev_eui in [dev_eui for dev_eui, wait in self._waits.items() if wait.at_s <= now_s]:
+            item = self._waits.pop(dev_eui).item
+            if item is not None:
+                unanswered = partial(self._ledger.downlinks.unanswered, item, self._confirmed_tries)
+                self.report(await self._writer.run(unanswered))
+            if dev_eui in self.class_c:
+                await self._send_now(dev_eui)
 
     async def expire(self) -> None:
         """Drop what is too old; raises StoreError."""

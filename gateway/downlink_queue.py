@@ -2,8 +2,8 @@
 """Downlinks of applications that wait for their node, in the gateway's database. All calls within a transaction.
 
 A row is *queued*; *given* while a frame that carries it is on its way to a concentrator; gone when that was sent, or,
-if it must be confirmed, *sent* until the next uplink says whether it arrived. A crash between sending and recording it
-sends it once more.
+if it must be confirmed, *sent* until the next uplink says whether it arrived, or the time is over in which a class C
+node must say so. A crash between sending and recording it sends it once more.
 """
 
 import sqlite3
@@ -22,6 +22,7 @@ class QueuedDownlink(NamedTuple):
     f_port: int
     frm_payload: bytes
     confirmed: bool
+    tries: int = 0
 
 
 class DownlinkQueue:
@@ -51,13 +52,14 @@ class DownlinkQueue:
     def next(self, dev_eui: str, now: float | None) -> tuple[QueuedDownlink | None, bool]:
         """(the one to send now, whether more wait). One at a time: none while the last is not settled."""
         rows = self._db.execute(
-            "SELECT id, f_port, frm_payload, confirmed, state FROM downlinks "
+            "SELECT id, f_port, frm_payload, confirmed, state, tries FROM downlinks "
             "WHERE dev_eui = ? AND (expires_at > ? OR state <> 'queued') ORDER BY id",
             (dev_eui, now or 0.0),
         ).fetchall()
         if not rows or any(row[4] != "queued" for row in rows):
             return None, False
-        return QueuedDownlink(rows[0][0], rows[0][1], rows[0][2], bool(rows[0][3])), len(rows) > 1
+        item, f_port, frm_payload, confirmed, _, tries = rows[0]
+        return QueuedDownlink(item, f_port, frm_payload, bool(confirmed), tries), len(rows) > 1
 
     def give(self, item: int, session: int) -> None:
         """A frame of ``session`` carries it."""
@@ -93,6 +95,28 @@ class DownlinkQueue:
         if ack and sent_in == session:
             self._db.execute("DELETE FROM downlinks WHERE id = ?", (item,))
             return DownlinkEvent(command_id, dev_eui, "acknowledged")
+        return self._not_acknowledged(item, command_id, dev_eui, tries, most_tries)
+
+    def unanswered(self, item: int, most_tries: int) -> DownlinkEvent | None:
+        """A node that listens all the time has had long enough to acknowledge it: send it again, or give it up."""
+        row = self._db.execute(
+            "SELECT command_id, dev_eui, tries FROM downlinks WHERE id = ? AND state = 'sent'", (item,)
+        ).fetchone()
+        if row is None:
+            return None
+        command_id, dev_eui, tries = row
+        return self._not_acknowledged(item, command_id, dev_eui, tries, most_tries)
+
+    def awaiting(self, dev_eui: str) -> tuple[int, int] | None:
+        """(the one that was sent and is not yet acknowledged, how often it was sent)."""
+        row: tuple[int, int] | None = self._db.execute(
+            "SELECT id, tries FROM downlinks WHERE dev_eui = ? AND state = 'sent'", (dev_eui,)
+        ).fetchone()
+        return row
+
+    def _not_acknowledged(
+        self, item: int, command_id: str, dev_eui: str, tries: int, most_tries: int
+    ) -> DownlinkEvent | None:  # fmt: skip
         if tries >= most_tries:
             self._db.execute("DELETE FROM downlinks WHERE id = ?", (item,))
             return DownlinkEvent(command_id, dev_eui, "failed", "not_acknowledged")

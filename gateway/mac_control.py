@@ -87,6 +87,20 @@ class Heard(NamedTuple):
     status: Status | None = None
 
 
+def rx2_of(state: State, attempt: int) -> tuple[int, int]:
+    """Where a node that listens all the time does so now: as it has agreed to.
+
+    While a RXParamSetupReq is under way nobody knows whether it has arrived; every other ``attempt`` (from 0) assumes
+    that it has. TS001-1.0.4 "Receive Window Parameters (RXParamSetupReq, RXParamSetupAns)".
+    """
+    asked = next((request for request in state.pending if request[0] == mac.RX_PARAM_SETUP), None)
+    return _rx2(asked) if asked is not None and attempt % 2 else state.rx2
+
+
+def _rx2(request: bytes) -> tuple[int, int]:
+    return int.from_bytes(request[2:5], "little") * 100, request[1] & 0x0F
+
+
 def joined(wanted: Wanted, at: float) -> State:
     """What a Join-Accept has given."""
     mask = (1 << (_DEFAULT_CHANNELS + len(wanted.channels_hz))) - 1
@@ -154,8 +168,7 @@ def _apply(state: State, request: bytes, answer: bytes) -> State:
     if answer[0] != (_RX_OK if cid == mac.RX_PARAM_SETUP else _CHANNEL_OK):
         return state._replace(refused=(*state.refused, request))
     if cid == mac.RX_PARAM_SETUP:
-        rx2 = int.from_bytes(request[2:5], "little") * 100, request[1] & 0x0F
-        return state._replace(rx1_dr_offset=request[1] >> 4, rx2=rx2)
+        return state._replace(rx1_dr_offset=request[1] >> 4, rx2=_rx2(request))
     number, frequency_hz = request[1], int.from_bytes(request[2:5], "little") * 100
     if cid == mac.NEW_CHANNEL:
         channels = list(state.channels_hz) + [0] * (number - _DEFAULT_CHANNELS + 1 - len(state.channels_hz))

@@ -83,8 +83,9 @@ class Gateway:
             config.mqtt, config.gateway.eui, self._outbox_reader, self._writer, store.ledger, self.metrics
         )
         self._applications = Applications(
-            store.ledger, self._writer, self._time_keeper, self.metrics, self._forwarder.publish_event
-        )
+            store.ledger, self._writer, self._time_keeper, self.metrics, self._forwarder.publish_event,
+            config.downlinks.confirmed_tries,
+        )  # fmt: skip
         self._forwarder.on_command = self._applications.command
         self._operations = Operations(config, store, self._writer, self._boot, self.metrics, self._tell)
         self._transmitter = Transmitter(
@@ -268,6 +269,8 @@ class Gateway:
             try:
                 taken = await self._date_some()
                 self._applications.class_c = self._reader.class_c()
+                if not self._config.downlinks.virtual_time:
+                    await self._applications.retry(time.monotonic())
                 if self._reader.expired(self._time_keeper.now()):
                     await self._applications.expire()
             except (StoreError, sqlite3.Error) as error:  # they go on waiting

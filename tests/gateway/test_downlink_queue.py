@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Downlinks of applications: queued on the disk, sent one at a time, confirmed with bounded retries."""
 
+import asyncio
 import json
 import time
 
@@ -11,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from decoders import topics
 from decoders.downlink import DownlinkCommand, DownlinkEvent, encode_command
 from decoders.lorawan.frame import ACK, CONFIRMED_DOWN, F_PENDING, UNCONFIRMED_DOWN
+from gateway import mac_control
 from gateway.downlink_queue import MOST_PER_DEVICE
 from gateway.errors import Refused
 from gateway.radio import Priority
@@ -328,6 +330,89 @@ class TestOverMqtt:
                 assert (down.frequency_hz, down.sf) == (869_525_000, 12)
                 frame = node.open_downlink(down.phy_payload, n)
                 assert frame.decrypt(node.nwk_s_key, node.app_s_key, n) == b"\x01\x02"
+
+
+class TestClassC:
+    """TS001-1.0.4 "Class C"."""
+
+    @pytest.fixture
+    def listening(self, broker, application):
+        """A gateway with a node that listens all the time; ``retry`` lets so many seconds pass."""
+        with world(nodes=2, **over(broker)) as made:
+            made.it = made.concentrator(GWMP)
+            made.node, made.other = made.nodes
+            with made.store.transaction() as ledger:
+                ledger.set_class(made.node.dev_eui, "C")
+            eventually(lambda: made.node.dev_eui in made.gateway._applications.class_c)
+            made.join(made.node)
+            made.send(made.node.uplink())
+            made.wait(30)
+            made.join(made.other)
+            eventually(lambda: made.gateway.status()["broker_connected"])
+            yield made
+
+    def retry(self, made, seconds):
+        applications, loop = made.gateway._applications, made.gateway._loop
+        asyncio.run_coroutine_threadsafe(applications.retry(time.monotonic() + seconds), loop).result(60)
+
+    def down(self, made, asked):
+        """The one that the concentrator is asked to send next, the ``asked``th of all."""
+        eventually(lambda: made.gateway.metrics.counters["downlinks"] == asked)
+        eventually(lambda: made.it.poll() or made.it.counters.asked == asked)
+        (down,) = made.wait(5)
+        made.send(made.other.uplink())  # so that the gateway knows how late it is
+        made.wait(60)
+        return down
+
+    def test_a_confirmed_one_is_sent_again_without_an_uplink_and_then_given_up(self, listening, application):
+        made, node = listening, listening.node
+        application.ask(named("valve", confirmed=True))
+        for n in range(3):
+            frame = node.open_downlink(self.down(made, 3 + n).phy_payload, n)
+            assert (frame.m_type, frame.fhdr.f_cnt) == (CONFIRMED_DOWN, n)
+            assert frame.decrypt(node.nwk_s_key, node.app_s_key, n) == b"\x01\x02"
+            eventually(lambda: application.states("valve") == ["queued"] + ["sent"] * (n + 1))  # noqa: B023
+            self.retry(made, 5)
+            assert application.states("valve")[-1] == "sent"
+            self.retry(made, 14 * 2**n * 1.25 + 1)
+
+        eventually(lambda: application.states("valve") == ["queued", "sent", "sent", "sent", "failed"])
+
+    def test_an_acknowledgement_ends_it(self, listening, application):
+        made, node = listening, listening.node
+        application.ask(named("pump", confirmed=True))
+        self.down(made, 3)
+        eventually(lambda: application.states("pump") == ["queued", "sent"])
+        made.send(node.uplink(f_ctrl=ACK))
+        made.wait(30)
+        eventually(lambda: application.states("pump") == ["queued", "sent", "acknowledged"])
+
+        self.retry(made, 1000)
+
+        assert made.gateway._applications._waits == {}
+        assert made.it.counters.asked == 3
+
+    def test_it_goes_where_the_node_has_agreed_to_listen(self):
+        agreed = mac_control.State(rx2=(869_525_000, 3))
+        asked = agreed._replace(pending=(b"\x06", bytes.fromhex("0500d2ad84"), bytes.fromhex("0805")))
+
+        assert [mac_control.rx2_of(agreed, n) for n in range(3)] == [(869_525_000, 3)] * 3
+        assert [mac_control.rx2_of(asked, n) for n in range(4)] == [(869_525_000, 3), (869_525_000, 0)] * 2
+
+    def test_what_was_sent_before_a_restart_is_waited_for_after_it(self, tmp_path, bench, node):
+        put(bench, command(confirmed=True))
+        with bench.store.transaction() as ledger:
+            (item,) = ledger._db.execute("SELECT id FROM downlinks").fetchone()
+            ledger.downlinks.give(item, 7)
+            ledger.downlinks.settle(item, True)
+
+            assert ledger.downlinks.awaiting(node.dev_eui) == (item, 1)
+            assert ledger.downlinks.unanswered(item, 2) is None
+            assert ledger.downlinks.next(node.dev_eui, NOW)[0].tries == 1
+            assert ledger.downlinks.unanswered(item, 2) is None  # it is on its way again: nothing to give up
+            ledger.downlinks.give(item, 7)
+            ledger.downlinks.settle(item, True)
+            assert ledger.downlinks.unanswered(item, 2).state == "failed"
 
 
 def test_commands_are_kept_in_the_gateway_s_own_file(tmp_path):
