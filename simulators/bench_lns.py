@@ -8,11 +8,14 @@ backhaul: as fast as it takes them (``full``), and at the rate that an eight-cha
 
 import asyncio
 import itertools
+import json
+import os
 import random
 import signal
 import sqlite3
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -49,7 +52,10 @@ Progress = Callable[[str, float], None]
 
 
 class Run(NamedTuple):
-    """One load: ``latencies_s`` from the first datagram of an uplink to stored; lost ones are in ``sent`` only."""
+    """One load: ``latencies_s`` from the first datagram of an uplink to stored; lost ones are in ``sent`` only.
+
+    ``disk_s``: how long a write of one page and its fsync took meanwhile, by itself, in another file beside.
+    """
 
     name: str
     sent: int
@@ -57,13 +63,11 @@ class Run(NamedTuple):
     wall_s: float
     cpu_s: float
     downlinks: int
+    disk_s: list[float]
 
     @property
     def lost(self) -> int:
         return self.sent - len(self.latencies_s)
-
-    def percentile_ms(self, percent: int) -> float:
-        return 1000 * statistics.quantiles(self.latencies_s, n=100, method="inclusive")[percent - 1]
 
     @property
     def per_s(self) -> float:
@@ -74,13 +78,22 @@ class Run(NamedTuple):
         return 1000 * self.cpu_s / max(1, len(self.latencies_s))
 
 
+def percentile_ms(seconds: Sequence[float], percent: int) -> float:
+    return 1000 * statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]
+
+
 class Measured(NamedTuple):
-    """``start_s`` and ``memory_mb`` with all devices joined; ``bound_ms`` and ``bound_per_s`` of the bare work."""
+    """``start_s`` and ``memory_mb`` with all devices joined; ``bound_ms`` and ``bound_per_s`` of the bare work.
+
+    ``python_ms``: CPU time of a fixed piece of Python work, the mean of before and after each load. On a machine that
+    is shared it tells how much of the CPU's speed was there.
+    """
 
     devices: int
     start_s: float
     memory_mb: float
     runs: list[Run]
+    python_ms: float
     bound_ms: float
     bound_per_s: float
 
@@ -109,7 +122,7 @@ async def _measure(
     gateway = GatewayUnderLoad(folder)
     dice = random.Random(seed)
     dice.shuffle(nodes)
-    runs = []
+    runs, speeds = [], [_python_ms()]
     frames: list[Frame] = []
     try:
         await gateway.start()
@@ -117,13 +130,16 @@ async def _measure(
             plan = itertools.cycle(nodes)
             frames = _frames(plan, uplinks)
             runs.append(await _load(gateway, backhaul, "full", frames, None, dice, progress))
+            speeds.append(_python_ms())
             count = round(PACED_PER_S * paced_s)
             paced = _frames(itertools.cycle(nodes[: max(1, count // _PACED_FRAMES)]), count)
             runs.append(await _load(gateway, backhaul, "paced", paced, PACED_PER_S, dice, progress))
+            speeds.append(_python_ms())
         memory_mb = gateway.memory_mb()
     finally:
         await gateway.stop(signal.SIGKILL)  # what is stored outlives it
-    return Measured(devices, gateway.start_s, memory_mb, runs, *bound(frames, folder / "bound.sqlite3"))
+    python_ms = statistics.mean(speeds)
+    return Measured(devices, gateway.start_s, memory_mb, runs, python_ms, *bound(frames, folder / "bound.sqlite3"))
 
 
 async def _join(gateway: GatewayUnderLoad, nodes: Sequence[LoadNode], progress: Callable[[float], None]) -> None:
@@ -233,6 +249,7 @@ async def _load(
     load = _Load(concentrators, dice)
     gateway.on_stored = load.stored
     name = f"{backhaul} {kind}"
+    disk = _Disk(gateway.folder / "page")
     watching = asyncio.create_task(_watch(load, len(frames), lambda done: progress(name, done)))
     cpu_s, began = gateway.cpu_s(), time.monotonic()
     try:
@@ -242,11 +259,13 @@ async def _load(
         cpu_s = gateway.cpu_s() - cpu_s
     finally:
         watching.cancel()
+        disk.stop()
         for concentrator in concentrators:
             await concentrator.close()
     if not gateway.alive:
         raise GatewayFailed(gateway.last_words())
-    return Run(name, len(frames), load.latencies_s, wall_s, cpu_s, sum(each.downlinks for each in concentrators))
+    downlinks = sum(each.downlinks for each in concentrators)
+    return Run(name, len(frames), load.latencies_s, wall_s, cpu_s, downlinks, disk.took_s)
 
 
 def _ignore(_phy_payload: bytes) -> None:
@@ -257,6 +276,42 @@ async def _watch(load: _Load, count: int, progress: Callable[[float], None]) -> 
     while True:
         progress(len(load.latencies_s) / count)
         await asyncio.sleep(0.25)
+
+
+class _Disk:
+    """Writes a page and waits until it is on the disk, ten times a second, in a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.took_s: list[float] = []
+        self._path = path
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._probe)
+        self._thread.start()
+
+    def _probe(self) -> None:
+        with self._path.open("wb", buffering=0) as file:
+            while not self._ends.wait(0.1):
+                began = time.monotonic()
+                file.write(bytes(4096))
+                os.fdatasync(file.fileno())
+                self.took_s.append(time.monotonic() - began)
+
+    def stop(self) -> None:
+        self._ends.set()
+        self._thread.join()
+
+
+def _python_ms() -> float:
+    """The best of five: a neighbour may be in the way of some."""
+
+    def piece() -> float:
+        began = time.process_time()
+        for number in range(300):
+            json.loads(json.dumps({"a": [1, 2, 3, {"b": number}], "c": "x" * 50}))
+            sorted(range(200), key=lambda value: -value)
+        return 1000 * (time.process_time() - began)
+
+    return min(piece() for _ in range(5))
 
 
 def bound(frames: Sequence[Frame], database: Path) -> tuple[float, float]:
@@ -286,7 +341,7 @@ def bound(frames: Sequence[Frame], database: Path) -> tuple[float, float]:
 
 
 def metrics(measured: Measured) -> list[Metric]:
-    """Rows for ``.bench/lns.json``; the bound is the baseline of CPU time and rate."""
+    """Rows for ``.bench/lns.json``. Baselines: of CPU time and rate the bound, of a delay one page and its fsync."""
     rows = []
     for run in measured.runs:
         full = run.name.endswith("full")
@@ -296,12 +351,13 @@ def metrics(measured: Measured) -> list[Metric]:
                                round(measured.bound_per_s), 400, at_least=True))  # fmt: skip
         else:
             for percent, goal in ((50, None), (99, 50)):
-                latency_ms = round(run.percentile_ms(percent), 1)
-                rows.append(Metric(f"{run.name}: datagram to stored, p{percent}", latency_ms, "ms", None, goal))
+                latency_ms, disk_ms = (round(percentile_ms(each, percent), 1) for each in (run.latencies_s, run.disk_s))
+                rows.append(Metric(f"{run.name}: datagram to stored, p{percent}", latency_ms, "ms", disk_ms, goal))
         rows.append(Metric(f"{run.name}: CPU per uplink with 3 copies", round(run.cpu_ms, 3), "ms", bound_ms, 1.5))
         rows.append(Metric(f"{run.name}: CPU to the bound", round(run.cpu_ms / measured.bound_ms, 1), "1", 1, None))
         rows.append(Metric(f"{run.name}: uplinks lost", run.lost, "1", None, 0))
         rows.append(Metric(f"{run.name}: downlinks", run.downlinks, "1", None, None))
+    rows.append(Metric("CPU of a fixed piece of Python work", round(measured.python_ms, 1), "ms", None, None))
     rows.append(Metric(f"start with {measured.devices} devices", round(measured.start_s, 2), "s", None, 3))
     rows.append(Metric(f"most memory with {measured.devices} devices", round(measured.memory_mb), "MiB", None, 150))
     return rows

@@ -57,7 +57,7 @@ class GatewayUnderLoad:
     """One running process. ``on_stored`` is called for every uplink with (dev_eui, f_cnt, monotonic s)."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -70,7 +70,7 @@ class GatewayUnderLoad:
         """Until its ports are open; raises GatewayFailed."""
         began = time.monotonic()
         self._process = await asyncio.create_subprocess_exec(
-            *command("run"), cwd=self._folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+            *command("run"), cwd=self.folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         self._reading = asyncio.create_task(self._read())
         try:
