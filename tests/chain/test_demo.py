@@ -56,10 +56,11 @@ def running(pids):
 
 class TestDemo:
     def test_exits_0_once_an_alert_is_public_and_a_second_run_works(self, tmp_path):
-        for _ in range(2):
-            started = demo(tmp_path, "--until-alert", "--speed", "max", "--port", str(free_port()), "--nodes", "4")
+        for stations in ((), ("--air", "0", "--traffic", "0")):
+            options = ("--until-alert", "--speed", "max", "--port", str(free_port()), "--nodes", "4", *stations)
+            started = demo(tmp_path, *options)
 
-            out, err = started.communicate(timeout=120)
+            out, err = started.communicate(timeout=600)
 
             assert started.returncode == 0, err
             assert "first alert after" in out

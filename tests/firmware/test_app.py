@@ -533,7 +533,7 @@ class TestForgottenSession:
         one.assert_healthy()
 
     def test_at_sf12_too_where_every_report_keeps_the_band_busy(self, street):
-        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 60)
+        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 120)
         one = street(identity=identity)
         one.network.least_sf = 12
         switched_on(one, 3 * 3600)
