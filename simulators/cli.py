@@ -18,6 +18,7 @@ from simulators import demo as screen
 from simulators.city import small_jena
 from simulators.city_run import DAY_US, HOUR_US, CityRun
 from simulators.concentrators import BASICS_STATION, GWMP
+from simulators.edge_cli import edge
 from simulators.gwmp_forwarder import GatewaySilent
 from simulators.lns_cli import lns
 from simulators.node_run import HEAP_WK, one_cpu, run_node, smallest_heap_wk, table
@@ -284,6 +285,7 @@ def bench() -> None:
 
 
 bench.add_command(lns)
+bench.add_command(edge)
 
 
 @bench.command("node")
@@ -339,16 +341,18 @@ def bench_the_windows(rounds: int, as_json: bool) -> None:
 @bench.command("adr")
 @click.option("--nodes", default=bench_adr.NODES, show_default=True, type=click.IntRange(min=2), help="Near and far.")
 @click.option("--frames", default=bench_adr.FRAMES, show_default=True, type=click.IntRange(min=100), help="Of a node.")
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same fading.")
+@click.option("--seeds", default=bench_adr.SEEDS, show_default=True, type=click.IntRange(min=1), help="1 up to this.")
 @click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
-def bench_the_adr(nodes: int, frames: int, seed: int, as_json: bool) -> None:
+def bench_the_adr(nodes: int, frames: int, seeds: int, as_json: bool) -> None:
     """Lost frames and airtime of adaptive data rate in a fading channel, against ChirpStack's default algorithm.
+
+    The same seed gives the same fading.
 
     \b
     Example:
-        stadtfunk bench adr --nodes 20
+        stadtfunk bench adr --nodes 20 --seeds 3
     """
-    measured = bench_adr.measure(nodes, frames, seed)
+    measured = bench_adr.measure(nodes, frames, range(1, seeds + 1))
     metrics = bench_adr.metrics(measured)
     bench_node.write(metrics, bench_adr.RESULTS)
     bench_adr.plot(measured)
@@ -356,7 +360,8 @@ def bench_the_adr(nodes: int, frames: int, seed: int, as_json: bool) -> None:
         click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
         return
     for metric in metrics:
-        click.echo(f"{metric.metric:<28}{metric.value:>10g} {metric.unit:<4} baseline {metric.baseline:g}")
+        holds = "yes" if metric.holds else "NO"
+        click.echo(f"{metric.metric:<32}{metric.value:>10g} {metric.unit:<4} ChirpStack {metric.baseline:<10g} {holds}")
     click.echo(f"plot {bench_adr.PLOT}", err=True)
 
 

@@ -56,6 +56,7 @@ class LoadTown(Town):
         self.change("gateway.toml", "reconnect_max_s = 2\nresend_s = 2\n", f"reconnect_max_s = 0.5\n{gateway_mqtt}")
         self.change("ingest.toml", "[mqtt]\n", f"[mqtt]\n{ingest_mqtt}")
         self.ledger = folder / "ledger.jsonl"
+        self._finds = {"gateway": self.mqtt_port, "ingest": self.mqtt_port}
 
     def change(self, name: str, old: str, new: str) -> None:
         """Replace a part of one of the town's files."""
@@ -70,7 +71,8 @@ class LoadTown(Town):
 
     def through(self, part: str, port: int) -> None:
         """Let ``part`` (gateway or ingest) find the broker on ``port``."""
-        self.change(f"{part}.toml", f"port = {self.mqtt_port}\n", f"port = {port}\n")
+        self.change(f"{part}.toml", f"port = {self._finds[part]}\n", f"port = {port}\n")
+        self._finds[part] = port
 
     def start_load(self, *, uplinks: int = 0, pause_ms: int = 0) -> None:
         """So many uplinks of every node, or until ``end_load``."""
