@@ -8,7 +8,7 @@ came and put into words when somebody asks (frame_words.py). Event loop only.
 """
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -109,7 +109,7 @@ class Dropped:
 
 
 Entry = Uplink | Join | RefusedData | Downlink | Dropped
-Ring = deque[Entry]
+Ring = list[Entry]  # of 50: a deque takes more memory
 
 
 class FrameLog:
@@ -167,7 +167,7 @@ class FrameLog:
 
     def join_of_stranger(self, dev_eui: str, entry: Join) -> None:
         """A DevEUI that is not registered. Whoever is asked about stays in the table."""
-        ring = self._strangers.setdefault(dev_eui, Ring())
+        ring = self._strangers.setdefault(dev_eui, [])
         self._strangers.move_to_end(dev_eui)
         if len(self._strangers) > _MOST_STRANGERS:
             del self._strangers[next(name for name in self._strangers if name not in self._watched)]
@@ -217,7 +217,7 @@ class FrameLog:
 
     def frames(self, dev_eui: str, most: int) -> list[Entry]:
         """The last ones of a node, the oldest first."""
-        return list(self._entries(dev_eui))[-most:] if most > 0 else []
+        return self._entries(dev_eui)[-most:] if most > 0 else []
 
     def settled_after(self, dev_eui: str, seq: int, boot_s: float) -> list[Entry]:
         """Those after ``seq``, up to the first to which something may yet be added."""
@@ -240,7 +240,7 @@ class FrameLog:
     # --- the rings
 
     def _entries(self, dev_eui: str) -> Ring:
-        return self._rings.get(dev_eui) or self._strangers.get(dev_eui) or Ring()
+        return self._rings.get(dev_eui) or self._strangers.get(dev_eui) or []
 
     def _order(self, dev_eui: str, order_id: int) -> Downlink | None:
         for entry in reversed(self._entries(dev_eui)):
@@ -251,7 +251,7 @@ class FrameLog:
     def _append(self, dev_eui: str, entry: Entry) -> None:
         ring = self._rings.get(dev_eui)
         if ring is None:
-            ring = self._rings[dev_eui] = Ring()
+            ring = self._rings[dev_eui] = []
             self._share_out()
         if entry.at.boot_s >= self._watched.get(dev_eui, math.inf):
             del self._watched[dev_eui]
@@ -261,16 +261,15 @@ class FrameLog:
         self._seq += 1
         entry.seq = self._seq
         ring.append(entry)
-        while len(ring) > longest:
-            ring.popleft()
+        del ring[:-longest]
 
     def _share_out(self) -> None:
         """There are more nodes, or fewer: each may have less of the memory, or more."""
         longest = max(SHORTEST, min(LONGEST, MOST_FRAMES // max(1, len(self._rings))))
         if longest < self._longest:
             for dev_eui, ring in self._rings.items():
-                while len(ring) > longest and dev_eui not in self._watched:
-                    ring.popleft()
+                if dev_eui not in self._watched:
+                    del ring[:-longest]
         self._longest = longest
 
 

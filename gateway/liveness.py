@@ -11,9 +11,9 @@ each change is told once, whatever happens in between.
 """
 
 import math
-from collections import deque
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 OK, LATE, DOWN = "ok", "late", "down"
@@ -23,6 +23,7 @@ _WORSE = {OK: 0, LATE: 1, DOWN: 2}
 KEPT = 8  # spacings
 ENOUGH = 3  # of them before they say something
 UNKNOWN_S = 86_400.0  # the interval of a node until then
+_SAME = 0.9, 1.1  # what a learned interval may differ by before it is another one
 SHORTEST_S, LONGEST_S = 60.0, 7 * 86_400.0
 _CONCENTRATOR_LATE, _CONCENTRATOR_DOWN = 2.0, 5.0  # intervals
 _MOST_HEARD_BY = 4
@@ -105,7 +106,7 @@ class _Node:
     missed: int
     heard_by: tuple[str, ...]
     set_s: float | None
-    spacings: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    spacings: tuple[float, ...] = ()
     last_s: float | None = None  # its newest uplink, by the monotonic clock
     heard: bool = False  # since the last tick
     spoke: bool = False  # since its state changed last
@@ -113,9 +114,18 @@ class _Node:
     listening: bool = False  # somebody listened at the last tick
     changed: bool = False  # since it was last kept
     usual_s: float | None = None
+    kept_s: float | None = None  # that of then
 
     def interval_s(self) -> float:
         return self.set_s or self.usual_s or UNKNOWN_S
+
+
+class _Ears(NamedTuple):
+    """The concentrators that would hear a node: whether one is alive, one has just spoken, how long all were silent."""
+
+    alive: bool
+    speaking: bool
+    silent_s: float
 
 
 @dataclass(slots=True)
@@ -160,12 +170,16 @@ class Liveness:
         for eui in [eui for eui in self._concentrators if eui not in known]:
             del self._concentrators[eui]
 
-    def to_keep(self, *, all_of_them: bool = False) -> dict[str, NodeRecord]:
-        """What has changed since the last time, and is to be kept over a stop."""
+    def to_keep(self, *, counts: bool = False) -> dict[str, NodeRecord]:
+        """What has changed since the last time and could not be found out again after a stop.
+
+        That is a silence, and a new interval: who has sent is known by its session. ``counts``: and what was counted.
+        """
         kept = {}
         for dev_eui, node in self._nodes.items():
-            if node.changed or all_of_them:
-                node.changed = False
+            learned = node.usual_s is not None and node.usual_s != node.kept_s
+            if node.changed and (counts or learned or node.silent_s > node.interval_s()):
+                node.changed, node.kept_s = False, node.usual_s
                 kept[dev_eui] = self.record(dev_eui)
         return kept
 
@@ -194,8 +208,10 @@ class Liveness:
             return
         node.missed += steps - 1
         if node.last_s is not None:
-            node.spacings.append((now_s - node.last_s) / steps)
-            node.usual_s = usual(node.spacings) or node.usual_s
+            node.spacings = (*node.spacings, (now_s - node.last_s) / steps)[-KEPT:]
+            found = usual(node.spacings)
+            if found is not None and not _SAME[0] < found / (node.usual_s or math.inf) < _SAME[1]:
+                node.usual_s = found
         node.f_cnt, node.last_s = f_cnt, now_s
 
     def joined(self, dev_eui: str, concentrator: str) -> None:
@@ -247,28 +263,37 @@ class Liveness:
                 changes.append(
                     Change(CONCENTRATOR, eui, state, concentrator.state, concentrator.silent_s, self._concentrator_s)
                 )
-        alive = {eui for eui, known in self._concentrators.items() if self._concentrator_state(known) == OK}
+        ears: dict[tuple[tuple[str, ...], tuple[str, ...]], _Ears] = {}
         for dev_eui, node in self._nodes.items():
-            known = self._concentrators.keys() & _either(node) or self._concentrators.keys()
-            self._listen(node, passed_s, gap, known, bool(alive & known))
+            key = node.heard_by, node.heard_before
+            if (hearing := ears.get(key)) is None:
+                hearing = ears[key] = self._ears(_either(node), speaking)
+            self._listen(node, passed_s, gap, hearing)
             interval_s = node.interval_s()
             state = judge(node.silent_s, interval_s, self._limits)
-            worse = _WORSE[state] - _WORSE[node.state]
-            if (worse > 0 and speaking & known) or (worse < 0 and node.spoke):
-                changes.append(Change(NODE, dev_eui, state, node.state, node.silent_s, interval_s))
+            if state != node.state:
+                worse = _WORSE[state] > _WORSE[node.state]
+                if hearing.speaking if worse else node.spoke:
+                    changes.append(Change(NODE, dev_eui, state, node.state, node.silent_s, interval_s))
         return changes
 
-    def _listen(self, node: _Node, passed_s: float, gap: bool, known: Set[str], listening: bool) -> None:
-        """One more span in which it could have been heard, or not. ``known``: the concentrators that would hear it."""
-        if listening and (gap or not node.listening):  # again, after nobody did
+    def _ears(self, heard_by: tuple[str, ...], speaking: set[str]) -> _Ears:
+        """Of those that would hear a node: all, where none of them is watched any more."""
+        euis = [eui for eui in heard_by if eui in self._concentrators] or list(self._concentrators)
+        alive = any(self._concentrator_state(self._concentrators[eui]) == OK for eui in euis)
+        silent_s = min((self._concentrators[eui].silent_s for eui in euis), default=0.0)
+        return _Ears(alive, any(eui in speaking for eui in euis), silent_s)
+
+    def _listen(self, node: _Node, passed_s: float, gap: bool, ears: _Ears) -> None:
+        """One more span in which it could have been heard, or not."""
+        if ears.alive and (gap or not node.listening):  # again, after nobody did
             node.silent_s = fair(node.silent_s, node.interval_s(), self._limits)
-        elif listening and not node.heard:
+        elif ears.alive and not node.heard:
             node.silent_s += passed_s
             node.changed = True
-        elif node.listening and not listening:  # it took a while to find that out
-            unheard_s = min((self._concentrators[eui].silent_s for eui in known), default=0.0)
-            node.silent_s = max(0.0, node.silent_s - unheard_s)
-        node.heard, node.listening = False, listening
+        elif node.listening and not ears.alive:  # it took a while to find that out
+            node.silent_s = max(0.0, node.silent_s - ears.silent_s)
+        node.heard, node.listening = False, ears.alive
 
     def _concentrator_state(self, concentrator: _Concentrator) -> str:
         return judge(concentrator.silent_s, self._concentrator_s, Limits(_CONCENTRATOR_LATE, _CONCENTRATOR_DOWN))
@@ -286,9 +311,14 @@ class Liveness:
 
     # --- what people ask
 
-    def nodes(self) -> dict[str, NodeRecord]:
-        """Every node that was ever heard."""
-        return {dev_eui: self.record(dev_eui) for dev_eui in self._nodes}
+    def node(self, dev_eui: str) -> NodeRecord | None:
+        """What is known of a node, if it was ever heard."""
+        return self.record(dev_eui) if dev_eui in self._nodes else None
+
+    def summary(self) -> tuple[Counter[str], int]:
+        """(how many nodes are in each state, the missed uplinks of all)."""
+        states = Counter(node.state for node in self._nodes.values())
+        return states, sum(node.missed for node in self._nodes.values())
 
     def interval_s(self, dev_eui: str) -> float | None:
         """What is expected of it: set, else learned, else None."""
@@ -311,6 +341,6 @@ def _new(record: NodeRecord, set_s: float | None) -> _Node:
         set_s,
     )  # fmt: skip
     if record.learned_s is not None:
-        node.spacings.extend([record.learned_s] * ENOUGH)
-        node.usual_s = record.learned_s
+        node.spacings = (record.learned_s,) * ENOUGH
+        node.usual_s = node.kept_s = record.learned_s
     return node

@@ -102,14 +102,14 @@ class LocalPages:
             "/node": self.node,
             "/frames": self.frames,
             "/strangers": self.strangers,
-            "/nodes": self.nodes,
             "/metrics/nodes": self.metrics,
         }
 
     async def _rows(self, most: int) -> list[NodeRow]:
         rows = await asyncio.to_thread(self._read, most)
-        known = self._liveness.nodes()
-        return [live(row, known.get(row.dev_eui), self._liveness.interval_s(row.dev_eui)) for row in rows]
+        return [
+            live(row, self._liveness.node(row.dev_eui), self._liveness.interval_s(row.dev_eui)) for row in rows
+        ]  # fmt: skip
 
     def _read(self, most: int) -> list[NodeRow]:
         try:
@@ -144,29 +144,18 @@ class LocalPages:
         found = [{"dev_eui": dev_eui, **frame_words.as_object(join)} for dev_eui, join in self._log.strangers()]
         return "application/json", as_json(found)
 
-    async def nodes(self, _request: Request) -> Content:
-        """What only the running service knows of nodes, by DevEUI."""
-        found = {
-            dev_eui: {
-                "state": record.state, "silent_s": round(record.silent_s), "received": record.received,
-                "missed": record.missed, "interval_s": self._liveness.interval_s(dev_eui),
-                "heard_by": list(record.heard_by),
-            }
-            for dev_eui, record in self._liveness.nodes().items()
-        }  # fmt: skip
-        return "application/json", as_json(found)
-
     async def metrics(self, _request: Request) -> Content:
         """Prometheus text about single nodes."""
         rows = await self._rows(MOST_NODES)
-        now = self._liveness.nodes()
         values = [
             {
                 "dev_eui": row.dev_eui,
                 "up": int(not needs_somebody(row)),
                 "late": int(row.state == "late"),
                 "down": int(row.state == "down"),
-                "silent_seconds": None if row.dev_eui not in now else round(now[row.dev_eui].silent_s),
+                "silent_seconds": None
+                if (known := self._liveness.node(row.dev_eui)) is None
+                else round(known.silent_s),
                 "interval_seconds": row.interval_s,
                 "battery": row.battery,
                 "snr_margin_db": row.snr_margin_db,

@@ -10,7 +10,7 @@ import logging
 import math
 import sqlite3
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -141,13 +141,12 @@ class Operations:
 
     def gauges(self) -> dict[str, float]:
         """By the names of metrics.GAUGES."""
-        nodes = self.liveness.nodes().values()
-        states = Counter(record.state for record in nodes)
+        states, missed = self.liveness.summary()
         return {
             "nodes_ok": states[OK],
             "nodes_late": states[LATE],
             "nodes_down": states[DOWN],
-            "missed_uplinks": sum(record.missed for record in nodes),
+            "missed_uplinks": missed,
             "join_flood": int(self._flood.under_way),
         }
 

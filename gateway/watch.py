@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The shell of ``liveness``: ticks, and what is kept and told. Event loop only; what is written goes to the writer.
 
-A change of state and its event are stored in one transaction, so each is told exactly once. What has not changed is
-kept once an hour and at the stop: a crash costs a node at most an hour of counted silence.
+A change of state and its event are stored in one transaction, so each is told exactly once. Silences are kept once an
+hour, what was counted once a day, and all at the stop: a crash costs a node at most an hour of silence.
 """
 
 import logging
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gateway.database import connect
@@ -20,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 TICK_S = 10.0
 _KEEP_EVERY_S = 3600.0
+_COUNTS_EVERY = 24  # times
+_MOST_AT_ONCE = 200  # rows in one transaction: uplinks wait for it
 
 Detail = dict[str, str | float]
 Tell = Callable[[str, str | None, Detail], None]
@@ -54,6 +57,7 @@ class Watch:
         self._judging = judging
         self._version = -1
         self._keep_at_s: float | None = None
+        self._times_kept = 0
         self._new_concentrators: set[str] = set()
 
     def start(self) -> None:
@@ -94,13 +98,14 @@ class Watch:
             self._keep_at_s = now_s + _KEEP_EVERY_S
         elif now_s >= self._keep_at_s:
             self._keep_at_s = now_s + _KEEP_EVERY_S
-            await self.keep()
+            self._times_kept += 1
+            await self.keep(counts=self._times_kept % _COUNTS_EVERY == 0)
 
-    async def keep(self) -> None:
-        """Keep all that has changed; raises StoreError."""
-        kept = self.liveness.to_keep()
-        if kept:
-            await self._writer.run(lambda: self._writing.keep(kept))
+    async def keep(self, *, counts: bool = True) -> None:
+        """Keep what has changed; raises StoreError."""
+        kept = list(self.liveness.to_keep(counts=counts).items())
+        for at in range(0, len(kept), _MOST_AT_ONCE):
+            await self._writer.run(partial(self._writing.keep, dict(kept[at : at + _MOST_AT_ONCE])))
 
     async def stop(self) -> None:
         """The last time."""

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: EUPL-1.2
--- Who has fallen silent (liveness.py): kept hourly and with each change of state, so that no restart tells it again.
+-- Who has fallen silent (liveness.py): kept at times and with each change of state, so that no restart tells it again.
 
 ALTER TABLE devices ADD COLUMN interval_s REAL;  -- set by hand; NULL: learned
 

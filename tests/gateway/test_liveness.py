@@ -49,7 +49,7 @@ class Street:
         return [event for event, _ in self.told[before:]]
 
     def restart(self, off_s=0.0):
-        kept = self.liveness.to_keep(all_of_them=True)
+        kept = {NODE: self.liveness.record(NODE)} if self.liveness.node(NODE) else {}
         concentrators = {eui: state for eui, (state, _) in self.liveness.concentrators().items()}
         self.now_s += off_s
         self.liveness = self.start()
@@ -167,7 +167,7 @@ class TestNodes:
         street.liveness.registered({})
 
         assert street.wait(10_000) == []
-        assert street.liveness.nodes() == {}
+        assert street.liveness.node(NODE) is None
 
 
 class TestConcentrators:
@@ -321,6 +321,18 @@ def test_no_clock_matters_but_the_differences_of_the_monotonic_one(uplinks, offs
         return street.told
 
     assert told(0.0) == told(round(offset_s))
+
+
+def test_only_what_is_not_known_by_its_session_is_kept_hourly(street):
+    street.wait(590)
+    assert street.liveness.to_keep() == {}
+    street.wait(20)
+    assert street.liveness.to_keep()[NODE].silent_s == 610.0
+    assert street.liveness.to_keep(counts=True) == {}
+
+    street.uplink()
+    assert street.liveness.to_keep() == {}
+    assert street.liveness.to_keep(counts=True)[NODE].received == 2
 
 
 def test_a_record_is_what_it_was_after_a_restart(street):

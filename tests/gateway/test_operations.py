@@ -236,7 +236,7 @@ class TestPages:
     def test_no_key_and_no_plain_payload_that_is_not_ours_is_anywhere(self, site, concentrator, node):
         join(concentrator, node)
         send(concentrator, node.uplink(b"another's secret", f_port=99))
-        paths = ("/", f"/node?dev_eui={node.dev_eui}", f"/frames?dev_eui={node.dev_eui}", "/nodes", "/strangers",
+        paths = ("/", f"/node?dev_eui={node.dev_eui}", f"/frames?dev_eui={node.dev_eui}", "/strangers",
                  "/metrics/nodes", "/status", "/metrics")  # fmt: skip
 
         shown = "".join(map(site.page, paths)).lower()

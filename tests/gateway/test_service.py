@@ -309,7 +309,7 @@ class TestPage:
 
     @pytest.mark.parametrize(
         ("path", "method", "status"),
-        [("/", "GET", 401), ("/nodes", "GET", 401), ("/../etc/passwd", "GET", 404), ("/status", "POST", 405)],
+        [("/", "GET", 401), ("/frames", "GET", 401), ("/../etc/passwd", "GET", 404), ("/status", "POST", 405)],
     )
     def test_there_is_nothing_else_without_the_token(self, service, path, method, status):
         with pytest.raises(urllib.error.HTTPError) as error:

@@ -170,9 +170,9 @@ def test_a_device_that_is_removed_or_set_by_another_process_is_seen(config):
             store.close()
             gateway.watch.refresh()
             await gateway.wait(5000)
-            return set_to, gateway.events(), gateway.watch.liveness.nodes()
+            return set_to, gateway.events(), gateway.watch.liveness.node(NODE)
 
-    assert asyncio.run(run()) == (100.0, [], {})
+    assert asyncio.run(run()) == (100.0, [], None)
 
 
 def test_a_concentrator_that_was_taken_down_is_forgotten(config):
