@@ -10,7 +10,12 @@ from importlib.metadata import entry_points
 import click
 
 _EXIT_USAGE = 2
-_EXTRAS = {"gateway": "gateway", "ingest": "cloud", "demo": "gateway,cloud,simulators"}  # what others need: simulators
+_EXTRAS = {
+    "gateway": "gateway",
+    "ingest": "cloud",
+    "demo": "gateway,cloud,simulators",
+    "update": "technician",
+}  # what others need: simulators
 _GROUPS = {"node": "Nodes in the hand: what they draw, and what they are given."}  # those that several folders share
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 

@@ -44,8 +44,9 @@ class Refusing(Protocol):
 class BoardSim:
     """One board on the simulation's clock and air, its ``firmware`` built for ``KINDS[kind].firmware``.
 
-    ``read_celsius(now_us)`` is the temperature of its processor. Connect sensors before the first power-up: ``wire``,
-    ``rs485``, ``serial``, ``one_wire``, ``analog``, ``i2c.devices``; name chips that refuse things in ``chips``.
+    ``read_celsius(now_us)`` is the temperature of its processor; ``console`` makes the line to its stdin and stdout.
+    Connect sensors before the first power-up: ``wire``, ``rs485``, ``serial``, ``one_wire``, ``analog``,
+    ``i2c.devices``; name chips that refuse things in ``chips``.
     """
 
     def __init__(
@@ -67,12 +68,13 @@ class BoardSim:
         ticks_start_us: int = 0,
         heap: str = "64wK",
         main: str = "main",
-        console: SerialPort | None = None,
+        console: Callable[[Clock], SerialPort] | None = None,
     ) -> None:
         self.clock = clock
         self.kind = KINDS[kind]
         self.table = self.kind.table
         self.battery_mv = battery_mv
+        self.console = None if console is None else console(clock)
         self.chips: list[Refusing] = []
         self.found: list[str] = []  # leaks and misuse so far, with their times
         self._before_reset: list[str] = []
@@ -103,7 +105,7 @@ class BoardSim:
             onewire=self._one_wire,
             adc=self._adc,
             i2c={self.table.I2C_BUS: self.i2c},
-            console=console,
+            console=self.console,
             power=self.board_power,
         )
         self.bench = NodeBench(

