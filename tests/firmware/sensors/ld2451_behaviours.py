@@ -9,56 +9,18 @@ from types import ModuleType
 from typing import Any
 
 from simulators.chips.ld2451 import SETTINGS, Fault, Ld2451Sim
-from simulators.clock import Clock
 from simulators.inprocess import Time, Uart
 from simulators.vehicles import Direction, Vehicle
-from simulators.wires import SerialPort, SerialSettings, Wire
+from simulators.wires import SerialSettings, Wire
+from tests.firmware.sensors.traffic_rig import RadarLine, S
 
 Behaviour = Callable[[ModuleType], None]
 
-S = 1_000_000
 EMPTY = bytes.fromhex("f4f3f2f1 0000 f8f7f6f5")
 EXAMPLE = bytes.fromhex("f4f3f2f1 1100 0301 8a28003c15 8a1e013c0f 765f003c0f f8f7f6f5")
-NAMES = [
-    "vehicle_count_approaching_slow",
-    "vehicle_count_approaching_medium",
-    "vehicle_count_approaching_fast",
-    "vehicle_count_receding_slow",
-    "vehicle_count_receding_medium",
-    "vehicle_count_receding_fast",
-]
 
 
-class Line:
-    """A driver at its end of the line, polled every 200 ms, and a board whose UART keeps as much as it asks for."""
-
-    def __init__(self, driver: ModuleType, **options: Any) -> None:
-        self.clock = Clock(7 * S)
-        self.port = SerialPort(self.clock)
-        self.port.rxbuf = driver.RXBUF
-        self.uart = Uart(self.clock, self.port)
-        self.uart.init(driver.BAUD)
-        self.driver: Any = driver.Ld2451(self.uart, Time(self.clock), **options)
-
-    def run(self, seconds: float, every_us: int = 200_000) -> None:
-        end_us = self.clock.now_us + round(seconds * S)
-        while self.clock.now_us < end_us:
-            self.clock.run_until(min(self.clock.now_us + every_us, end_us))
-            self.driver.poll()
-
-    def read(self) -> Any:
-        """The six counts, or the one fault that stands for all of them."""
-        values = self.driver.read()
-        assert list(values) == NAMES
-        faults = {value for value in values.values() if isinstance(value, str)}
-        if not faults:
-            return list(values.values())
-        assert len(faults) == 1
-        assert set(values.values()) == faults
-        return faults.pop()
-
-
-class Radar(Line):
+class Radar(RadarLine):
     """The line with a simulated LD2451, powered now; ``vehicles`` are those of its road."""
 
     def __init__(
@@ -72,7 +34,7 @@ class Radar(Line):
         start_s: float = 5,
         **options: Any,
     ) -> None:
-        super().__init__(driver, **options)
+        super().__init__(driver, "Ld2451", **options)
         self.power = Wire(0)
         self.sim = Ld2451Sim(
             self.clock, self.port, self.power, vehicles, dropout=dropout, ghosts=0, sends_empty=sends_empty
@@ -83,11 +45,11 @@ class Radar(Line):
         self.run(start_s)
 
 
-class Script(Line):
+class Script(RadarLine):
     """The line with somebody who answers commands as SP says and sends what a test gives him."""
 
     def __init__(self, driver: ModuleType, *, status: int = 0, answers: bool = True, **options: Any) -> None:
-        super().__init__(driver, **options)
+        super().__init__(driver, "Ld2451", **options)
         self.port.device = self
         self.sent = bytearray()
         self.status = status
@@ -486,7 +448,7 @@ def a_poll_ends_on_a_line_that_babbles(driver: ModuleType) -> None:
             buffer[:] = bytes(len(buffer))
             return len(buffer)
 
-    line = Line(driver)
+    line = RadarLine(driver, "Ld2451")
     line.driver = driver.Ld2451(Babbling(line.clock, line.port), Time(line.clock))
     line.driver.start()
     line.driver.poll()

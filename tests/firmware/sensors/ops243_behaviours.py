@@ -9,43 +9,18 @@ from types import ModuleType
 from typing import Any
 
 from simulators.chips.ops243 import SETTINGS, Fault, Ops243Sim
-from simulators.clock import Clock
 from simulators.inprocess import Time, Uart
 from simulators.vehicles import Direction, Vehicle
-from simulators.wires import SerialPort, SerialSettings, Wire
+from simulators.wires import SerialSettings, Wire
+from tests.firmware.sensors.traffic_rig import RadarLine, S
 
 Behaviour = Callable[[ModuleType], None]
 
-S = 1_000_000
 UNITS = '{"Units":"km-per-hr"}'
 APPROACHING, RECEDING = Direction.APPROACHING, Direction.RECEDING
 
 
-class Line:
-    """A driver at its end of the line, polled every 200 ms."""
-
-    def __init__(self, driver: ModuleType, **options: Any) -> None:
-        self.clock = Clock(7 * S)
-        self.port = SerialPort(self.clock)
-        self.port.rxbuf = driver.RXBUF
-        self.uart = Uart(self.clock, self.port)
-        self.uart.init(driver.BAUD)
-        self.driver: Any = driver.Ops243(self.uart, Time(self.clock), **options)
-
-    def run(self, seconds: float, every_us: int = 200_000) -> None:
-        end_us = self.clock.now_us + round(seconds * S)
-        while self.clock.now_us < end_us:
-            self.clock.run_until(min(self.clock.now_us + every_us, end_us))
-            self.driver.poll()
-
-    def read(self) -> Any:
-        values = self.driver.read()
-        faults = {value for value in values.values() if isinstance(value, str)}
-        assert not faults or set(values.values()) == faults
-        return faults.pop() if faults else list(values.values())
-
-
-class Radar(Line):
+class Radar(RadarLine):
     """The line with a simulated OPS243-A, powered now."""
 
     def __init__(
@@ -57,7 +32,7 @@ class Radar(Line):
         start_s: float = 5,
         **options: Any,
     ) -> None:
-        super().__init__(driver, **options)
+        super().__init__(driver, "Ops243", **options)
         self.power = Wire(0)
         self.sim = Ops243Sim(self.clock, self.port, self.power, vehicles, ghosts=0)
         self.sim.fault = fault
@@ -66,11 +41,11 @@ class Radar(Line):
         self.run(start_s)
 
 
-class Script(Line):
+class Script(RadarLine):
     """The line with somebody who hears everything, answers with its units and says what a test wants."""
 
     def __init__(self, driver: ModuleType, *, answer: str = UNITS, **options: Any) -> None:
-        super().__init__(driver, **options)
+        super().__init__(driver, "Ops243", **options)
         self.port.device = self
         self.heard = ""
         self.answer = answer
@@ -419,7 +394,7 @@ def a_poll_ends_on_a_line_that_babbles(driver: ModuleType) -> None:
             buffer[:] = b"0" * len(buffer)
             return len(buffer)
 
-    line = Line(driver)
+    line = RadarLine(driver, "Ops243")
     line.driver = driver.Ops243(Babbling(line.clock, line.port), Time(line.clock))
     line.driver.start()
     line.driver.poll()

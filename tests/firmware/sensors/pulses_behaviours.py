@@ -13,10 +13,10 @@ from simulators.clock import Clock
 from simulators.inprocess import Pin, Time
 from simulators.vehicles import Direction, Kind, Vehicle
 from simulators.wires import Wire
+from tests.firmware.sensors.traffic_rig import Counting, S
 
 Behaviour = Callable[[ModuleType], None]
 
-S = 1_000_000
 MS = 1_000
 APPROACHING, RECEDING = Direction.APPROACHING, Direction.RECEDING
 
@@ -61,7 +61,7 @@ class Contact:
         return value
 
 
-class Tubes:
+class Tubes(Counting):
     """A pair of tubes with ``vehicles``, from a pulse source or as times of pulses."""
 
     def __init__(
@@ -73,12 +73,12 @@ class Tubes:
         miss: float = 0.0,
         **options: Any,
     ) -> None:
-        self.clock = Clock(7 * S)
+        super().__init__()
         self.a, self.b = Wire(1), Wire(1)
         spacing_mm = options.get("spacing_mm", 1_000)
         self.sim = TubesSim(self.clock, self.a, self.b, vehicles, spacing_mm=spacing_mm, bounces=bounces, miss=miss)
         pins = Pin(self.clock, self.a), Pin(self.clock, self.b)
-        self.driver: Any = tubes.TubePair(*pins, Time(self.clock), **options)
+        self.driver = tubes.TubePair(*pins, Time(self.clock), **options)
         self.ready_ms = self.driver.start()
 
     def pulses(self, a_ms: Iterable[float], b_ms: Iterable[float], begin_us: int = 10 * S) -> None:
@@ -87,18 +87,6 @@ class Tubes:
                 at_us = self.clock.now_us + begin_us + round(ms * MS)
                 self.clock.at(at_us, lambda wire=wire: wire.drive(0))  # type: ignore[misc]
                 self.clock.at(at_us + 12 * MS, lambda wire=wire: wire.drive(1))  # type: ignore[misc]
-
-    def run(self, seconds: float, every_us: int = 200_000) -> None:
-        end_us = self.clock.now_us + round(seconds * S)
-        while self.clock.now_us < end_us:
-            self.clock.run_until(min(self.clock.now_us + every_us, end_us))
-            self.driver.poll()
-
-    def read(self) -> Any:
-        values = self.driver.read()
-        faults = {value for value in values.values() if isinstance(value, str)}
-        assert not faults or set(values.values()) == faults
-        return faults.pop() if faults else list(values.values())
 
 
 def cars(count: int, direction: Direction, kmh: float, begin_us: int = 20 * S, **facts: Any) -> list[Vehicle]:
