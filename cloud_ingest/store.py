@@ -8,6 +8,7 @@ read-only connections (api/readers.py). How far each gateway's streams have come
 import math
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,12 @@ from cloud_ingest import database, things
 from cloud_ingest.errors import StoreError
 from cloud_ingest.registry import City
 from decoders.uplink import UplinkKey
+
+_RECENT = 50_000
+_INSERT = "INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?, ?)"
+_UPDATE = (
+    "UPDATE observations SET result = ?, flag = ?, received_at = ?, time_quality = ? WHERE datastream = ? AND at = ?"
+)
 
 
 class Observation(NamedTuple):
@@ -57,6 +64,8 @@ class SqliteStore:
         self._instruments: dict[str, tuple[str, ...]] = {}
         self._datastreams: dict[tuple[int, str, str], int] = {}
         self._touched: set[int] = set()
+        self._counts: Counter[tuple[str, str]] = Counter()  # of this transaction
+        self._recent: dict[tuple[int, int], Observation] = {}  # what is stored, or something better by now
 
     def check_in_place(self) -> None:
         """Raise StoreError if the file was deleted or replaced: what we commit then is gone when we end."""
@@ -84,10 +93,12 @@ class SqliteStore:
         try:
             yield
             self._refresh_latest()
+            self._write_counts()
             self.db.execute("COMMIT")
         except BaseException:
-            self._datastreams.clear()
+            self._forget()
             self._touched.clear()
+            self._counts.clear()
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             raise
@@ -96,10 +107,12 @@ class SqliteStore:
     def savepoint(self) -> Iterator[None]:
         """Inside a transaction: a part of it that is undone alone if it raises."""
         self.db.execute("SAVEPOINT part")
+        counts = self._counts.copy()
         try:
             yield
         except BaseException:
-            self._datastreams.clear()
+            self._forget()
+            self._counts = counts
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK TO part")
                 self.db.execute("RELEASE part")
@@ -118,38 +131,50 @@ class SqliteStore:
             dev_eui: [(node.since, ids[node.site]) for node in places] for dev_eui, places in city.places.items()
         }
         self._instruments = {node.dev_eui: node.instruments for node in city.nodes.values()}
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was read or written may not be there."""
         self._datastreams.clear()
+        self._recent.clear()
 
     def thing_of(self, dev_eui: str, at: float = math.inf) -> int:
         """The thing at which a registered node stood at the time ``at``; now by default."""
-        return [thing for since, thing in self._places[dev_eui] if since <= at][-1]
+        places = self._places[dev_eui]
+        if len(places) == 1:
+            return places[0][1]
+        return [thing for since, thing in places if since <= at][-1]
 
     def append(self, observations: Iterable[Observation]) -> int:
         """Store what is new, by (dev_eui, quantity, at), counting the rest; return how many were new."""
         new = duplicates = conflicts = values = faults = superseded = 0
+        if len(self._recent) > _RECENT:
+            self._recent.clear()
         for new_one in observations:
             stream = self._datastream(self.thing_of(new_one.dev_eui, new_one.at), new_one.dev_eui, new_one.quantity)
-            row = (stream, *new_one[2:])
-            inserted = self.db.execute("INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?, ?)", row).rowcount
-            if inserted:
-                new += 1
-                values += new_one.flag is None
-                faults += new_one.flag is not None
-                self._touched.add(stream)
-                continue
+            place = (stream, new_one.at)
+            old_one = self._recent.get(place)  # an uplink repeats what the two before it said
+            if old_one is None:
+                if self.db.execute(_INSERT, (stream, *new_one[2:])).rowcount:
+                    new += 1
+                    values += new_one.flag is None
+                    faults += new_one.flag is not None
+                    self._touched.add(stream)
+                    self._recent[place] = new_one
+                    continue
+                old_one = self._stored(stream, new_one)
             duplicates += 1
-            old_one = self._stored(stream, new_one)
             conflicts += old_one.flag is None and new_one.flag is None and old_one.result != new_one.result
             if new_one.rank < old_one.rank:
-                self.db.execute(
-                    "UPDATE observations SET result = ?, flag = ?, received_at = ?, time_quality = ? "
-                    "WHERE datastream = ? AND at = ?",
-                    (*row[2:], *row[:2]),
-                )
+                old_one = self._stored(stream, new_one)  # another process may have written a better one
+            if new_one.rank < old_one.rank:
+                self.db.execute(_UPDATE, (*new_one[3:], *place))
                 became_value = old_one.flag is not None and new_one.flag is None
                 values += became_value
                 superseded += became_value
                 self._touched.add(stream)
+                old_one = new_one
+            self._recent[place] = old_one
         for name, much in {
             "values": values,
             "faults": faults,
@@ -163,22 +188,18 @@ class SqliteStore:
     def note_uplink(self, key: UplinkKey, received_at: float) -> Literal["new", "earlier", "known"]:
         """Note the uplink: new, known but received earlier than we knew, or known."""
         where = "WHERE dev_eui = ? AND session = ? AND f_cnt = ?"
-        row = self.db.execute(f"SELECT received_at FROM uplinks {where}", key).fetchone()
-        if row is None:
-            self.db.execute("INSERT INTO uplinks VALUES (?, ?, ?, ?)", (*key, received_at))
+        if self.db.execute("INSERT OR IGNORE INTO uplinks VALUES (?, ?, ?, ?)", (*key, received_at)).rowcount:
             return "new"
+        row = self.db.execute(f"SELECT received_at FROM uplinks {where}", key).fetchone()
         if row[0] <= received_at:
             return "known"
         self.db.execute(f"UPDATE uplinks SET received_at = ? {where}", (received_at, *key))
         return "earlier"
 
     def count(self, name: str, reason: str, much: int = 1) -> None:
-        """Add to a counter that survives restarts."""
+        """Inside a transaction: add to a counter that survives restarts."""
         if much:
-            self.db.execute(
-                "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
-                (name, reason, much),
-            )
+            self._counts[name, reason] += much
 
     def newest_received_at(self) -> float:
         """When the newest uplink was received; 0 for none."""
@@ -200,6 +221,13 @@ class SqliteStore:
             (stream, like.at),
         ).fetchone()
         return Observation(like.dev_eui, like.quantity, like.at, *row)
+
+    def _write_counts(self) -> None:
+        self.db.executemany(
+            "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+            [(*key, much) for key, much in self._counts.items()],
+        )
+        self._counts.clear()
 
     def _refresh_latest(self) -> None:
         self.db.executemany(

@@ -41,43 +41,52 @@ def argument_at(data: bytes, at: int) -> tuple[int, int, int]:
 
 def scan(data: bytes, *, max_items: int, max_depth: int, max_map: int, tags: Container[int]) -> int:
     """Check the one item that is ``data`` and return of how many it is made; raises UnexpectedCbor."""
-    open_items = [1]  # how many items are still to come on each level
+    outer: list[int] = []  # how many items are still to come on each level around this one
+    left = 1  # and on this one
     at = items = 0
     size = len(data)
-    while open_items:
-        if not open_items[-1]:
-            open_items.pop()
-            continue
-        open_items[-1] -= 1
+    while True:
+        while not left:
+            if not outer:
+                if at < size:
+                    raise UnexpectedCbor("bytes after the end")
+                return items
+            left = outer.pop()
+        left -= 1
         items += 1
         if items > max_items:
             raise UnexpectedCbor(f"more than {max_items} items")
         if at >= size:
             raise UnexpectedCbor("cut off")
-        major, argument = data[at] >> 5, data[at] & 0x1F
+        head = data[at]
         at += 1
+        major, argument = head >> 5, head & 0x1F
         if argument >= 24:
             length = _ARGUMENT_BYTES.get(argument)
             if length is None:
                 raise UnexpectedCbor("indefinite or reserved length")
             argument = int.from_bytes(data[at : at + length], "big")
             at += length
-        if major in (_BYTES, _TEXT):
+            if at > size:
+                raise UnexpectedCbor("cut off")
+        if major < _BYTES or major > _TAG:
+            continue
+        if major <= _TEXT:
             at += argument
-        elif major == _TAG:
+            if at > size:
+                raise UnexpectedCbor("cut off")
+            continue
+        if major == _TAG:
             if argument not in tags:
                 raise UnexpectedCbor(f"tag {argument}")
-            open_items.append(1)
-        elif major in (_ARRAY, _MAP):
+            inner = 1
+        else:
             if major == _MAP and argument > max_map:
                 raise UnexpectedCbor(f"a map of more than {max_map}")
             if argument > size - at:  # an item has at least one byte
                 raise UnexpectedCbor("cut off")
-            open_items.append(argument * 2 if major == _MAP else argument)
-        if len(open_items) > max_depth + 1:
+            inner = argument * 2 if major == _MAP else argument
+        outer.append(left)
+        left = inner
+        if len(outer) > max_depth:
             raise UnexpectedCbor(f"more than {max_depth} levels")
-        if at > size:
-            raise UnexpectedCbor("cut off")
-    if at < size:
-        raise UnexpectedCbor("bytes after the end")
-    return items

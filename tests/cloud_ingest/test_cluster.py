@@ -117,8 +117,10 @@ class Publisher:
 
     def _acknowledged(self, mid: int) -> None:
         with self._lock:
-            self.acknowledged.add(self._sending.pop(mid))
-            self.acknowledged_at.append(time.monotonic())
+            index = self._sending.pop(mid, None)
+            if index is not None:  # not of a connection that was given up
+                self.acknowledged.add(index)
+                self.acknowledged_at.append(time.monotonic())
 
     def _lost(self) -> None:
         with self._lock:
