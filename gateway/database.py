@@ -46,6 +46,12 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def make_durable(connection: sqlite3.Connection) -> None:
+    """From now on, what COMMIT has returned for is on the disk: https://sqlite.org/pragma.html#pragma_synchronous."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply the numbered files not yet applied, each in one transaction with its record."""
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, file TEXT NOT NULL) STRICT")

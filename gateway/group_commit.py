@@ -12,8 +12,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.errors import StoreError, StoreFull
@@ -38,14 +39,12 @@ class GroupCommit:
         before: Callable[[], None] = lambda: None,
     ) -> None:
         """``before`` is called in the writer thread before each transaction."""
-        self._connection = connection
-        self._before = before
+        self._transactions = Transactions(connection, before)
         self._window_s = window_s
         self._records = records
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closing = False
-        self.commits = 0
         self._thread = threading.Thread(target=self._write, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -56,6 +55,11 @@ class GroupCommit:
         future: asyncio.Future[_T] = self._loop.create_future()
         self._jobs.put(_Job(work, future))
         return future
+
+    @property
+    def commits(self) -> int:
+        """Transactions, and so fsyncs, so far."""
+        return self._transactions.commits
 
     def waiting(self) -> int:
         """Works not yet begun."""
@@ -74,8 +78,10 @@ class GroupCommit:
             group: list[_Job] = []
             open_for_more = self._collect(group)
             if group:
-                results = self._commit(group)
-                self._loop.call_soon_threadsafe(_deliver, group, results)
+                self._transactions.run([job.work for job in group], partial(self._tell, group))
+
+    def _tell(self, group: list[_Job], results: list[Any]) -> None:
+        self._loop.call_soon_threadsafe(_deliver, group, results)
 
     def _collect(self, group: list[_Job]) -> bool:
         """Wait for a first job, then take what else is there or comes within the window; False when closing."""
@@ -92,14 +98,23 @@ class GroupCommit:
                 return True
         return False
 
-    def _commit(self, group: list[_Job]) -> list[Any]:
-        """Return a result or an exception for each job; either way the transaction is over."""
+
+class Transactions:
+    """Runs works in one transaction of a connection, each in a savepoint of its own, and tells when it is durable."""
+
+    def __init__(self, connection: sqlite3.Connection, before: Callable[[], None] = lambda: None) -> None:
+        self._connection = connection
+        self._before = before
+        self.commits = 0
+
+    def run(self, works: Sequence[Callable[[], Any]], done: Callable[[list[Any]], None]) -> None:
+        """Call ``done`` with a result or an exception for each; either way the transaction is over."""
         results: list[Any] = []
         try:
             self._before()
             self._connection.execute("BEGIN IMMEDIATE")
-            for job in group:
-                results.append(self._one(job))
+            for work in works:
+                results.append(self._one(work))
             self._connection.execute("COMMIT")
             self.commits += 1
         except (sqlite3.Error, OSError) as error:
@@ -107,15 +122,17 @@ class GroupCommit:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             failure = _store_error(error)
-            if isinstance(failure, StoreFull) and len(group) > 1:
-                return [self._commit([job])[0] for job in group]
-            return [failure] * len(group)
-        return results
+            results = [failure] * len(works)
+            if isinstance(failure, StoreFull) and len(works) > 1:
+                results.clear()
+                for work in works:
+                    self.run([work], results.extend)
+        done(results)
 
-    def _one(self, job: _Job) -> Any:
+    def _one(self, work: Callable[[], Any]) -> Any:
         self._connection.execute("SAVEPOINT job")
         try:
-            result = job.work()
+            result = work()
         except Exception as error:
             if not self._connection.in_transaction:  # SQLite has undone the whole group, as it does on a full disk
                 raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError(str(error)) from error

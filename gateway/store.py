@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.database import connect, create_file, migrate
+from gateway.database import connect, create_file, make_durable, migrate
 from gateway.devices import Device, Devices
 from gateway.downlink_queue import DownlinkQueue
 from gateway.errors import StoreError
@@ -73,8 +73,7 @@ def open_store(database: Path, key_file: Path) -> Store:
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{database} cannot be opened ({error})") from error
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        make_durable(connection)
         migrate(connection)
         row = connection.execute("SELECT key_check FROM gateway").fetchone()
         keyring = Keyring(load_key_file(key_file, create=row is None))
