@@ -51,15 +51,16 @@ def read_ledger(path: Path) -> Ledger:
 
 
 class LedgerLoad:
-    """One concentrator with its nodes. ``start_unix_s``: the concentrator's time of the first frame."""
+    """One concentrator with its nodes. ``start_unix_s``: its time at the first frame, if it ``knows_time`` (GPS)."""
 
-    def __init__(self, port: int, nodes: int, ledger: TextIO, start_unix_s: int) -> None:
+    def __init__(self, port: int, nodes: int, ledger: TextIO, start_unix_s: int, *, knows_time: bool = True) -> None:
         self._nodes = [LoadNode(number) for number in range(1, nodes + 1)]
         self._waiting: LoadNode | None = None
         self._forwarder = GwmpForwarder(("127.0.0.1", port), CONCENTRATOR_EUI, self._downlink, hold_s=1.0)
         self._ledger = ledger
         self._start_unix_s = start_unix_s
         self._frames = 0
+        self._knows_time = knows_time
 
     def _downlink(self, txpk: Any) -> dict[str, Any]:
         if self._waiting is not None:
@@ -93,9 +94,9 @@ class LedgerLoad:
         """As an SX1302 concentrator with GPS reports it. sx1302_hal PROTOCOL.md "PUSH_DATA packet"."""
         self._frames += 1
         passed_s = self._frames * STEP_S
-        return {
+        gps_ms = int(gps_from_unix(self._start_unix_s + passed_s)) * 1000
+        return ({"tmms": gps_ms} if self._knows_time else {}) | {
             "tmst": passed_s * 1_000_000 & 0xFFFF_FFFF,
-            "tmms": int(gps_from_unix(self._start_unix_s + passed_s)) * 1000,
             "chan": 0,
             "rfch": 0,
             "freq": 868.1,
@@ -122,6 +123,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, required=True)
     parser.add_argument("--uplinks", type=int, default=0, help="of every node; 0: until SIGTERM")
     parser.add_argument("--pause-ms", type=int, default=0)
+    parser.add_argument("--no-time", action="store_true", help="a concentrator without GPS")
     options = parser.parse_args()
     ended = False
 
@@ -131,7 +133,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     with options.ledger.open("w", encoding="utf-8") as ledger:
-        load = LedgerLoad(options.port, options.nodes, ledger, options.start)
+        load = LedgerLoad(options.port, options.nodes, ledger, options.start, knows_time=not options.no_time)
         load.join()
         number = 0
         while not ended and (not options.uplinks or number < options.uplinks):

@@ -74,8 +74,8 @@ class LoadTown(Town):
         self.change(f"{part}.toml", f"port = {self._finds[part]}\n", f"port = {port}\n")
         self._finds[part] = port
 
-    def start_load(self, *, uplinks: int = 0, pause_ms: int = 0) -> None:
-        """So many uplinks of every node, or until ``end_load``."""
+    def start_load(self, *, uplinks: int = 0, pause_ms: int = 0, knows_time: bool = True) -> None:
+        """So many uplinks of every node, or until ``end_load``; from a concentrator with GPS, or without."""
         options = [
             "--port",
             str(self.gwmp_port),
@@ -85,6 +85,7 @@ class LoadTown(Town):
             str(self.ledger.resolve()),
         ]
         options += ["--start", str(self.city.start_unix_s), "--uplinks", str(uplinks), "--pause-ms", str(pause_ms)]
+        options += [] if knows_time else ["--no-time"]
         self._start("nodes", [sys.executable, "-m", "simulators.ledger_load", *options])
 
     def end_load(self) -> None:

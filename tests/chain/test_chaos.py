@@ -3,54 +3,19 @@
 
 import os
 import subprocess
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from decoders.uplink import Batch, UplinkKey, decode_batch
-from simulators.chaos_proxy import CALM, PUBLISH, STORM, ChaosProxy, Weather, kind, topic_and_rest
+from decoders.records import UplinkKey
+from simulators.chaos_proxy import CALM, STORM, ChaosProxy, Weather
 from simulators.load_town import LoadTown
 from tests.chain.public import until
+from tests.chain.wire import Wire, in_the_order_sent
 
 UPLINKS = 30  # of each of 12 nodes
-
-
-class Wire:
-    """Every batch that the gateway has got through, as it went over the wire."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-
-    def tap(self, is_up: bool, frame: bytes) -> None:
-        if is_up and kind(frame) == PUBLISH:
-            topic, rest = topic_and_rest(frame)
-            if topic.endswith("/up"):
-                self.batches.append(decode_batch(rest[2:]))
-
-    def orders(self) -> dict[tuple[int, int], list[UplinkKey]]:
-        """Of each epoch and lane the uplinks by their number; fails if a number ever meant two of them."""
-        found: dict[tuple[int, int], dict[int, UplinkKey]] = defaultdict(dict)
-        for batch in self.batches:
-            for seq, record in enumerate(batch.records, batch.first_seq):
-                key = getattr(record, "key", None)
-                if key is not None:
-                    assert found[batch.epoch, batch.lane].setdefault(seq, key) == key
-        return {name: [keys[seq] for seq in sorted(keys)] for name, keys in found.items()}
-
-
-def in_the_order_sent(keys: list[UplinkKey]) -> bool:
-    """Nodes speak in turn: counters of each rise by one, and no node is two ahead of another."""
-    counters: dict[str, int] = {}
-    for key in keys:
-        if counters.setdefault(key.dev_eui, key.f_cnt - 1) != key.f_cnt - 1:
-            return False
-        counters[key.dev_eui] = key.f_cnt
-        if max(counters.values()) - min(counters.values()) > 1:
-            return False
-    return True
 
 
 class TestStorm:
