@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Gateways whose clock is wrong, by Debian's libfaketime: 1970, 30 days ahead, an hour behind; or set while they run."""
+"""Gateways whose clock is wrong, by Debian's libfaketime: 1970, 30 days ahead, an hour behind; or set as they run."""
 
 import os
 from pathlib import Path
