@@ -20,7 +20,7 @@ from simulators.city_run import DAY_US, HOUR_US, CityRun
 from simulators.concentrators import BASICS_STATION, GWMP
 from simulators.edge_cli import edge
 from simulators.gwmp_forwarder import GatewaySilent
-from simulators.lns_cli import lns
+from simulators.lns_cli import downlinks, lns
 from simulators.node_run import HEAP_WK, one_cpu, run_node, smallest_heap_wk, table
 from simulators.station_link import Rejected
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
@@ -285,6 +285,7 @@ def bench() -> None:
 
 
 bench.add_command(lns)
+bench.add_command(downlinks)
 bench.add_command(edge)
 
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""``stadtfunk bench lns``: the network server's numbers."""
+"""``stadtfunk bench lns`` and ``stadtfunk bench downlinks``: the network server's numbers."""
 
 import json
+import sys
 
 import click
 
-from simulators import bench_lns, bench_node
+from simulators import bench_downlinks, bench_lns, bench_node
 from simulators.load_gateway import GatewayFailed
 
 
@@ -51,3 +52,26 @@ def lns(devices: int, uplinks: int, paced: float, as_json: bool) -> None:
         limit = "" if metric.baseline is None else f"{metric.baseline:g}"
         holds = {None: "", True: "yes", False: "NO"}[metric.holds]
         click.echo(f"{metric.metric:<54}{metric.value:>9g} {metric.unit:<4}{limit:>9}{goal:>9}  {holds}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
+def downlinks(as_json: bool) -> None:
+    """When downlinks go on the air: RX1, RX2 and Join-Accept at every data rate over both backhauls.
+
+    \b
+    Example:
+        stadtfunk bench downlinks
+    """
+    try:
+        with click.progressbar(length=100, label="data rates", file=sys.stderr) as bar:
+            cells = bench_downlinks.measure(lambda done: bar.update(round(done * 100) - bar.pos))
+    except GatewayFailed as failed:
+        raise click.ClickException(str(failed)) from failed
+    metrics = bench_downlinks.metrics(cells)
+    bench_node.write(metrics, bench_downlinks.RESULTS)
+    if as_json:
+        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
+        return
+    for line in bench_downlinks.lines(cells):
+        click.echo(line)
