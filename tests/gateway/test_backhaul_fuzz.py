@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""A hundred thousand datagrams and thousands of websocket messages, true, bent and forged: counted, and survived.
+"""Many thousand datagrams and websocket messages, true, bent and forged: counted, and survived.
 
 Seeded: the same every time. The service is the real one; datagrams are given to its endpoint with any source address.
+The usual run takes 10,000 of each; a hundred thousand of each, some minutes:
+
+    STADTFUNK_FUZZ=100000 .venv/bin/pytest tests/gateway/test_backhaul_fuzz.py
 """
 
 import asyncio
 import json
+import os
 import random
 import time
 
@@ -19,7 +23,7 @@ from tests.gateway.radio_world import STATION, world
 from tests.gateway.running import GatewayThread, eventually, join
 from tests.gateway.test_lns import JREQ, UPDF
 
-DATAGRAMS = 100_000
+COUNT = int(os.environ.get("STADTFUNK_FUZZ", "10000"))
 BATCH = 500
 JUNK = (None, True, -1, 0, 1 << 70, 0.5, float("inf"), "", "x", [], {}, [[]], "SF7BW125", 1e308)
 
@@ -59,7 +63,7 @@ def service(tmp_path):
     store.close()
 
 
-def test_a_hundred_thousand_datagrams_are_counted_and_survived(service, caplog):
+def test_bent_and_forged_datagrams_are_counted_and_survived(service, caplog):
     dice = random.Random(20261122)
     endpoint, node, loop = service._endpoint, service.node, service._writer._loop
     with Concentrator(service.gwmp_port, "0016c001ff10cccc") as concentrator:
@@ -74,7 +78,7 @@ def test_a_hundred_thousand_datagrams_are_counted_and_survived(service, caplog):
             while endpoint._tasks:
                 await asyncio.wait(endpoint._tasks)
 
-        for _ in range(DATAGRAMS // BATCH):
+        for _ in range(COUNT // BATCH):
             asyncio.run_coroutine_threadsafe(flood(), loop).result(60)
         token = concentrator.push(node.uplink())
         assert concentrator.receive(60) == (1, token, None)
@@ -83,11 +87,11 @@ def test_a_hundred_thousand_datagrams_are_counted_and_survived(service, caplog):
 
     assert [answer[0] for answer in answers] == [3, 1]
     assert answers[1][1] == token
-    assert service.metrics.counters["datagrams"] >= DATAGRAMS
+    assert service.metrics.counters["datagrams"] >= COUNT
     refused = service.metrics.refused
     assert refused["internal_error"] == refused["store_failed"] == refused["overload"] == 0
     assert all(
-        refused[reason] > 100
+        refused[reason] > COUNT // 1000
         for reason in ("malformed_datagram", "malformed_rxpk", "spoofed_source", "unknown_dev_eui", "malformed_frame")
     )
     assert service.metrics.counters["uplinks"] == 2
@@ -135,7 +139,7 @@ def messages(dice):
         yield text[: dice.randrange(len(text))] if dice.random() < 0.1 else text
 
 
-def test_ten_thousand_messages_of_a_station_gone_mad_are_counted_and_survived():
+def test_messages_of_a_station_gone_mad_are_counted_and_survived():
     dice = random.Random(20261122)
     with world() as made:
         uri = f"ws://127.0.0.1:{made.gateway.lns_port}/router-0016c001ff10bbbb"
@@ -143,7 +147,7 @@ def test_ten_thousand_messages_of_a_station_gone_mad_are_counted_and_survived():
         with connect(uri, proxy=None, compression=None) as websocket:
             websocket.send('{"msgtype":"version","station":"?","model":"?","features":""}')
             websocket.recv(30)
-            for _ in range(10_000):
+            for _ in range(COUNT):
                 websocket.send(next(stream))
             websocket.send('{"msgtype":"timesync","txtime":7}')
             while json.loads(websocket.recv(60)).get("txtime") != 7:
@@ -152,10 +156,10 @@ def test_ten_thousand_messages_of_a_station_gone_mad_are_counted_and_survived():
         made.concentrator(STATION)
         made.join(made.nodes[0])
 
-        assert metrics.counters["messages"] >= 10_000
+        assert metrics.counters["messages"] >= COUNT
         assert metrics.refused["internal_error"] == metrics.refused["not_stored"] == 0
-        assert metrics.refused["malformed_message"] > 1_000
-        assert metrics.refused["unknown_dev_addr"] > 500
+        assert metrics.refused["malformed_message"] > COUNT // 10
+        assert metrics.refused["unknown_dev_addr"] > COUNT // 20
 
 
 def test_every_reason_of_the_scheduler_and_of_gwmp_has_its_name():
