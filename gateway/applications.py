@@ -88,20 +88,24 @@ class Applications:
             if malformed.command_id:
                 self.report(DownlinkEvent(malformed.command_id, "", "refused", malformed.problem))
             return
-        self._begin(self._put(command))
+        self._begin(self.put(command))
 
-    async def _put(self, command: DownlinkCommand) -> None:
+    async def put(self, command: DownlinkCommand) -> DownlinkEvent:
+        """Queue a command, whoever asks for it; the event says whether it was. Raises StoreError."""
         try:
             new = await self._writer.run(lambda: self._ledger.downlinks.put(command, self._time_keeper.now()))
         except Refused as refused:
             self._metrics.count("commands_refused")
-            self.report(DownlinkEvent(command.id, command.dev_eui, "refused", refused.reason))
-            return
+            event = DownlinkEvent(command.id, command.dev_eui, "refused", refused.reason)
+            self.report(event)
+            return event
         if new:
             self._metrics.count("commands")
-        self.report(DownlinkEvent(command.id, command.dev_eui, "queued"))
+        event = DownlinkEvent(command.id, command.dev_eui, "queued")
+        self.report(event)
         if new and command.dev_eui in self.class_c:
             await self._send_now(command.dev_eui)
+        return event
 
     async def _send_now(self, dev_eui: str) -> None:
         """To a class C node, in RX2, if it is known who hears it. TS001-1.0.4 "Class C"."""

@@ -11,6 +11,7 @@ from gateway.certificate_request import certificate_request
 from gateway.command import config_option, log_to_stderr, one_line_errors, open_database
 from gateway.config import Config, load
 from gateway.devices_cli import devices
+from gateway.downlink_cli import downlink
 from gateway.frames_cli import frames
 from gateway.liveness_table import LivenessTable
 from gateway.page_client import ask
@@ -28,6 +29,7 @@ def gateway() -> None:
 
 gateway.add_command(devices)
 gateway.add_command(frames)
+gateway.add_command(downlink)
 gateway.add_command(certificate_request)
 
 

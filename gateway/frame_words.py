@@ -298,6 +298,16 @@ def _describe_downlink(frame: Mapping[str, Any], language: str) -> list[str]:
     return [head, where + at, *_said_by(frame)]
 
 
+def describe_link(link: Mapping[str, Any], language: str = "en") -> str:
+    """What ADR has agreed on with the node, and how well it is heard."""
+    margin = "-" if link["snr_margin_db"] is None else f"{link['snr_margin_db']:+.1f} dB"
+    setting = f"DR{link['data_rate']} tx_power={link['tx_power']} nb_trans={link['nb_trans']}"
+    lost = f"{link['frames_lost']}/{link['frames_known']}"
+    if language == "de":
+        return f"ADR: {setting}, SNR-Reserve {margin}, {lost} Rahmen verloren"
+    return f"ADR: {setting}, SNR margin {margin}, {lost} frames lost"
+
+
 def when(frame: Mapping[str, Any]) -> str:
     """The moment as people write it."""
     at = frame["at"]

@@ -54,17 +54,27 @@ def frames(
 
 def _node(config: Config, dev_eui: str, follow: bool, lines: int, language: str, as_json: bool) -> None:
     if not follow:
-        found = ask(config, "/frames", dev_eui=dev_eui, lines=lines)["frames"]
-        _print(found, language, as_json)
-        if not found and not as_json:
+        found = ask(config, "/frames", dev_eui=dev_eui, lines=lines)
+        _print(found["frames"], language, as_json)
+        if not as_json:
+            _print_link(found["link"], language)
+        if not found["frames"] and not as_json:
             click.echo(f"no frame of {dev_eui} since the service began", err=True)
         return
-    last, most = 0, lines
+    last, most, link = 0, lines, None
     while True:
         found = ask(config, "/frames", dev_eui=dev_eui, after=last, lines=most)
         _print(found["frames"], language, as_json)
+        if found["link"] != link and not as_json:
+            link = found["link"]
+            _print_link(link, language)
         last, most = found["last"], 200
         time.sleep(_EVERY_S)
+
+
+def _print_link(link: dict[str, Any] | None, language: str) -> None:
+    if link is not None:
+        click.echo(frame_words.describe_link(link, language))
 
 
 def _strangers(config: Config, follow: bool, language: str, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from gateway.database import connect
 from gateway.frame_log import FrameLog
 from gateway.liveness import Liveness
 from gateway.metrics import NODE_GAUGES, node_exposition
-from gateway.node_table import NodeRow, cells, live, needs_somebody, node_rows, span
+from gateway.node_table import NodeRow, cells, link_of, live, needs_somebody, node_rows, span
 from gateway.page import Answer, BadRequest, Content, Request, as_json
 from gateway.reception_time import Boot
 
@@ -58,6 +58,7 @@ _WORDS = {
     "all": ("Alle Knoten", "All nodes"),
     "none": ("nichts", "nothing"),
     "ask": ("Knoten zeigen", "Show node"),
+    "downlink": ("Downlink senden", "Send a downlink"),
     "more": ("und weitere", "and more"),
 }
 _STYLE = (
@@ -119,6 +120,14 @@ class LocalPages:
         except sqlite3.Error as error:
             raise BadRequest(f"the database cannot be read ({error})") from error
 
+    def _link(self, dev_eui: str) -> dict[str, Any] | None:
+        try:
+            with closing(connect(self._database)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                return link_of(connection, dev_eui)
+        except sqlite3.Error as error:
+            raise BadRequest(f"the database cannot be read ({error})") from error
+
     # --- for programs
 
     async def frames(self, request: Request) -> Content:
@@ -137,7 +146,8 @@ class LocalPages:
         else:
             found = self._log.frames(dev_eui, most)
         frames = [frame_words.as_object(entry) for entry in found]
-        return "application/json", as_json({"dev_eui": dev_eui, "last": last, "frames": frames})
+        link = await asyncio.to_thread(self._link, dev_eui)
+        return "application/json", as_json({"dev_eui": dev_eui, "last": last, "link": link, "frames": frames})
 
     async def strangers(self, _request: Request) -> Content:
         """The last Join-Request of every DevEUI that is not registered."""
@@ -216,8 +226,14 @@ class LocalPages:
         lines = [
             ("", (frame_words.when(frame), _Lines(frame_words.describe(frame, request.language)))) for frame in frames
         ]
-        body = [f'<p><a href="/">{words["all"]}</a></p><h1>{dev_eui}</h1>', _table(words, ("when", "what"), lines)]
-        return _html(words, dev_eui, body)
+        link = await asyncio.to_thread(self._link, dev_eui)
+        body = [
+            f'<p><a href="/">{words["all"]}</a> · <a href="/downlink?dev_eui={dev_eui}">{words["downlink"]}</a></p>'
+            f"<h1>{dev_eui}</h1>",
+            f"<p>{html.escape(frame_words.describe_link(link, request.language))}</p>" if link else "",
+            _table(words, ("when", "what"), lines),
+        ]
+        return _html(words, dev_eui, body, refresh=True)
 
 
 class _Words:
@@ -258,11 +274,13 @@ def _cell(value: object) -> str:
     return html.escape(str(value))
 
 
-def _html(words: _Words, title: str, body: list[str]) -> Content:
+def _html(words: _Words, title: str, body: list[str], *, refresh: bool = False) -> Content:
+    """``refresh``: it reloads by itself, which would disturb whoever fills in a form."""
+    again = f'<meta http-equiv="refresh" content="{_REFRESH_S}">' if refresh else ""
     return "text/html", (
         f'<!doctype html><html lang="{words.language}"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta http-equiv="refresh" content="{_REFRESH_S}"><style>{_STYLE}</style>' + "".join(body) + "</html>\n"
+        f"{again}<style>{_STYLE}</style>" + "".join(body) + "</html>\n"
     )
 
 

@@ -87,6 +87,20 @@ def snr_margin_db(link: bytes | None) -> float | None:
     return round(median(heard) - adr.threshold_db(known.setting), 1) if heard else None
 
 
+def link_of(connection: sqlite3.Connection, dev_eui: str) -> dict[str, Any] | None:
+    """What one node sends with, as far as it has agreed to it, and how well it is heard; None: not known."""
+    row = connection.execute(
+        "SELECT link FROM sessions WHERE dev_eui = ? AND f_cnt_up >= 0 ORDER BY id DESC LIMIT 1", (dev_eui,)
+    ).fetchone()
+    if row is None or not row[0]:
+        return None
+    link = adr.parse(row[0])
+    return link.setting._asdict() | {
+        "snr_margin_db": snr_margin_db(row[0]), "frames_known": len(link.frames),
+        "frames_lost": sum(not frame.heard for frame in link.frames),
+    }  # fmt: skip
+
+
 def as_object(row: NodeRow) -> dict[str, Any]:
     """For JSON: times in ISO 8601."""
     return row._asdict() | {

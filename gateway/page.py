@@ -1,31 +1,37 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The local page, read-only, on the loopback by default: for technicians in their browser, and for programs.
+"""The local page, on the loopback by default: for technicians in their browser, and for programs.
 
-HTTP/1.1 as far as a few GET requests need it (RFC 9112): one request a connection, which then closes. What tells of
-single nodes needs the page's token, and elsewhere than on the loopback everything does.
+HTTP/1.1 as far as a few GET and POST requests need it (RFC 9112): one request a connection, which then closes. What
+tells of single nodes, or does something, needs the page's token, and elsewhere than on the loopback everything does.
+A browser sends a password by itself, whoever made the form: so a form must have its key, too.
 """
 
 import asyncio
+import hmac
 import ipaddress
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from gateway.errors import PortTaken
-from gateway.page_token import authorizes
+from gateway.page_token import authorizes, form_key
 
 _PATIENCE_S = 10.0
 _MAX_HEAD_BYTES = 8192
+_MAX_BODY_BYTES = 2000
 _MOST_PARAMETERS = 10
 
 
 class Request(NamedTuple):
-    """What somebody asks. ``language`` is de or en."""
+    """What somebody asks. ``language`` is de or en; ``form`` is what a POST brings; ``program``: no browser asks."""
 
     path: str
     query: Mapping[str, str]
     language: str
+    form: Mapping[str, str]
+    program: bool
 
 
 class BadRequest(Exception):
@@ -39,7 +45,15 @@ Answer = Callable[[Request], Awaitable[Content]]
 class Page:
     """Serves answers by path, each a function that returns (content type, text). ``secret`` ones need the ``token``."""
 
-    def __init__(self, open_to_all: Mapping[str, Answer], secret: Mapping[str, Answer], token: str) -> None:
+    def __init__(
+        self,
+        open_to_all: Mapping[str, Answer],
+        secret: Mapping[str, Answer],
+        token: str,
+        posts: Mapping[str, Answer] | None = None,
+    ) -> None:
+        """``posts`` answer POST requests."""
+        self._posts = dict(posts or {})
         self._open = dict(open_to_all)
         self._secret = dict(secret)
         self._token = token
@@ -65,40 +79,57 @@ class Page:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(await self._response(head))
+                writer.write(await self._response(head, reader))
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever that was, it did not speak HTTP
         finally:
             writer.close()
 
-    async def _response(self, head: bytes) -> bytes:
+    async def _response(self, head: bytes, reader: asyncio.StreamReader) -> bytes:
         first, *lines = head.decode("latin-1").split("\r\n")
         method, _, rest = first.partition(" ")
-        headers = {name.strip().lower(): value for name, _, value in (line.partition(":") for line in lines)}
-        if method != "GET":
-            return _http("405 Method Not Allowed", "text/plain", "only GET\n", "Allow: GET\r\n")
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         try:
             target = urlsplit(rest.partition(" ")[0])
             query = dict(parse_qsl(target.query, max_num_fields=_MOST_PARAMETERS))
         except ValueError:
             return _http("400 Bad Request", "text/plain", "no such address\n")
-        answer = self._open.get(target.path) or self._secret.get(target.path)
-        if (self._guarded or target.path not in self._open) and not authorizes(
-            headers.get("authorization", ""), self._token
-        ):
+        answers = self._posts if method == "POST" else self._open | self._secret
+        if method not in ("GET", "POST") or (method == "POST" and target.path not in self._posts):
+            return _http("405 Method Not Allowed", "text/plain", "only GET\n", "Allow: GET\r\n")
+        authorization = headers.get("authorization", "")
+        answer = answers.get(target.path)
+        if (self._guarded or target.path not in self._open) and not authorizes(authorization, self._token):
             if answer is None and not self._guarded:
                 return _http("404 Not Found", "text/plain", f"there are: {' '.join(self._open)}\n")
             asks = 'WWW-Authenticate: Basic realm="gateway", charset="UTF-8"\r\n'
             return _http("401 Unauthorized", "text/plain", "the password is in the page's token_file\n", asks)
         if answer is None:
-            return _http("404 Not Found", "text/plain", f"there are: {' '.join((*self._open, *self._secret))}\n")
-        german = query.get("lang", headers.get("accept-language", "").strip()).lower().startswith("de")
+            return _http("404 Not Found", "text/plain", f"there are: {' '.join(answers)}\n")
+        german = query.get("lang", headers.get("accept-language", "")).lower().startswith("de")
+        program = authorization.lower().startswith("bearer")
         try:
-            content = await answer(Request(target.path, query, "de" if german else "en"))
+            form = await _form(headers, reader) if method == "POST" else {}
+            if method == "POST" and not program and not hmac.compare_digest(form.get("key", ""), form_key(self._token)):
+                return _http("403 Forbidden", "text/plain", "this form is not from this page\n")
+            content = await answer(Request(target.path, query, "de" if german else "en", form, program))
         except BadRequest as bad:
             return _http("400 Bad Request", "text/plain", f"{bad}\n")
         return _http("200 OK", *content)
+
+
+async def _form(headers: Mapping[str, str], reader: asyncio.StreamReader) -> dict[str, str]:
+    """The fields of a form (application/x-www-form-urlencoded); raises BadRequest."""
+    length = headers.get("content-length", "")
+    if not re.fullmatch("[0-9]{1,5}", length) or int(length) > _MAX_BODY_BYTES:
+        raise BadRequest(f"a form has at most {_MAX_BODY_BYTES} bytes")
+    body = await reader.readexactly(int(length))
+    try:
+        fields = parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError as error:
+        raise BadRequest("no form") from error
+    return {name: value for name, value in fields if value.isascii()}
 
 
 def _http(status: str, content_type: str, text: str, headers: str = "") -> bytes:

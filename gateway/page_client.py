@@ -21,11 +21,20 @@ class NoAnswer(GatewayError):
 
 def ask(config: Config, path: str, **query: object) -> Any:
     """The JSON that the page answers on ``path``; raises NoAnswer, ConfigError."""
+    return _request(config, path + (f"?{urlencode(query)}" if query else ""), None)
+
+
+def tell(config: Config, path: str, **fields: object) -> Any:
+    """Send a form to ``path``; the JSON that the page answers. Raises NoAnswer, ConfigError."""
+    return _request(config, path, urlencode(fields).encode())
+
+
+def _request(config: Config, target: str, body: bytes | None) -> Any:
     page = config.page
     host = _EVERYWHERE.get(page.host, page.host)
     place = f"[{host}]" if ":" in host else host
-    url = f"http://{place}:{page.port}{path}"
-    request = urllib.request.Request(url + (f"?{urlencode(query)}" if query else ""))
+    url = f"http://{place}:{page.port}{target}"
+    request = urllib.request.Request(url, data=body)
     if page.token_file.exists():
         request.add_header("Authorization", f"Bearer {load_token(page.token_file)}")
     try:

@@ -36,6 +36,11 @@ def load_token(path: Path, *, create: bool = False) -> str:
     return token
 
 
+def form_key(token: str) -> str:
+    """What a form of our own page sends along; another site's form, in the same browser, cannot know it."""
+    return hmac.digest(token.encode(), b"form", "sha256").hex()
+
+
 def authorizes(header: str, token: str) -> bool:
     """Whether the value of an Authorization header proves that its sender knows the token."""
     scheme, _, given = header.strip().partition(" ")

@@ -22,6 +22,7 @@ from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.backhaul.interface import Backhaul, Heard
 from gateway.backhaul.lns_endpoint import LnsEndpoint, is_loopback, security
 from gateway.config import Config
+from gateway.downlink_page import DownlinkPage
 from gateway.downlinks import Protocol
 from gateway.errors import Refused, StoreError, StoreFull
 from gateway.forwarder import Forwarder
@@ -33,7 +34,7 @@ from gateway.network_server import Copy, NetworkServer
 from gateway.operations import Operations
 from gateway.outbox import Limits
 from gateway.page import Content, Page, Request, as_json
-from gateway.page_token import load_token
+from gateway.page_token import form_key, load_token
 from gateway.radio import Reception
 from gateway.readings import date_waiting
 from gateway.reception_time import Boot, TimeKeeper, this_boot
@@ -101,10 +102,13 @@ class Gateway:
             store.path, self._operations.log, self._operations.liveness, self._boot,
             lambda: self._operations.concentrator_rows(self._backhauls),
         )  # fmt: skip
+        token = load_token(config.page.token_file, create=True)
+        downlinks = DownlinkPage(self._applications, self._time_keeper.now, form_key(token))
         self._page = Page(
             {"/status": self._status_page, "/metrics": self._metrics_page},
-            pages.answers(),
-            load_token(config.page.token_file, create=True),
+            pages.answers() | downlinks.answers(),
+            token,
+            downlinks.posts(),
         )
         self._backhauls: dict[str, Backhaul] = {}
         self._arrivals = Arrivals(self._writer, self._network_server, self._serve)

@@ -4,7 +4,9 @@
 import base64
 import json
 import random
+import re
 import urllib.request
+from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner
@@ -39,6 +41,16 @@ class Site:
             f"http://127.0.0.1:{self.config.page.port}{path}",
             headers={"Authorization": f"Bearer {token}", "Accept-Language": language},
         )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read().decode()
+
+    def post(self, path, form):
+        """As a browser does, in German."""
+        password = base64.b64encode(b"x:" + (self.folder / "page.token").read_text().strip().encode()).decode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.config.page.port}{path}", urlencode(form).encode(),
+            {"Authorization": f"Basic {password}", "Accept-Language": "de"},
+        )  # fmt: skip
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read().decode()
 
@@ -119,6 +131,7 @@ class TestFrames:
         assert "DR3 868.300 MHz 25 bytes <- 0016c001ff10b001 -97 dBm SNR 5.0 dB" in heard
         assert "DR3 868.300 MHz 25 bytes <- 0016c001ff10b002 -110 dBm SNR 5.0 dB" in heard
         assert heard.count("uplink f_cnt=0") == 1
+        assert heard.endswith("ADR: DR3 tx_power=0 nb_trans=1, SNR margin +17.5 dB, 0/1 frames lost\n")
 
     def test_a_wrong_key_is_said_in_plain_words(self, site, concentrator, node):
         node.app_key = bytes(16)
@@ -244,6 +257,54 @@ class TestPages:
         for secret in (node.app_key, node.nwk_s_key, node.app_s_key, b"another's secret", tree_payload()):
             assert secret.hex() not in shown
         assert "another's secret" not in shown
+
+
+class TestDownlinks:
+    def held(self, site):
+        rows = site.store.connection.execute("SELECT command_id, f_port, frm_payload, confirmed FROM downlinks")
+        return rows.fetchall()
+
+    def test_one_is_queued_by_command_once(self, site, service, node):
+        asked = ["downlink", node.dev_eui, "21", "0102FF", "--confirmed", "--id", "valve-1"]
+
+        first, again = site.run(*asked), site.run(*asked)
+
+        assert (first.exit_code, first.output, again.output) == (0, "queued valve-1\n", "queued valve-1\n")
+        assert self.held(site) == [("valve-1", 21, b"\x01\x02\xff", 1)]
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["70b3d57ed1000099", "21", "01"], "Error: refused: unknown_dev_eui\n"),
+            (["70b3d57ed1000001", "0", "01"], "f_port must be 1 to 223\n"),
+            (["70b3d57ed1000001", "21", "01" * 52], "payload must be lower-case hex, at most 51 bytes\n"),
+            (["linde", "21", "01"], "dev_eui must be 16 lower-case hex digits\n"),
+            (["70b3d57ed1000001", "21", "01", "--hours", "nan"], "hours must be more than 0, and at most 720\n"),
+            (["70b3d57ed1000001", "21", "01", "--id", "a b"], "id must be 1 to 64 letters, digits or any of _.:-\n"),
+        ],
+    )
+    def test_a_mistake_is_one_line_and_nothing_is_queued(self, site, service, arguments, says):
+        done = site.run("downlink", *arguments)
+
+        assert done.exit_code == 1
+        assert done.output.endswith(says)
+        assert done.output.count("\n") == 1
+        assert self.held(site) == []
+
+    def test_the_form_of_the_page_sends_what_it_says(self, site, service, node):
+        page = site.page(f"/downlink?dev_eui={node.dev_eui}", "de")
+        key = re.search('name="key" value="([0-9a-f]+)"', page)[1]
+        names = set(re.findall('name="([a-z_]+)"', page)) - {"viewport"}
+        form = {"key": key, "dev_eui": node.dev_eui, "f_port": "2", "payload": "0A", "hours": "1", "confirmed": "true"}
+        assert names == form.keys()
+
+        answer = site.post("/downlink", form)
+
+        assert "in der Warteschlange" in answer
+        assert [row[1:] for row in self.held(site)] == [(2, b"\x0a", 1)]
+
+    def test_a_name_from_the_address_is_text_and_nothing_else(self, site, service):
+        assert "<script>" not in site.page("/downlink?dev_eui=%22%3E%3Cscript%3E")
 
 
 class TestFloods:

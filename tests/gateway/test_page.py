@@ -7,12 +7,12 @@ import urllib.error
 import urllib.request
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigError
 from gateway.page import BadRequest, Page
-from gateway.page_token import authorizes, load_token
+from gateway.page_token import authorizes, form_key, load_token
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -84,13 +84,17 @@ async def _secret(request):
     return "text/plain", f"{request.language} {sorted(request.query.items())}"
 
 
-def fetch(path, *, host="127.0.0.1", **headers):
-    """(status, text) of one GET."""
+async def _post(request):
+    return "text/plain", f"{request.program} {sorted(request.form)}"
+
+
+def fetch(path, *, host="127.0.0.1", body=None, **headers):
+    """(status, text) of one GET, or of a POST of ``body``."""
 
     async def run():
-        page = Page({"/open": _open}, {"/secret": _secret}, TOKEN)
+        page = Page({"/open": _open}, {"/secret": _secret}, TOKEN, {"/do": _post})
         port = await page.listen(host, 0)
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=body, headers=headers)
         try:
             return await asyncio.to_thread(_get, request)
         finally:
@@ -144,3 +148,41 @@ class TestRequests:
 
     def test_too_many_parameters_are_too(self):
         assert fetch("/open?" + "&".join(f"a{n}=1" for n in range(30)))[0] == 400
+
+
+class TestForms:
+    """A browser sends the password along with any site's form; only ours has the key."""
+
+    KEY = form_key(TOKEN)
+
+    def test_a_program_needs_its_token(self):
+        assert fetch("/do", body=b"a=1", Authorization=f"Bearer {TOKEN}") == (200, "True ['a']")
+        assert fetch("/do", body=b"a=1")[0] == 401
+
+    def test_a_browser_needs_the_key_of_our_own_form(self):
+        password = basic(f"x:{TOKEN}")
+
+        assert fetch("/do", body=f"a=1&key={self.KEY}".encode(), Authorization=password)[0] == 200
+        for body in (b"a=1", b"a=1&key=", b"key=" + self.KEY[:-1].encode() + b"x", b"key=%C3%A4"):
+            assert fetch("/do", body=body, Authorization=password) == (403, "this form is not from this page\n")
+
+    @pytest.mark.parametrize("body", [b"x" * 3000, b"no form", b"\xff\xfe", b"&".join(b"a%d=1" % n for n in range(40))])
+    def test_what_is_no_form_is_answered_with_400(self, body):
+        assert fetch("/do", body=body, Authorization=f"Bearer {TOKEN}")[0] == 400
+
+    @pytest.mark.parametrize("path", ["/open", "/secret", "/nowhere"])
+    def test_nothing_else_takes_one(self, path):
+        assert fetch(path, body=b"a=1", Authorization=f"Bearer {TOKEN}")[0] == 405
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=100).map(lambda text: f"GET {text} HTTP/1.1".encode())))
+def test_whatever_is_sent_is_answered_or_given_up(head):
+    page = Page({"/open": _open}, {"/secret": _secret}, TOKEN, {"/do": _post})
+
+    async def run():
+        reader = asyncio.StreamReader()
+        reader.feed_eof()
+        return await page._response(head + b"\r\n\r\n", reader)
+
+    assert asyncio.run(run()).split(b" ")[1] in (b"200", b"400", b"401", b"404", b"405")
