@@ -101,6 +101,26 @@ class TestDeadLetters:
         assert (result.exit_code, result.stdout) == (0, "1 applied, 0 still cannot be\n")
         assert "readings.values 4" in run(site, "status").stdout
 
+    def test_one_is_shown_with_what_it_says(self, site):
+        assert run(site, "dead-letters", "show", "1").stdout.splitlines() == [
+            "id 1",
+            "reason unknown_dev_eui",
+            "times 1",
+            "topic stadtfunk/1/0016c001f1500812/up",
+            f"detail dev_eui={STRANGER} session=1 f_cnt=0",
+            f"uplink {STRANGER} session 1 f_cnt 0 received_at 1782864002.000",
+            "  soil_moisture 17.5 % at 1782864000",
+            "  soil_temperature 20 Cel at 1782864000",
+        ]
+        assert run(site, "dead-letters", "show", "2").stdout.splitlines()[-1] == "bytes 72756262697368"
+
+    def test_those_of_a_reason_are_listed_and_replayed_together(self, site):
+        listed = run(site, "dead-letters", "list", "--reason", "malformed_batch").stdout.splitlines()
+        replayed = run(site, "dead-letters", "replay", "--reason", "malformed_batch")
+
+        assert listed[-1] == "1 dead letters"
+        assert (replayed.exit_code, replayed.stdout) == (1, "0 applied, 1 still cannot be\n")
+
     def test_a_letter_that_is_not_there_is_one_clear_line(self, site):
         assert run(site, "dead-letters", "replay", "9").stderr == "Error: there is no dead letter 9\n"
 

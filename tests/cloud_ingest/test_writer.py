@@ -7,9 +7,24 @@ import time
 
 import pytest
 
+from cloud_ingest import attempts, checks, dead_letters, streams
 from cloud_ingest import writer as module
+from cloud_ingest.ingest import Ingest
 from cloud_ingest.writer import Delivery, Writer
-from tests.cloud_ingest.world import NODES, UP, moisture_series, opened, small_city
+from decoders.uplink import Watermark
+from tests.cloud_ingest.world import (
+    GATEWAY,
+    HOUR,
+    NODES,
+    START,
+    UP,
+    batch,
+    moisture_series,
+    opened,
+    sample,
+    small_city,
+    uplink,
+)
 
 
 @pytest.fixture
@@ -28,6 +43,69 @@ def until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+class TestGroups:
+    """What waits together is committed together; one message that makes us fail takes no other with it."""
+
+    def test_of_a_batch_that_fails_only_the_uplink_that_does_it_is_set_aside(self, world, mocker):
+        store, writer = world
+        real = checks.sorted_out
+        poison = uplink(2, NODES[0], 666, sample(START, 17.0))
+
+        def fails(city, message):
+            assert message.key.f_cnt != 666
+            return real(city, message)
+
+        mocker.patch.object(checks, "sorted_out", fails)
+        done = threading.Semaphore(0)
+        before = uplink(1, NODES[0], 0, sample(START, 20.0))
+        after = uplink(3, NODES[0], 2, sample(START + HOUR, 19.0))
+        other = uplink(4, NODES[1], 0, sample(START, 18.0))
+        for payload in (batch(before, poison, after), batch(other, oldest_seq=1)):
+            writer.put(Delivery(UP, payload, done.release))
+
+        writer.start()
+
+        assert all(done.acquire(timeout=60) for _ in range(2))
+        kept = store.db.execute("SELECT dev_eui, f_cnt FROM uplinks ORDER BY 1, 2").fetchall()
+        assert kept == [(NODES[0], 0), (NODES[0], 2), (NODES[1], 0)]
+        assert streams.watermark(store, GATEWAY, 1) == Watermark(1, (0, 4, 0))
+        [letter] = dead_letters.letters(store)
+        assert letter.reason == "internal_error"
+        mocker.stopall()
+        assert Ingest(store, small_city()).replay(letter)
+        assert store.db.execute("SELECT count(*) FROM attempts").fetchone() == (0,)
+
+    def test_messages_that_wait_are_one_commit(self, world):
+        store, writer = world
+        done = threading.Semaphore(0)
+        watched = sqlite3.connect(store.db.execute("PRAGMA database_list").fetchone()[2], check_same_thread=False)
+        counts = set()
+
+        def note():
+            counts.add(watched.execute("SELECT count(*) FROM uplinks").fetchone()[0])
+            done.release()
+
+        for n in range(20):
+            writer.put(Delivery(UP, batch(uplink(n + 1, NODES[0], n, sample(START + n, 20.0)), oldest_seq=1), note))
+
+        writer.start()
+
+        assert all(done.acquire(timeout=60) for _ in range(20))
+        watched.close()
+        assert counts == {20}  # before the first acknowledgement all of them were durable
+
+    def test_one_that_was_delivered_before_is_tried_alone_and_forgotten_when_it_went_well(self, world):
+        store, writer = world
+        done = threading.Event()
+        writer.put(Delivery(UP, moisture_series(NODES[0], [20.0]), done.set, again=True))
+
+        writer.start()
+
+        assert done.wait(60)
+        assert store.db.execute("SELECT count(*) FROM uplinks").fetchone() == (1,)
+        assert attempts.suspects(store) == set()
 
 
 class TestHealth:
