@@ -118,8 +118,10 @@ class Authority:
         builder = self._builder(subject, ca.subject, public, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(), critical=True)
-        purpose = ExtendedKeyUsageOID.CLIENT_AUTH if hosts is None else ExtendedKeyUsageOID.SERVER_AUTH
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        if hosts is not None:  # nodes of a cluster are each other's clients, too
+            purposes.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         if hosts is not None:
             builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         certificate = builder.sign(self._key(AUTHORITY), hashes.SHA256())

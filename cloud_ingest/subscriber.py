@@ -154,6 +154,7 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except ssl.SSLError as error:
         raise ConfigError(f"mqtt.ca_file: {settings.ca_file}", "holds no certificate in PEM form") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     if settings.cert_file is not None:
         try:
             context.load_cert_chain(settings.cert_file, settings.key_file)

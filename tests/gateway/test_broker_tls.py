@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import pytest
@@ -24,6 +24,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from cloud_ingest.certificates import Authority
 from cloud_ingest.cli import ingest
+from cloud_ingest.cluster import Node as ClusterNode
+from cloud_ingest.cluster import configuration
 from gateway import forwarder
 from gateway.broker_tls import why
 from gateway.cli import gateway
@@ -91,10 +93,17 @@ class SecuredBroker:
             self._process = None
 
 
+class Place(NamedTuple):
+    """Where a broker is, and where its certificates are."""
+
+    folder: Path
+    port: int
+
+
 class Party:
     """An MQTT client with a certificate; ``heard`` is what it got, ``granted`` what it may read."""
 
-    def __init__(self, broker: SecuredBroker, name: str, subscribe: list[str]) -> None:
+    def __init__(self, broker: SecuredBroker | Place, name: str, subscribe: list[str], within_s: float = 60) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self.granted: list[bool] = []
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv311)
@@ -107,7 +116,9 @@ class Party:
         self._ready = threading.Event()
         self._client.connect("localhost", broker.port)
         self._client.loop_start()
-        assert self._ready.wait(60)
+        if not self._ready.wait(within_s):
+            self.__exit__()
+            raise AssertionError("no subscription")
 
     def _subscribed(self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         self.granted = [not reason.is_failure for reason in reasons]
@@ -163,6 +174,19 @@ def send(running: GatewayProcess, node: Node) -> None:
             pass
 
 
+def one_tree(dev_eui: str) -> dict[str, Any]:
+    """The smallest city.json that knows the node."""
+    name, place = {"de": "Linde", "en": "Lime"}, {"lon": 11.5881, "lat": 50.9274}
+    corners = [[11.58, 50.92], [11.59, 50.92], [11.59, 50.93], [11.58, 50.92]]
+    rule = {"quantity": "soil_moisture", "act": 16.0, "clear": 18.0}
+    return {
+        "name": name, "center": [11.586, 50.927], "zoom": 13,
+        "reference_areas": [{"id": "RA-01", "name": name, "polygon": corners, "rule": rule, "litres_per_tree": 75}],
+        "trees": [{"id": "J-1", "name": name, "latin": "Tilia", "planted": 2024, "area": "RA-01"} | place],
+        "nodes": [{"dev_eui": dev_eui, "tree": "J-1", "interval_s": 3600}],
+    }  # fmt: skip
+
+
 class TestIdentity:
     """Who connects is who the certificate says."""
 
@@ -182,6 +206,30 @@ class TestIdentity:
         assert connected == 1
         assert not (broker.folder / f"{GATEWAY_EUI}.key").exists()
         assert (tmp_path / "own.key").stat().st_mode & 0o777 == 0o600
+
+    def test_the_real_ingest_takes_and_tells_under_its_own_identity(self, tmp_path, broker):
+        path, node = gateway_toml(tmp_path, broker)
+        command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
+        broker.start()
+        city = tmp_path / "city"
+        city.mkdir()
+        (city / "city.json").write_text(json.dumps(one_tree(node.dev_eui)))
+        (city / "ingest.toml").write_text(
+            f'[mqtt]\nhost = "localhost"\nport = {broker.port}\ntls = true\nca_file = "{broker.folder}/ca.pem"\n'
+            f'cert_file = "{broker.folder}/ingest.pem"\nkey_file = "{broker.folder}/ingest.key"\n'
+            f"[http]\nport = {free_port()}\n"
+        )
+        running_ingest = subprocess.Popen(
+            [BIN / "stadtfunk", "ingest", "run", "--config", "ingest.toml"],
+            cwd=city, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            with GatewayProcess(path) as running:
+                send(running, node)
+                eventually(lambda: status(running)["outbox_held"] == 0 and status(running)["counters"]["watermarks"])
+        finally:
+            running_ingest.terminate()
+            running_ingest.wait(60)
 
     def test_nobody_speaks_or_hears_in_the_name_of_another(self, broker):
         for eui in (GATEWAY_EUI, OTHER_EUI):
@@ -338,6 +386,61 @@ class TestRefused:
             broker.stop()
 
         assert any("refused: Not authorized" in line for line in log), log
+
+
+class Cluster:
+    """Three nodes with the configuration and the certificates as shipped."""
+
+    def __init__(self, folder: Path) -> None:
+        command("init", "--folder", str(folder))
+        command("broker", "localhost", "--folder", str(folder))
+        command("ingest", "--folder", str(folder))
+        command("gateway", GATEWAY_EUI, "--folder", str(folder))
+        self.folder = folder
+        self._nodes = [ClusterNode("localhost", free_port(), free_port(), free_port()) for _ in range(3)]
+        self.ports = [node.mqtt_port for node in self._nodes]
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "Cluster":
+        for number, node in enumerate(self._nodes):
+            file = self.folder / f"node-{number}.conf"
+            file.write_text(configuration(node, self._nodes, "secret", listen="127.0.0.1"))
+            with (self.folder / f"node-{number}.log").open("wb") as log:
+                self._processes.append(
+                    subprocess.Popen([BIN / "nats-server", "-c", file.name], cwd=self.folder, stdout=log, stderr=log)
+                )
+        return self
+
+    def at(self, number: int) -> "Place":
+        return Place(self.folder, self.ports[number])
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait(60)
+
+
+class TestCluster:
+    def test_identities_hold_on_every_node(self, tmp_path):
+        with Cluster(tmp_path / "certificates") as cluster:
+            heard = eventually(lambda: self.heard_over(cluster), 120)
+
+        assert heard == {(UP, b"own")}
+
+    @staticmethod
+    def heard_over(cluster: Cluster) -> set[tuple[str, bytes]] | None:
+        """What the ingest gets on one node of what a gateway sends on another; None while they are not ready."""
+        try:
+            with (
+                Party(cluster.at(2), "ingest", ["stadtfunk/1/+/up"], 5) as cloud,
+                Party(cluster.at(0), GATEWAY_EUI, [f"stadtfunk/1/{GATEWAY_EUI}/committed"], 5) as gate,
+            ):
+                gate.publish(f"stadtfunk/1/{OTHER_EUI}/up", b"forged")
+                gate.publish(UP, b"own")
+                eventually(lambda: cloud.heard, 15)
+                return set(cloud.heard)
+        except (OSError, AssertionError):
+            return None
 
 
 class TestClock:
