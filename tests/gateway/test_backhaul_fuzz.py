@@ -12,6 +12,7 @@ import json
 import os
 import random
 import time
+from copy import deepcopy
 
 import pytest
 from websockets.sync.client import connect
@@ -91,7 +92,7 @@ def test_bent_and_forged_datagrams_are_counted_and_survived(service, caplog):
     refused = service.metrics.refused
     assert refused["internal_error"] == refused["store_failed"] == refused["overload"] == 0
     assert all(
-        refused[reason] > COUNT // 1000
+        refused[reason] > 10
         for reason in ("malformed_datagram", "malformed_rxpk", "spoofed_source", "unknown_dev_eui", "malformed_frame")
     )
     assert service.metrics.counters["uplinks"] == 2
@@ -132,9 +133,9 @@ def messages(dice):
     while True:
         fields = json.loads(json.dumps(dice.choice(bases)))
         for _ in range(dice.randrange(3)):
-            fields[dice.choice(list(fields))] = dice.choice(JUNK)
+            fields[dice.choice(list(fields))] = deepcopy(dice.choice(JUNK))
         if "upinfo" in fields and isinstance(fields["upinfo"], dict) and dice.random() < 0.3:
-            fields["upinfo"][dice.choice(("xtime", "rctx", "gpstime", "snr", "rxtime"))] = dice.choice(JUNK)
+            fields["upinfo"][dice.choice(("xtime", "rctx", "gpstime", "snr", "rxtime"))] = deepcopy(dice.choice(JUNK))
         text = json.dumps(fields)
         yield text[: dice.randrange(len(text))] if dice.random() < 0.1 else text
 
