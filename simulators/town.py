@@ -169,12 +169,19 @@ class Town:
         self._start("ingest", self._stadtfunk("ingest", "run", "--config", "ingest.toml"))
         self._wait("ingest", lambda: self.get(f"{self.url}/health") is not None)
 
-    def start_nodes(self, *, speed: float | None, days: float | None = None, frames: Path | None = None) -> None:
-        """Start the simulated city against the gateway; ``speed`` is virtual per real seconds, None for all it can."""
+    def start_nodes(
+        self, *, speed: float | None, days: float | None = None, frames: Path | None = None, lockstep: bool = False
+    ) -> None:
+        """Start the simulated city against the gateway; ``speed`` is virtual per real seconds, None for all it can.
+
+        ``lockstep``: it waits for the gateway however long, so that a busy machine changes nothing of what happens.
+        """
         options = ["--nodes", str(self.city.nodes), "--seed", str(self.seed), "--gwmp-port", str(self.gwmp_port)]
         for kind in ("air", "traffic"):
             options += [f"--{kind}", str(sum(station.kind == kind for station in self.city.stations))]
         options += ["--speed", "max" if speed is None else str(speed), "--gateway-eui", GATEWAY_EUI, "--json"]
+        if lockstep:
+            options.append("--lockstep")
         if days is not None:
             options += ["--days", str(days)]
         if frames is not None:

@@ -14,7 +14,7 @@ def dry_town(tmp_path_factory):
     town = Town(tmp_path_factory.mktemp("town"), http_port=free_port())
     try:
         town.start_services()
-        town.start_nodes(speed=None, days=DRY_DAYS, frames=town.folder / "frames.jsonl")
+        town.start_nodes(speed=None, days=DRY_DAYS, frames=town.folder / "frames.jsonl", lockstep=True)
         assert town.wait("nodes", 900) == 0
         until(lambda: drained(town), "an empty outbox")
         yield town

@@ -33,6 +33,7 @@ def page(browser, city):  # noqa: F811
         locale="de-DE", viewport={"width": 1280, "height": 1000}, base_url=str(city.client.base_url)
     )
     page = context.new_page()
+    page.set_default_timeout(120_000)
     troubles = []
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
