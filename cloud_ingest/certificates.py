@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The city's own certificate authority: who may speak to the broker, and in whose name.
 
-One folder holds it: ``ca.pem`` and ``ca.key``, and of each party ``<name>.pem`` and ``<name>.key``. A party's name is
-its certificate's common name: a gateway's is its EUI, and brokers make rights of it. Keys are on P-256; a name's key
-stays when its certificate is renewed, so that one file changes, at once. Profile: RFC 5280 "Certificate Extensions".
+One folder holds it: ``ca.pem``, ``ca.key`` and ``ca.crl``, and of each party ``<name>.pem`` and ``<name>.key``. A party's
+name is its certificate's common name: a gateway's is its EUI, and brokers make rights of it. Keys are on P-256; a
+name's key stays when its certificate is renewed, so that one file changes, at once. RFC 5280 "Certificate Extensions".
 """
 
 import ipaddress
@@ -70,6 +70,7 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
         self._write(self._path(AUTHORITY), _pem(builder.sign(key, hashes.SHA256())), 0o644)
+        self._write_revoked(self._revoked())
         return is_new
 
     def issue_broker(self, hosts: Iterable[str], days: int = DAYS) -> Issued:
@@ -95,6 +96,42 @@ class Authority:
             raise CertificateError(eui, "is no gateway EUI: 16 lower-case hex digits")
         public = self._key(eui).public_key() if request is None else _requested(request, eui)
         return self._issue(eui, public, days)
+
+    def revoke_gateway(self, eui: str) -> None:
+        """Shut a gateway out: its certificate goes onto the list ``ca.crl`` and out of the folder, as does its key."""
+        if not _EUI.fullmatch(eui):
+            raise CertificateError(eui, "is no gateway EUI: 16 lower-case hex digits")
+        if not self._path(eui).exists():
+            raise CertificateError(self._path(eui), "does not exist; nobody has a certificate of that name")
+        self._write_revoked([*self._revoked(), self._certificate(eui).serial_number])
+        self._key_path(eui).unlink(missing_ok=True)  # whoever stole it has this one
+        self._path(eui).unlink()
+
+    def _revoked(self) -> list[int]:
+        path = self.folder / "ca.crl"
+        if not path.exists():
+            return []
+        try:
+            return [entry.serial_number for entry in x509.load_pem_x509_crl(path.read_bytes())]
+        except OSError as error:
+            raise CertificateError(path, f"cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise CertificateError(path, "is no list of revoked certificates in PEM form") from error
+
+    def _write_revoked(self, serials: list[int]) -> None:
+        """RFC 5280 "CRL and CRL Extensions Profile". It ends with the authority: brokers take nobody by an old list."""
+        ca, key = self._certificate(AUTHORITY), self._key(AUTHORITY)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(ca.subject)
+        builder = builder.last_update(self._now - _EARLIER).next_update(ca.not_valid_after_utc)
+        for serial in serials:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(self._now).build()
+            builder = builder.add_revoked_certificate(entry)
+        builder = builder.add_extension(x509.CRLNumber(len(serials) + 1), critical=False)
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
+        )
+        content = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        self._write(self.folder / "ca.crl", content, 0o644)
 
     def issued(self) -> list[Issued]:
         """All certificates in the folder, by name."""

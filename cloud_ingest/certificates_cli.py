@@ -119,6 +119,23 @@ def gateway(eui: str, folder: Path, days: int, request: Path | None) -> None:
     _told(folder, issued, what if request else what.replace("cert_file", "cert_file and key_file"), request is None)
 
 
+@certificates.command()
+@click.argument("eui")
+@_FOLDER
+@_one_clear_line
+def revoke(eui: str, folder: Path) -> None:
+    """Shut out the gateway with this EUI: no rights in nats-users.conf, and its certificate in ca.crl.
+
+    \b
+    Example:
+        stadtfunk ingest certificates revoke 0016c001ff10a001
+    """
+    authority = Authority(folder)
+    authority.revoke_gateway(eui)
+    _write_users(authority)
+    click.echo(f"{eui} is shut out once the broker has {folder}/nats-users.conf or ca.crl and has taken it on")
+
+
 @certificates.command("list")
 @_FOLDER
 @_one_clear_line

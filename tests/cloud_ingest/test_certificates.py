@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The authority: what it issues by RFC 5280, and what it refuses. tests/gateway/test_broker_tls.py tries it on brokers."""
+"""The authority: what it issues by RFC 5280, and what it refuses. Brokers judge it in gateway/test_broker_tls.py."""
 
 import subprocess
 from datetime import UTC, datetime
@@ -105,6 +105,45 @@ class TestRenewal:
         assert f"{certificate(authority, 'ca').not_valid_after_utc:%Y}" == "2049"
         check = ["verify", "-x509_strict", "-no_check_time", "-CAfile", "ca.pem", "ingest.pem"]
         assert openssl(*check, folder=authority.folder) == "ingest.pem: OK\n"
+
+
+class TestRevocation:
+    def test_openssl_refuses_what_is_on_the_list_and_takes_a_new_one_of_that_name(self, authority):
+        check = [
+            "verify",
+            "-crl_check",
+            "-attime",
+            str(int(NOW.timestamp())),
+            "-CAfile",
+            "ca.pem",
+            "-CRLfile",
+            "ca.crl",
+        ]
+        authority.issue_gateway(EUI)
+        old = (authority.folder / f"{EUI}.pem").read_bytes()
+
+        authority.revoke_gateway(EUI)
+        (authority.folder / "old.pem").write_bytes(old)
+        authority.issue_gateway(EUI)
+
+        assert openssl(*check, f"{EUI}.pem", folder=authority.folder) == f"{EUI}.pem: OK\n"
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            openssl(*check, "old.pem", folder=authority.folder)
+        assert "certificate revoked" in refused.value.stderr
+
+    def test_a_renewed_authority_forgets_no_revocation(self, authority):
+        authority.issue_gateway(EUI)
+        serial = certificate(authority, EUI).serial_number
+        authority.revoke_gateway(EUI)
+
+        authority.init()
+
+        listed = x509.load_pem_x509_crl((authority.folder / "ca.crl").read_bytes())
+        assert [entry.serial_number for entry in listed] == [serial]
+
+    def test_who_has_no_certificate_cannot_be_shut_out(self, authority):
+        with pytest.raises(CertificateError, match="nobody has a certificate of that name"):
+            authority.revoke_gateway(EUI)
 
 
 class TestRefusals:

@@ -367,25 +367,23 @@ class TestRefused:
         for line in lines:
             assert re.search("it wants a certificate of ours; give cert_file and key_file|it hung up", line), lines
 
-    def test_a_stolen_certificate_has_no_rights_once_its_gateway_is_forgotten(self, tmp_path):
-        """nats-server knows each gateway; Mosquitto needs a certificate revocation list for that."""
-        broker = SecuredBroker("nats", tmp_path / "certificates")
-        path, _ = gateway_toml(tmp_path, broker)
+    def test_a_stolen_gateway_is_shut_out(self, tmp_path, broker):
         command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
-        (broker.folder / f"{GATEWAY_EUI}.pem").rename(tmp_path / "stolen.pem")
-        path.write_text(
-            path.read_text().replace(str(broker.folder / f"{GATEWAY_EUI}.pem"), str(tmp_path / "stolen.pem"))
-        )
-        command("init", "--folder", str(broker.folder))
+        for suffix in (".pem", ".key"):
+            shutil.copy(broker.folder / f"{GATEWAY_EUI}{suffix}", tmp_path / f"stolen{suffix}")
+        stolen = {"cert_file": str(tmp_path / "stolen.pem"), "key_file": str(tmp_path / "stolen.key")}
+        path, _ = gateway_toml(tmp_path, broker, **stolen)
         broker.start()
-        try:
-            with GatewayProcess(path) as running:
-                eventually(lambda: status(running)["counters"]["broker_failures"] >= 2)
-                log = list(running.log)
-        finally:
+        with GatewayProcess(path) as running:
+            eventually(lambda: status(running)["broker_connected"])
+            command("revoke", GATEWAY_EUI, "--folder", str(broker.folder))
             broker.stop()
+            broker.start()
+            eventually(lambda: status(running)["counters"]["broker_failures"] >= 4)
+            connected, log = status(running)["broker_connected"], list(running.log)
 
-        assert any("refused: Not authorized" in line for line in log), log
+        assert connected == 0
+        assert any(re.search("Not authorized|is revoked|hung up during TLS", line) for line in log), log
 
 
 class Cluster:
