@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The city's own certificate authority: who may speak to the broker, and in whose name.
 
-One folder holds it: ``ca.pem``, ``ca.key`` and ``ca.crl``, and of each party ``<name>.pem`` and ``<name>.key``. A party's
-name is its certificate's common name: a gateway's is its EUI, and brokers make rights of it. Keys are on P-256; a
-name's key stays when its certificate is renewed, so that one file changes, at once. RFC 5280 "Certificate Extensions".
+One folder holds it: ``ca.pem``, ``ca.key`` and ``ca.crl``, and of each party ``<name>.pem`` and ``<name>.key``. A
+party's name is its certificate's common name: a gateway's is its EUI, and brokers make rights of it. Keys are on P-256;
+a name's key stays when its certificate is renewed: one file changes, at once. RFC 5280 "Certificate Extensions".
 """
 
 import ipaddress
