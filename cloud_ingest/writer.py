@@ -23,7 +23,7 @@ _IDLE_S = 0.1  # also how long a commit of another process may go unnoticed
 _JUDGE_EVERY_S = 0.5  # while messages pour in
 _JUDGE_FOR_S = 0.2
 _STUCK_S = 120  # a message that takes longer ends the process, and is tried alone by the next
-_GROUP_BYTES = 1 << 16  # about 3,000 uplinks
+_GROUP_BYTES = 1 << 14  # about 800 uplinks: watermarks come often enough for gateways to go on meanwhile
 
 
 class Delivery(NamedTuple):

@@ -34,6 +34,26 @@ from tests.cloud_ingest.world import (
 RESEND_S = 0.5
 
 
+# Runs a command in which one message first hangs for ever, then kills the process whenever it is decoded.
+POISON = """
+import os, pathlib, runpy, signal, sys
+from cloud_ingest import ingest, writer
+real, hung = ingest.decode_batch, pathlib.Path({config!r} + ".hung")
+writer._STUCK_S = 1
+def decode_batch(data):
+    if {marker!r} in data:
+        if hung.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        hung.touch()
+        while True:
+            pass
+    return real(data)
+ingest.decode_batch = decode_batch
+sys.argv = ["stadtfunk", "ingest", {command!r}, "--config", {config!r}]
+runpy.run_module("stadtfunk", run_name="__main__")
+"""
+
+
 class Site:
     """A broker and the folder of one service; processes end with the test."""
 
@@ -101,6 +121,15 @@ class Site:
         process = self._start(self.command("worker"))
         wait_for(lambda: "stream connected" in self.log(process), "its connection to the stream")
         return process
+
+    def start_until(self, command: list[str], sql: str) -> int:
+        """Start it again whenever it ends, until there are rows; how often it ended."""
+        for ended in range(10):
+            process = self._start(command)
+            wait_for(lambda process=process: process.poll() is not None or self.rows(sql), "its end")
+            if self.rows(sql):
+                return ended
+        raise AssertionError("it ends again and again")
 
     def stop(self) -> None:
         self.nats.stop()

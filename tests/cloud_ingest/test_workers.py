@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Several processes on one durable consumer and one store: any may be killed, nothing is lost or doubled."""
 
-import os
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cloud_ingest.brokers import wait_for
-from tests.cloud_ingest.processes import Gateway, Site, uplinks
+from tests.cloud_ingest.processes import POISON, Gateway, Site, uplinks
 from tests.cloud_ingest.world import NODES, START, UP, batch, opened, sample, uplink
 
 
@@ -88,25 +86,6 @@ class TestExactlyOnce:
             gateway.stop()
 
 
-POISON = """
-import os, pathlib, runpy, signal, sys
-from cloud_ingest import ingest, writer
-real, hung = ingest.decode_batch, pathlib.Path({config!r} + ".hung")
-writer._STUCK_S = 1
-def decode_batch(data):
-    if {marker!r} in data:
-        if hung.exists():
-            os.kill(os.getpid(), signal.SIGKILL)
-        hung.touch()
-        while True:
-            pass
-    return real(data)
-ingest.decode_batch = decode_batch
-sys.argv = ["stadtfunk", "ingest", "worker", "--config", {config!r}]
-runpy.run_module("stadtfunk", run_name="__main__")
-"""
-
-
 class TestPoison:
     def test_a_message_that_ends_its_worker_is_a_dead_letter_after_three_tries_and_nothing_waits_behind(
         self, site: Site
@@ -116,19 +95,11 @@ class TestPoison:
         poison = batch(uplink(1, NODES[0], 0, sample(START, 20.0)))
         site.publish(UP, poison)
         site.publish(UP, batch(uplink(2, NODES[0], 1, sample(START + 60, 19.0)), oldest_seq=1))
-        command = [sys.executable, "-c", POISON.format(marker=poison, config=str(site.config))]
+        command = [sys.executable, "-c", POISON.format(command="worker", marker=poison, config=str(site.config))]
 
-        died = 0
-        while not (letters := site.rows("SELECT reason FROM dead_letters")):
-            process = subprocess.Popen(command, env={**os.environ}, cwd=Path(__file__).parents[2])
-            site.processes.append(process)
-            wait_for(
-                lambda process=process: process.poll() is not None or site.rows("SELECT 1 FROM dead_letters"), "its end"
-            )
-            died += process.poll() is not None
-            assert died <= 5
+        died = site.start_until(command, "SELECT 1 FROM dead_letters")
 
-        assert letters == [("gave_up",)]
+        assert site.rows("SELECT reason FROM dead_letters") == [("gave_up",)]
         assert died == 4  # once among others, where it hung; three times alone
         wait_for(lambda: site.rows("SELECT f_cnt FROM uplinks") == [(1,)], "what came behind it")
         assert site.rows("SELECT seq FROM watermarks") == [(2,)]  # its gateway need not send it for ever
