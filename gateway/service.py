@@ -5,6 +5,7 @@ Start here: ``Gateway.received`` is the way of an uplink.
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import sqlite3
@@ -194,6 +195,7 @@ class Gateway:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         try:
             await self.start()
+            gc.freeze()  # what is there by now stays: the collector need not look at it again and again
             await stop.wait()
             _log.info("gateway stops")
         finally:
