@@ -20,6 +20,7 @@ from cloud_ingest.api import metrics, public
 from cloud_ingest.api.answers import MIN_GZIP_BYTES, answer, tagged
 from cloud_ingest.api.readers import Busy, Readers, Snapshot
 from cloud_ingest.api.sensorthings import Raw, SensorThings
+from cloud_ingest.api.series import series as series_of
 from cloud_ingest.config import Config
 from cloud_ingest.errors import NoSuchEntity, QueryError
 from cloud_ingest.registry import City
@@ -163,7 +164,7 @@ def _add_series(app: FastAPI, service: _Service) -> None:
     @app.get("/api/trees/{tree_id}/series", summary="One quantity at one tree over time")
     async def series(request: Request, tree_id: str, quantity: str, begin: _From = None, end: _To = None) -> Response:
         return await service.ask(
-            request, lambda db, city, now: public.series(db, city, now, city.trees.get(tree_id), quantity, begin, end)
+            request, lambda db, city, now: series_of(db, city, now, city.trees.get(tree_id), quantity, begin, end)
         )
 
     @app.get("/api/stations/{station_id}/series", summary="One quantity at one station over time")
@@ -172,7 +173,7 @@ def _add_series(app: FastAPI, service: _Service) -> None:
     ) -> Response:
         return await service.ask(
             request,
-            lambda db, city, now: public.series(db, city, now, city.stations.get(station_id), quantity, begin, end),
+            lambda db, city, now: series_of(db, city, now, city.stations.get(station_id), quantity, begin, end),
         )
 
 
