@@ -5,6 +5,7 @@ import base64
 import json
 import random
 import re
+import time
 import urllib.request
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from decoders.records import ALARM, Event, decode_record
 from gateway.cli import gateway
+from gateway.reception_time import Boot
 from simulators.town import free_port
 from tests.gateway.nodes import Concentrator, Node, new_store, tree_payload
 from tests.gateway.running import GatewayThread, eventually, join, send
@@ -23,9 +25,9 @@ STRANGER = Node(77)
 class Site:
     """A running gateway with one concentrator, and the commands against it."""
 
-    def __init__(self, folder, node):
+    def __init__(self, folder, node, **sections):
         self.folder, self.node = folder, node
-        self.config, self.store = new_store(folder, [node, Node(2)], page={"port": free_port()})
+        self.config, self.store = new_store(folder, [node, Node(2)], page={"port": free_port()}, **sections)
 
     def run(self, *arguments):
         return CliRunner().invoke(gateway, [*arguments, "--config", str(self.folder / "gateway.toml")])
@@ -305,6 +307,41 @@ class TestDownlinks:
 
     def test_a_name_from_the_address_is_text_and_nothing_else(self, site, service):
         assert "<script>" not in site.page("/downlink?dev_eui=%22%3E%3Cscript%3E")
+
+
+class TestSilence:
+    def test_a_node_that_falls_silent_is_an_event_of_the_running_service(self, tmp_path, node, monkeypatch):
+        monkeypatch.setattr("gateway.operations._REFRESH_S", 0.01)
+        monkeypatch.setattr("gateway.operations.TICK_S", 0.0)
+        boot = Boot("a boot", lambda: 100 * time.monotonic())  # a tick takes about 1 s of it
+        site = Site(tmp_path, node, downlinks={"virtual_time": False})
+        node.dev_addr, node.nwk_s_key, node.app_s_key = 0x01000000, bytes(range(16)), bytes(range(1, 17))
+        with site.store.transaction() as ledger:
+            ledger.record_join(node.dev_eui, 0, 1, node.dev_addr, node.nwk_s_key, node.app_s_key)
+            ledger.set_interval(node.dev_eui, 20.0)
+        with (
+            GatewayThread(site.config, site.store, boot=boot) as running,
+            Concentrator(running.gwmp_port) as concentrator,
+        ):
+            concentrator.pull()
+
+            def events():
+                concentrator.pull()
+                return [event.kind for event in site.events()]
+
+            send(concentrator, node.uplink())
+            eventually(lambda: "node_down" in events())
+            send(concentrator, node.uplink())
+            eventually(lambda: "node_back" in events())
+            told = [event for event in site.events() if event.kind.startswith("node")]
+            page = site.page("/")
+        site.store.close()
+
+        assert [event.kind for event in told[:3]] == ["node_late", "node_down", "node_back"]
+        assert {event.dev_eui for event in told} == {node.dev_eui}
+        assert told[1].detail["interval_s"] == 20
+        assert told[1].detail["silent_s"] >= 120
+        assert node.dev_eui in page
 
 
 class TestFloods:
