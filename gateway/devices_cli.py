@@ -15,8 +15,9 @@ from gateway import adr, mac_control
 from gateway.command import config_option, log_to_stderr, one_line_errors, open_database
 from gateway.config import load
 from gateway.devices_file import FORMATS, device_from, read_app_key, read_devices, write_devices
-from gateway.errors import DevicesError, shown
-from gateway.node_table import HEADINGS, as_object, cells, node_rows, parse_interval
+from gateway.errors import DevicesError, GatewayError, shown
+from gateway.node_table import HEADINGS, as_object, cells, live, node_rows, parse_interval
+from gateway.page_client import ask
 from gateway.store import Ledger
 
 _log = logging.getLogger(__name__)
@@ -252,17 +253,23 @@ def _change(config_path: Path, outcome: str, dev_eui: str, change: Callable[[Led
 def list_devices(config_path: Path, as_json: bool) -> None:
     """Print every device without its key: alive or not, battery, link.
 
-    Missed uplinks are those counted at the last hour; the running service's page has them up to now.
+    While the service runs, missed uplinks and learned intervals are those of now; else those that were kept last.
 
     \b
     Example:
         stadtfunk gateway devices list --config gateway.toml
     """
-    store = open_database(load(config_path))
+    config = load(config_path)
+    store = open_database(config)
     try:
         rows = node_rows(store.connection)
     finally:
         store.close()
+    try:
+        now = ask(config, "/nodes")
+    except GatewayError:  # it does not run, or this user may not ask it
+        now = {}
+    rows = [live(row, now.get(row.dev_eui)) for row in rows]
     if as_json:
         click.echo(json.dumps([as_object(row) for row in rows]))
         return

@@ -265,7 +265,7 @@ def _describe_uplink(frame: Mapping[str, Any], language: str) -> list[str]:
     flags = _flags(frame, "confirmed", "ack", "adr", "adr_ack_req")
     lines = [f"uplink f_cnt={frame['f_cnt']}{port}{flags}", *_heard(frame), *_said_by(frame)]
     if frame.get("readings"):
-        lines += [_reading(reading) for reading in frame["readings"]]
+        lines += [_reading(reading, language) for reading in frame["readings"]]
     elif frame.get("answers"):
         lines += [f"{answer['setting']} {answer['status']} {answer['value'] or ''}" for answer in frame["answers"]]
     elif frame["f_port"] and frame["payload_bytes"]:
@@ -275,9 +275,12 @@ def _describe_uplink(frame: Mapping[str, Any], language: str) -> list[str]:
     return lines
 
 
-def _reading(reading: Mapping[str, Any]) -> str:
-    value = f"fault {reading['fault']}" if reading["value"] is None else f"{reading['value']:g} {reading['unit']}"
-    return f"{reading['quantity']} {value}" + (f" at {reading['at'][:19]}Z" if reading["at"] else "")
+def _reading(reading: Mapping[str, Any], language: str) -> str:
+    quantity = QUANTITIES[reading["quantity"]]
+    unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+    value = f"fault {reading['fault']}" if reading["value"] is None else f"{reading['value']:g}{unit}"
+    at = f" ({reading['at'][:10]} {reading['at'][11:19]}Z)" if reading["at"] else ""
+    return f"{quantity.de if language == 'de' else quantity.en} {value}{at}"
 
 
 def _said_by(frame: Mapping[str, Any]) -> list[str]:
@@ -290,7 +293,7 @@ def _said_by(frame: Mapping[str, Any]) -> list[str]:
 def _describe_downlink(frame: Mapping[str, Any], language: str) -> list[str]:
     where = f"{frame['window']} {_on_air(frame)} {frame['power_dbm']} dBm -> {frame['concentrator']}"
     result = said(frame["result"], language)
-    at = f" at {frame['sends_at']}" if frame["sends_at"] else ""
+    at = f" ({frame['sends_at'][:10]} {frame['sends_at'][11:23]}Z)" if frame["sends_at"] else ""
     if frame["frame"] == "Join-Accept":
         return [f"downlink Join-Accept: {result}", where + at]
     port = "" if frame["f_port"] is None else f" f_port={frame['f_port']} ({frame['payload_bytes']} bytes)"

@@ -315,6 +315,15 @@ class Liveness:
         """What is known of a node, if it was ever heard."""
         return self.record(dev_eui) if dev_eui in self._nodes else None
 
+    def now(self, dev_eui: str) -> tuple[str, int, int, float | None] | None:
+        """(state, received, missed, interval in s if known) of a node, if it was ever heard."""
+        node = self._nodes.get(dev_eui)
+        return None if node is None else (node.state, node.received, node.missed, node.set_s or node.usual_s)
+
+    def heard(self) -> list[str]:
+        """Every node that was ever heard."""
+        return list(self._nodes)
+
     def summary(self) -> tuple[Counter[str], int]:
         """(how many nodes are in each state, the missed uplinks of all)."""
         states = Counter(node.state for node in self._nodes.values())

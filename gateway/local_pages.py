@@ -6,6 +6,7 @@ The database is read in a thread, so that a large registry holds up no frame.
 
 import asyncio
 import html
+import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -103,14 +104,13 @@ class LocalPages:
             "/node": self.node,
             "/frames": self.frames,
             "/strangers": self.strangers,
+            "/nodes": self.nodes,
             "/metrics/nodes": self.metrics,
         }
 
     async def _rows(self, most: int) -> list[NodeRow]:
         rows = await asyncio.to_thread(self._read, most)
-        return [
-            live(row, self._liveness.node(row.dev_eui), self._liveness.interval_s(row.dev_eui)) for row in rows
-        ]  # fmt: skip
+        return [live(row, self._liveness.now(row.dev_eui)) for row in rows]
 
     def _read(self, most: int) -> list[NodeRow]:
         try:
@@ -153,6 +153,11 @@ class LocalPages:
         """The last Join-Request of every DevEUI that is not registered."""
         found = [{"dev_eui": dev_eui, **frame_words.as_object(join)} for dev_eui, join in self._log.strangers()]
         return "application/json", as_json(found)
+
+    async def nodes(self, _request: Request) -> Content:
+        """What the running service has counted of every node: [state, received, missed, interval] by DevEUI."""
+        found = {dev_eui: self._liveness.now(dev_eui) for dev_eui in self._liveness.heard()}
+        return "application/json", await asyncio.to_thread(json.dumps, found)
 
     async def metrics(self, _request: Request) -> Content:
         """Prometheus text about single nodes."""
@@ -253,7 +258,7 @@ class _Lines(list[str]):
 
 
 def _node_cells(row: NodeRow, words: _Words) -> tuple[object, ...]:
-    dev_eui, state, *rest = cells(row)
+    dev_eui, state, *rest = cells(row, words.language)
     return _Link(dev_eui), words[state], *rest
 
 

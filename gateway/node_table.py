@@ -3,13 +3,14 @@
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, NamedTuple
 
 from gateway import adr
 from gateway.errors import DevicesError, shown
-from gateway.liveness import DOWN, LATE, NodeRecord
+from gateway.liveness import DOWN, LATE
 
 NEVER = "never"  # heard
 _A_DATE_S = 1e9  # less are seconds since some boot: nobody knew the time
@@ -69,13 +70,12 @@ def _row(
     )  # fmt: skip
 
 
-def live(row: NodeRow, record: NodeRecord | None, interval_s: float | None) -> NodeRow:
-    """The row with what the running service has counted since it was kept."""
-    if record is None:
+def live(row: NodeRow, now: Sequence[Any] | None) -> NodeRow:
+    """The row with what the running service has counted since it was kept: (state, received, missed, interval)."""
+    if now is None:
         return row
-    return row._replace(
-        state=record.state, received=record.received, missed=record.missed, interval_s=interval_s or row.interval_s
-    )  # fmt: skip
+    state, received, missed, interval_s = now
+    return row._replace(state=state, received=received, missed=missed, interval_s=interval_s or row.interval_s)
 
 
 def snr_margin_db(link: bytes | None) -> float | None:
@@ -116,12 +116,12 @@ def battery_percent(battery: int | None) -> int | None:
     return round((battery - 1) / 253 * 100)
 
 
-def battery_words(battery: int | None) -> str:
+def battery_words(battery: int | None, language: str = "en") -> str:
     """What the node says."""
     percent = battery_percent(battery)
     if percent is not None:
         return f"{percent} %"
-    return "external" if battery == _EXTERNAL else "-"
+    return "-" if battery != _EXTERNAL else "Netz" if language == "de" else "external"
 
 
 def _iso(unix_s: float | None) -> str | None:
@@ -152,15 +152,15 @@ def parse_interval(text: str) -> float | None:
 HEADINGS = ("DEV_EUI", "STATE", "LAST_SEEN", "INTERVAL", "BATTERY", "MARGIN", "MISSED", "CLASS", "PROFILE", "NAME")
 
 
-def cells(row: NodeRow) -> tuple[str, ...]:
+def cells(row: NodeRow, language: str = "en") -> tuple[str, ...]:
     """One line of the table, under HEADINGS."""
     seen = "-" if row.last_seen is None else datetime.fromtimestamp(row.last_seen, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     margin = "-" if row.snr_margin_db is None else f"{row.snr_margin_db:+.1f} dB"
-    interval = span(row.interval_s) + (" set" if row.interval_set else "")
+    interval = span(row.interval_s) + ("" if not row.interval_set else " fest" if language == "de" else " set")
     sent = row.received + row.missed
     missed = f"{row.missed} ({100 * row.missed / sent:.1f} %)" if sent else "-"
     return (
-        row.dev_eui, row.state, seen, interval, battery_words(row.battery), margin, missed, row.device_class,
+        row.dev_eui, row.state, seen, interval, battery_words(row.battery, language), margin, missed, row.device_class,
         row.profile, row.name,
     )  # fmt: skip
 

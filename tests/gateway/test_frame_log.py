@@ -144,10 +144,10 @@ class TestWords:
             "DR3 868.300 MHz 30 bytes <- 0016c001ff10b001 -97 dBm SNR 5.0 dB",
             "LinkADRAns channel_mask_ok=1 data_rate_ok=1 tx_power_ok=1",
             "DevStatusAns battery=200 margin_db=-6",
-            "battery_voltage 3.612 V at 2026-02-13T06:39:42Z",
-            "soil_moisture 23.45 % at 2026-02-13T06:39:42Z",
-            "soil_temperature 12.5 Cel at 2026-02-13T06:39:42Z",
-            "surface_temperature -3.25 Cel at 2026-02-13T06:39:42Z",
+            "Battery voltage 3.612 V (2026-02-13 06:39:42Z)",
+            "Soil moisture 23.45 % (2026-02-13 06:39:42Z)",
+            "Soil temperature 12.5 Cel (2026-02-13 06:39:42Z)",
+            "Surface temperature -3.25 Cel (2026-02-13 06:39:42Z)",
         ]
         assert when(frame) == "2026-02-13 06:39:42Z"
 
@@ -188,7 +188,7 @@ class TestWords:
 
         assert describe(as_object(log.frames(NODE, 1)[0])) == [
             "downlink f_cnt=5 ack: not sent: another frame is in the way",
-            "RX1 DR3 868.300 MHz 17 bytes 14 dBm -> 0016c001ff10b001 at 2026-02-13T06:39:43.500+00:00",
+            "RX1 DR3 868.300 MHz 17 bytes 14 dBm -> 0016c001ff10b001 (2026-02-13 06:39:43.500Z)",
             "LinkADRReq data_rate=5 tx_power=1 channel_mask=7 channel_mask_control=0 nb_trans=1",
         ]
 

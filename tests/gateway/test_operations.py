@@ -224,10 +224,26 @@ class TestPages:
         join(concentrator, node)
         send(concentrator, node.uplink())
 
-        page = site.page(f"/node?dev_eui={node.dev_eui.upper()}")
+        page, german = (
+            site.page(f"/node?dev_eui={node.dev_eui.upper()}"),
+            site.page(f"/node?dev_eui={node.dev_eui}", "de"),
+        )
 
         assert page.index("uplink f_cnt=0") < page.index("join accepted")
-        assert "soil_moisture 23.45 %" in page
+        assert "Soil moisture 23.45 %" in page
+        assert "Bodenfeuchte 23.45 %" in german
+        assert "Join angenommen" in german
+
+    def test_the_list_of_devices_counts_up_to_now(self, site, concentrator, node):
+        join(concentrator, node)
+        send(concentrator, node.uplink())
+        node.uplink()
+        send(concentrator, node.uplink())
+
+        listed = {row["dev_eui"]: row for row in json.loads(site.run("devices", "list", "--json").stdout)}
+
+        assert (listed[node.dev_eui]["received"], listed[node.dev_eui]["missed"]) == (2, 1)
+        assert listed[Node(2).dev_eui]["state"] == "never"
 
     def test_a_name_is_text_and_nothing_else(self, site, concentrator):
         with site.store.transaction() as ledger:
