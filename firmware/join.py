@@ -2,7 +2,7 @@
 """Joins the network, for a wake: loaded only then."""
 
 from firmware.errors import BandBusy
-from firmware.talk import exchange
+from firmware.exchange import exchange
 from firmware.wake import EMPTY
 
 if False:  # types only

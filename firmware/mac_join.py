@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Joining, for firmware.mac: loaded only while there is no session. TS001 "Over-the-Air Activation"."""
 
-from decoders.lorawan import frame
+from decoders.lorawan import join_frame
 from decoders.lorawan.airtime import time_on_air_us
+from decoders.lorawan.data_frame import JOIN_ACCEPT, m_type
 from decoders.lorawan.region import JOIN_ACCEPT_DELAY1_MS, JOIN_ACCEPT_DELAY2_MS, parse_cf_list
 from firmware.errors import BandBusy
 from firmware.mac import Dropped, Joined, OpenWindow
@@ -62,7 +63,7 @@ def request(mac: "Mac", now_s: int) -> "Transmit":
     _, frequency_hz = channels[mac.random(dev_nonce, len(channels))]
     dr = _JOIN_DRS[mac.join_attempts % len(_JOIN_DRS)]
     _account(mac, now_s, dr)
-    join_request = frame.JoinRequest(mac.identity.join_eui, mac.identity.dev_eui, dev_nonce)
+    join_request = join_frame.JoinRequest(mac.identity.join_eui, mac.identity.dev_eui, dev_nonce)
     phy_payload = join_request.serialize(mac.identity.app_key)
     mac.next_dev_nonce = dev_nonce + 1
     mac.join_attempts += 1
@@ -92,17 +93,17 @@ def after_power_up_s(mac: "Mac", now_s: int) -> int:
 
 def accept(mac: "Mac", phy_payload: bytes, dev_nonce: int, dr: int) -> "list[Event]":
     """TS001 "Join-Accept frame". Raises RemoteError."""
-    if frame.m_type(phy_payload) != frame.JOIN_ACCEPT:
+    if m_type(phy_payload) != JOIN_ACCEPT:
         return [Dropped("m_type")]
     plan = mac.plan
-    answer = frame.JoinAccept.parse(phy_payload, mac.identity.app_key)
+    answer = join_frame.JoinAccept.parse(phy_payload, mac.identity.app_key)
     if answer.join_nonce <= mac.last_join_nonce:
         return [Dropped("join_nonce")]
     rx1_dr_offset = answer.dl_settings >> 4 & 7
     rx2_dr = answer.dl_settings & 0x0F
     if rx1_dr_offset > plan.max_rx1_dr_offset or rx2_dr >= len(plan.data_rates):
         return [Dropped("dl_settings")]
-    keys = frame.derive_session_keys(mac.identity.app_key, answer.join_nonce, answer.net_id, dev_nonce)
+    keys = join_frame.derive_session_keys(mac.identity.app_key, answer.join_nonce, answer.net_id, dev_nonce)
     session = Session(answer.dev_addr, keys[0], keys[1], dr)
     session.rx1_dr_offset = rx1_dr_offset
     session.rx2_dr = rx2_dr

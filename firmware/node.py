@@ -19,11 +19,13 @@ UNLOADED = (
     "decoders.bundle",
     "decoders.faults",
     "decoders.layouts",
-    "decoders.lorawan.frame",
+    "decoders.lorawan.join_frame",
     "decoders.lorawan.mac_commands",
     "decoders.payload",
     "decoders.settings",
     "firmware.boards.lines",
+    "firmware.exchange",
+    "firmware.history",
     "firmware.join",
     "firmware.link",
     "firmware.mac_commands",
@@ -87,17 +89,19 @@ class Node:
         """Whether this node has to listen between its wakes: then it does not sleep deeply."""
         return self.identity.profile in CONTINUOUS and not self.safe and not self.restart
 
+    def _begin(self) -> None:
+        from firmware import profile
+        from firmware.settings import Settings
+
+        settings = Settings(self.board.folder, self.identity.interval_s)
+        self.probes = profile.listen(self.board, self.identity.profile, settings)
+
     def listen(self, seconds: int) -> None:
         """Instead of deep sleep: let the sensors count."""
         clock = self.board.clock
         unload()
         if not self.probes:
-            from firmware import profile
-            from firmware.settings import Settings
-
-            settings = Settings(self.board.folder, self.identity.interval_s)
-            self.probes = profile.listen(self.board, self.identity.profile, settings)
-            del settings, profile
+            self._begin()
             unload()
         began_ms = clock.ticks_ms()
         left_ms = seconds * 1000

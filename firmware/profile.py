@@ -9,7 +9,6 @@ that needs it for the longest warm-up among them, then each is read ``average`` 
 if False:  # types only
     from collections.abc import Iterable
 
-    from decoders.payload import Layout
     from firmware.hal import Board, Counter, Probe, Values
     from firmware.settings import Settings
 
@@ -38,19 +37,8 @@ _OWN = {
     "traffic": ("ld2451",),
 }
 _AGAIN_MS = 1_000  # between readings that are averaged
-# The cell's voltage under the load of the processor, mV: empty and full for DevStatusAns
-_EMPTY_MV = 2_900  # LiFePO4: below, it holds next to nothing
-_FULL_MV = 3_350
 _LIGHT_FROM_MS = 100  # a shorter wait is not worth a light sleep
 _LONGEST_WAIT_MS = 5_000  # without showing the watchdog that we go on
-
-
-def battery_level(values: "Values") -> int:
-    """What DevStatusAns says of the battery: 1 (empty) to 254 (full), 255 if it could not be measured."""
-    battery_mv = values.get("battery_voltage", "")
-    if isinstance(battery_mv, str):
-        return 255
-    return 1 + 253 * min(max(battery_mv - _EMPTY_MV, 0), _FULL_MV - _EMPTY_MV) // (_FULL_MV - _EMPTY_MV)
 
 
 def names(profile: str, settings: "Settings") -> "list[str]":
@@ -132,7 +120,7 @@ def measure(board: "Board", profile: str, settings: "Settings") -> "Values":
         for probe in probes:
             probe.stop()
         board.sensor_power(False)
-    return finish(board, rounds, profile, settings)
+    return _finish(board, rounds, profile)
 
 
 def _wait(board: "Board", ms: int) -> None:
@@ -152,9 +140,9 @@ def listen(board: "Board", profile: str, settings: "Settings") -> "list[Counter]
     return counters
 
 
-def count(board: "Board", profile: str, settings: "Settings", probes: "Iterable[Probe]") -> "Values":
+def count(board: "Board", profile: str, probes: "Iterable[Probe]") -> "Values":
     """As ``measure``, of probes that count all the time: since the sample before."""
-    return finish(board, [_round(probes)], profile, settings)
+    return _finish(board, [_round(probes)], profile)
 
 
 def _round(probes: "Iterable[Probe]") -> "Values":
@@ -168,8 +156,8 @@ def _round(probes: "Iterable[Probe]") -> "Values":
     return values
 
 
-def finish(board: "Board", rounds: "list[Values]", profile: str, settings: "Settings") -> "Values":
-    """The mean of ``rounds``, calibrated; frozen soil named; the node's own quantities added."""
+def _finish(board: "Board", rounds: "list[Values]", profile: str) -> "Values":
+    """The mean of ``rounds``, and the node's own quantities."""
     values: "Values" = {}
     for name in rounds[0]:
         numbers = [value for value in [values_[name] for values_ in rounds] if not isinstance(value, str)]
@@ -179,26 +167,4 @@ def finish(board: "Board", rounds: "list[Values]", profile: str, settings: "Sett
     values.update(Battery(board).read())
     if profile != "tree":  # the others have a housing that gets hot
         values["node_temperature"] = board.node_temperature()
-    if settings.calibrations:
-        from decoders.layouts import of
-
-        _calibrate(values, of(profile), settings)
-    if profile == "tree":
-        from firmware.sensors.soil import frozen
-
-        for depth in ("", "_2", "_3"):
-            here = {name: value for name, value in values.items() if _depth(name) == depth}
-            values.update(frozen(here, values.get("soil_temperature" + depth, "no_answer")))
     return values
-
-
-def _depth(name: str) -> str:
-    return name[-2:] if name[-2:] in ("_2", "_3") else ""
-
-
-def _calibrate(values: "Values", layout_: "Layout", settings: "Settings") -> None:
-    for number, (scale, offset) in settings.calibrations.items():
-        name = layout_.fields[number].name
-        value = values.get(name, "")
-        if not isinstance(value, str):
-            values[name] = (value * scale + 5_000) // 10_000 + offset

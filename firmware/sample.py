@@ -10,25 +10,30 @@ if False:  # types only
     from firmware.settings import Settings
     from firmware.state import Memory
 
+# The cell's voltage under the load of the processor, mV: empty and full for DevStatusAns
+_EMPTY_MV = 2_900  # LiFePO4: below, it holds next to nothing
+_FULL_MV = 3_350
+
 
 def measure(
     board: "Board", profile: str, settings: "Settings", history: "History", probes: "Sequence[Probe]"
 ) -> "tuple[Values, int]":
-    """(what the sensors give, calibrated; time of the last sample that has one). ``probes``: those that count."""
+    """(what the sensors give; time of the last sample that has one). ``probes``: those that count."""
     from firmware import profile as profiles
 
     samples = history.newest(1)[1]
     last_s = samples[0][0] if samples else 0
     if probes:
-        return profiles.count(board, profile, settings, probes), last_s
+        return profiles.count(board, profile, probes), last_s
     return profiles.measure(board, profile, settings), last_s
 
 
 def battery_level(values: "Values") -> int:
-    """For DevStatusAns."""
-    from firmware import profile
-
-    return profile.battery_level(values)
+    """What DevStatusAns says of the battery: 1 (empty) to 254 (full), 255 if it could not be measured."""
+    battery_mv = values.get("battery_voltage", "")
+    if isinstance(battery_mv, str):
+        return 255
+    return 1 + 253 * min(max(battery_mv - _EMPTY_MV, 0), _FULL_MV - _EMPTY_MV) // (_FULL_MV - _EMPTY_MV)
 
 
 def keep(
@@ -40,10 +45,16 @@ def keep(
     values: "Values",
     local: bool,
 ) -> bool:
-    """Put a sample into the history; return whether it has passed a threshold since the one before."""
+    """Calibrate a sample and name frozen soil, both in ``values``; put it into the history.
+
+    Returns whether it has passed a threshold since the one before.
+    """
     from decoders.layouts import of
 
     layout = of(profile)
+    _calibrate(values, layout, settings)
+    if profile == "tree":
+        _frozen(values)
     urgent = False
     if settings.thresholds:
         mask, before = history.newest(1)
@@ -71,3 +82,23 @@ def _passed(layout: "Layout", settings: "Settings", values: "Values", mask: int,
 
 def _beyond(value: "Value", kind: int, limit: int) -> bool:
     return not isinstance(value, str) and (value < limit if kind == 1 else value > limit)
+
+
+def _calibrate(values: "Values", layout: "Layout", settings: "Settings") -> None:
+    for number, (scale, offset) in settings.calibrations.items():
+        name = layout.fields[number].name
+        value = values.get(name, "")
+        if not isinstance(value, str):
+            values[name] = (value * scale + 5_000) // 10_000 + offset
+
+
+def _frozen(values: "Values") -> None:
+    from firmware.sensors.soil import frozen
+
+    for depth in ("", "_2", "_3"):
+        here = {name: value for name, value in values.items() if _depth(name) == depth}
+        values.update(frozen(here, values.get("soil_temperature" + depth, "no_answer")))
+
+
+def _depth(name: str) -> str:
+    return name[-2:] if name[-2:] in ("_2", "_3") else ""

@@ -11,12 +11,13 @@ goes out instead; if it does not answer, they are sent as "so long ago", once.
 import binascii
 
 from firmware import network_time
-from firmware.history import History
 from firmware.mac import Mac
 from firmware.node import unload
 from firmware.settings import Settings
 
 if False:  # types only
+    from firmware.hal import Values
+    from firmware.history import History
     from firmware.node import Node
 
 _START_SPREAD_S = 30  # after a power cut in the street, nodes do not all speak in the same second
@@ -45,7 +46,6 @@ class Wake:
         self.settings = Settings(node.board.folder, node.identity.interval_s)
         if self.settings.safe_mode:
             node.safe = True
-        self.history = History(node.board.folder)
         self._urgent = False
         if node.identity.session is not None:
             self._personalise(node.identity.session)
@@ -68,7 +68,7 @@ class Wake:
         memory.counters.watchdog_resets += resets
         if memory.cold:
             memory.counters.power_resets += 1
-            memory.counters.readings_lost += self.history.drop_local()
+            memory.counters.readings_lost += self.history().drop_local()
         elif not self.node.board.slept() and not self.node.probes:
             memory.counters.other_resets += 1
         if memory.cold and not crashes:  # after a crash it has slept long enough
@@ -123,6 +123,12 @@ class Wake:
         now_s = self.clock.time()
         return now_s - memory.heard_local_s >= _FORGOTTEN_S and now_s >= memory.next_join_local_s
 
+    def history(self) -> "History":
+        """Not kept, so that its module can go."""
+        from firmware.history import History
+
+        return History(self.node.board.folder)
+
     # --- sampling ---
 
     def interval_s(self) -> int:
@@ -131,29 +137,34 @@ class Wake:
 
     def _sample(self) -> None:
         """Measure, put it into the history, and say when the next one is due."""
-        memory = self.memory
-        node = self.node
-        at_s = self.clock.time()
-        if not node.safe:
-            from firmware import sample
-
-            local = not memory.time_known
-            profile = node.identity.profile
-            values, last_s = sample.measure(node.board, profile, self.settings, self.history, node.probes)
-            self.mac.battery_level = sample.battery_level(values)
-            del sample
+        if not self.node.safe:
+            at_s = self.clock.time()
+            values, last_s = self._measure()
             unload()  # the drivers make room for the layout
-            from firmware import sample
-
-            time_s = at_s if local else max(network_time.gps_at(memory, at_s), last_s + 1)
-            self._urgent = sample.keep(memory, profile, self.settings, self.history, time_s, values, local)
-            memory.counters.sensor_faults += len([1 for value in values.values() if isinstance(value, str)])
-            memory.kept += 1
-            self._judge_battery(values.get("battery_voltage", ""))
-            node.board.watchdog_feed()
-            node.sampled = True
+            self._keep(values, at_s, last_s)
+            self.node.board.watchdog_feed()
+            self.node.sampled = True
         self.schedule()
         unload()
+
+    def _measure(self) -> "tuple[Values, int]":
+        from firmware import sample
+
+        node = self.node
+        return sample.measure(node.board, node.identity.profile, self.settings, self.history(), node.probes)
+
+    def _keep(self, values: "Values", at_s: int, last_s: int) -> None:
+        from firmware import sample
+
+        memory = self.memory
+        local = not memory.time_known
+        time_s = at_s if local else max(network_time.gps_at(memory, at_s), last_s + 1)
+        profile = self.node.identity.profile
+        self._urgent = sample.keep(memory, profile, self.settings, self.history(), time_s, values, local)
+        self.mac.battery_level = sample.battery_level(values)
+        memory.counters.sensor_faults += len([1 for value in values.values() if isinstance(value, str)])
+        memory.kept += 1
+        self._judge_battery(values.get("battery_voltage", ""))
 
     def schedule(self) -> None:
         """Say when the next sample is due."""

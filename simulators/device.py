@@ -104,8 +104,8 @@ class Device:
     """One node. ``dev_eui`` and ``join_eui`` are hex, ``app_key`` 16 bytes, ``interval_s`` between uplinks.
 
     ``profile`` is tree, air or traffic; ``world`` says what its sensors are exposed to, ``board`` is one of
-    ``simulators.board.KINDS``. ``firmware`` is an image or a folder (``NodeBench``); None builds this repository's
-    image. ``on_transmit`` and ``on_listen`` are called when it happens, in virtual time.
+    ``simulators.board.KINDS``; ``confirmed``: its uplinks. ``firmware`` is an image or a folder (``NodeBench``); None
+    builds this repository's image. ``on_transmit`` and ``on_listen`` are called when it happens, in virtual time.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class Device:
         heap: str = "64wK",
         profile: str = "tree",
         world: World = _MILD,
+        confirmed: bool = False,
         board: str = "heltec_v3",
         firmware: Path | None = None,
         on_transmit: Callable[[Uplink], None] | None = None,
@@ -142,7 +143,7 @@ class Device:
             world,
             board,
             position=_BENCH,
-            flash=provisioned(dev_eui, join_eui, app_key, interval_s, profile, world.probes),
+            flash=provisioned(dev_eui, join_eui, app_key, interval_s, profile, world.probes, confirmed),
             seed=seed,
             rtc_drift_ppm=rtc_drift_ppm,
             cpu_us=cpu_us,

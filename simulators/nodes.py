@@ -43,10 +43,16 @@ def world_of(city: City, index: int) -> World:
 
 
 def provisioned(
-    dev_eui: str, join_eui: str, app_key: bytes, interval_s: int, profile: str, probes: tuple[str, ...] = ()
+    dev_eui: str,
+    join_eui: str,
+    app_key: bytes,
+    interval_s: int,
+    profile: str,
+    probes: tuple[str, ...] = (),
+    confirmed: bool = False,
 ) -> Flash:
     """The flash of a node that has left the factory with these ``probes``, or those of its profile."""
-    identity = pack_identity(dev_eui, join_eui, app_key, interval_s, profile=profile)
+    identity = pack_identity(dev_eui, join_eui, app_key, interval_s, profile=profile, confirmed=confirmed)
     return provisioned_flash(identity, _settings(probes) if probes else None)
 
 

@@ -63,6 +63,7 @@ class SmallNetwork:
         self.downlinks_sent = 0
         self.downlinks_received = 0
         self.refused = 0
+        self.cf_list = b""  # of join-accepts
         self.answering = True  # otherwise it hears everything and says nothing
         self.samples: dict[int, Sample] = {}  # the readings that arrived, by when they were taken, GPS seconds
         self.on_send: Callable[[int, int, int, bytes], None] | None = None
@@ -97,7 +98,7 @@ class SmallNetwork:
         request = frame.JoinRequest.parse(uplink.phy_payload)
         self.join_requests += 1
         self._join_nonce += 1
-        accept = frame.JoinAccept(self._join_nonce, NET_ID, DEV_ADDR, 0, 1, b"")
+        accept = frame.JoinAccept(self._join_nonce, NET_ID, DEV_ADDR, 0, 1, self.cf_list)
         self._pending_keys = frame.derive_session_keys(self._app_key, self._join_nonce, NET_ID, request.dev_nonce)
         self._send(uplink, JOIN_ACCEPT_DELAY1_MS * 1000, accept.serialize(self._app_key))
 
@@ -113,10 +114,12 @@ class SmallNetwork:
             self.uplinks += 1
             self._account(bool(data.fhdr.f_ctrl & _ACK_BITS))
         self._f_cnt_up = f_cnt
+        plain = data.decrypt(*keys, f_cnt)
         if data.f_port in _READINGS:
-            message = decode(BY_F_PORT[data.f_port], data.decrypt(*keys, f_cnt))
+            message = decode(BY_F_PORT[data.f_port], plain)
             self.samples |= {sample.time: sample for sample in message.samples if sample.time > 0}
-        commands = data.fhdr.f_opts or (data.decrypt(*keys, f_cnt) if data.f_port == 0 else b"")
+        commands = data.fhdr.f_opts or (plain if data.f_port == 0 else b"")
+        self.told(data, plain, commands)
         answers = b""
         for cid, payload in mac_commands.parse_uplink(commands):
             if cid == mac_commands.DEVICE_TIME:
@@ -129,13 +132,21 @@ class SmallNetwork:
             # "LinkADRReq": data rate and full power, the three default channels, one transmission each
             answers += bytes([mac_commands.LINK_ADR, self._dr << 4, 0x07, 0x00, 0x01])
         confirmed = data.m_type == frame.CONFIRMED_UP
-        wanted = answers or confirmed or data.fhdr.f_ctrl & _ADR_ACK_REQ or self._chance(f_cnt)
+        answers, f_port, payload = self.orders(answers) if self.answering else (answers, None, b"")
+        wanted = answers or payload or confirmed or data.fhdr.f_ctrl & _ADR_ACK_REQ or self._chance(f_cnt)
         if not wanted or not self.answering:
             return
         fhdr = frame.Fhdr(DEV_ADDR, frame.ACK if confirmed else 0, self._f_cnt_down & 0xFFFF, answers)
-        down = frame.DataFrame(frame.CONFIRMED_DOWN, fhdr, None, b"").serialize(*keys, self._f_cnt_down)
+        down = frame.DataFrame(frame.CONFIRMED_DOWN, fhdr, f_port, payload).serialize(*keys, self._f_cnt_down)
         self._f_cnt_down += 1
         self._send(uplink, _RX_DELAY_US, down)
+
+    def told(self, data: frame.DataFrame, plain: bytes, commands: bytes) -> None:
+        """For those who want more of the node: ``data`` was heard, its payload is ``plain``."""
+
+    def orders(self, answers: bytes) -> tuple[bytes, int | None, bytes]:
+        """For them as well: (MAC commands, FPort, payload) of the downlink that gives ``answers``."""
+        return answers, None, b""
 
     def _verify(self, phy_payload: bytes, f_cnt16: int) -> None:
         """Find the session that the MIC proves; a new one takes over with its first uplink."""
