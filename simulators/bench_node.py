@@ -18,7 +18,8 @@ from simulators.clock import Clock
 from simulators.firmware_build import REPOSITORY, build_rom, compile_module, pack
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
-from simulators.node_run import HEAP_WK, Facts, run_node, smallest_heap_wk
+from simulators.node_budget import FREE_KB, HEAP_WK, smallest_heap_wk
+from simulators.node_run import Facts, run_node
 
 RESULTS = REPOSITORY / ".bench" / "node.json"
 # What drives the radio and speaks LoRaWAN, as prefixes of modules' paths on the board.
@@ -31,6 +32,7 @@ _RADIO_AND_MAC = (
     "firmware/timing",
 )
 _BASELINE_BUS = {"SPI": 60, "UART": 2, "1-Wire slots": 220, "ADC": 2}
+_MOST_FROM_FILES_WK = 128
 _HALF = 2  # a 64-bit word for a board's 32-bit one
 
 
@@ -65,7 +67,7 @@ def measure(days: float, seed: int, progress: Callable[[float], None] | None = N
     """Build the firmware, run a node for ``days`` and find the smallest heap it lives in."""
     rom = build_rom(REPOSITORY / ".build" / "bench-firmware")
     facts = run_node(days, seed, firmware=rom, progress=progress)
-    return [*sizes(rom.parent), *_heap(rom, seed), *_run(facts)]
+    return [*sizes(rom.parent), *_heap(rom), *_run(facts)]
 
 
 def sizes(firmware: Path) -> list[Metric]:
@@ -78,15 +80,18 @@ def sizes(firmware: Path) -> list[Metric]:
     ]
 
 
-def _heap(rom: Path, seed: int) -> list[Metric]:
-    least_wk, from_files_wk = smallest_heap_wk(seed, rom), smallest_heap_wk(seed, rom.parent)
-    return [
+def _heap(rom: Path) -> list[Metric]:
+    """Of each kind of node what stays free of 64 kB; of the tree node also if its modules are files in the heap."""
+    metrics = [
         Metric("rom_image", rom.stat().st_size, "B", None, 128 * 1024),  # partitions-4MiB-romfs.csv of MicroPython
         Metric("heap_free_after_imports", free_after_imports(rom) // _HALF, "B", 12_112, None),
-        Metric("heap_least_that_works", least_wk * 1024, "B", 54 * 1024, (HEAP_WK - 12) * 1024),
-        Metric("heap_free_at_the_lowest", (HEAP_WK - least_wk) * 1024, "B", 10 * 1024, 12 * 1024, at_least=True),
-        Metric("heap_free_at_the_lowest_from_files", (HEAP_WK - from_files_wk) * 1024, "B", 10 * 1024, None),
     ]
+    for kind, least_kb in FREE_KB.items():
+        free_kb = HEAP_WK - smallest_heap_wk(kind, rom)
+        baseline = 10 * 1024 if kind == "tree" else None
+        metrics.append(Metric(f"heap_free_{kind}", free_kb * 1024, "B", baseline, least_kb * 1024, at_least=True))
+    from_files_kb = smallest_heap_wk("tree", rom.parent, _MOST_FROM_FILES_WK)
+    return [*metrics, Metric("heap_needed_tree_from_files", from_files_kb * 1024, "B", None, None)]
 
 
 def _run(facts: Facts) -> list[Metric]:

@@ -21,7 +21,8 @@ from simulators.concentrators import BASICS_STATION, GWMP
 from simulators.edge_cli import edge
 from simulators.gwmp_forwarder import GatewaySilent
 from simulators.lns_cli import downlinks, lns
-from simulators.node_run import HEAP_WK, one_cpu, run_node, smallest_heap_wk, table
+from simulators.node_budget import HEAP_WK, smallest_heap_wk
+from simulators.node_run import one_cpu, run_node, table
 from simulators.station_link import Rejected
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
 
@@ -267,7 +268,7 @@ def node(
             frames=frames,
             progress=lambda done: bar.update(round(done * 1000) - bar.pos),
         )
-        facts = facts._replace(heap_spare_kb=HEAP_WK - smallest_heap_wk(seed, profile=profile))
+        facts = facts._replace(heap_spare_kb=HEAP_WK - smallest_heap_wk("tubes" if profile == "traffic" else profile))
     if as_json:
         click.echo(json.dumps(facts.as_json(), ensure_ascii=False, indent=1))
     else:

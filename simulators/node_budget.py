@@ -21,6 +21,7 @@ from decoders.profiles import BY_F_PORT, decode
 from decoders.settings import F_PORT
 from simulators.city import START_UNIX_S
 from simulators.device import Device, Uplink
+from simulators.firmware_build import REPOSITORY, build_rom
 from simulators.nodes import World, alone
 from simulators.small_network import SmallNetwork
 
@@ -74,7 +75,7 @@ class _Demanding(SmallNetwork):
 
     def orders(self, answers: bytes) -> tuple[bytes, int | None, bytes]:
         """One thing after the other, each until it is answered."""
-        if self._again_from_s is None and self._node.now_us > _ASKS_AGAIN_US:
+        if self.samples and self._again_from_s is None and self._node.now_us > _ASKS_AGAIN_US:
             self._again_from_s = min(self.samples)
             change = ("send_again", self._again_from_s, self._again_from_s + _AGAIN_S)
             return answers, F_PORT, settings_message.encode(2, self._layout, [change])
@@ -151,8 +152,12 @@ def trial(kind: str, heap: str, firmware: Path) -> Trial:
     return Trial(tuple(demand for demand, met in demands.items() if not met), console)
 
 
-def smallest_heap_wk(kind: str, firmware: Path, most_wk: int = 128) -> int:
-    """The least heap in which nothing is missing; ``most_wk`` if there is none below, and more than _TOO_LITTLE_WK."""
+def smallest_heap_wk(kind: str, firmware: Path | None = None, most_wk: int = HEAP_WK) -> int:
+    """The least heap in which nothing is missing; ``most_wk`` if there is none below, and more than _TOO_LITTLE_WK.
+
+    ``firmware``: None is this repository's, as ROM.
+    """
+    firmware = build_rom(REPOSITORY / ".build" / "firmware") if firmware is None else firmware
     works, fails = most_wk, _TOO_LITTLE_WK
     while works - fails > 1:
         middle = (works + fails) // 2

@@ -19,6 +19,7 @@ from simulators.device import Device, Uplink
 from simulators.energy import Battery, EnergyLedger
 from simulators.firmware_build import build_rom
 from simulators.micropython import _ops
+from simulators.node_budget import HEAP_WK
 from simulators.node_memory import memory_of
 from simulators.nodes import alone
 from simulators.small_network import SmallNetwork
@@ -28,9 +29,6 @@ JOIN_EUI = "70b3d57ed0ffff00"
 FLASH_CYCLES = 100_000  # Winbond W25Q64JV, "Features": erase cycles of a sector
 _DAY_US = 86_400_000_000
 _YEAR_DAYS = 365
-HEAP_WK = 64  # thousands of words: a 32-bit board's 64 kB
-_FEWEST_UPLINKS = 4
-_HEAP_TRIAL_DAYS = 1.5 / 24
 _STEP_US = _DAY_US // 4
 # What moves bytes or bits between the microcontroller and its chips; a 1-Wire slot carries one bit.
 _BUS_OPERATIONS = {
@@ -164,24 +162,6 @@ def _cpu_s() -> float:
         usage.ru_utime + usage.ru_stime
         for usage in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
     )
-
-
-def smallest_heap_wk(seed: int, firmware: Path | None = None, profile: str = "tree") -> int:
-    """The least heap, thousands of words, in which a node joins and exchanges frames both ways without a crash.
-
-    So it counts what lies between two collections, and the gaps: what a heap really needs.
-    """
-    works, fails = HEAP_WK, 0
-    while works - fails > 1:
-        middle = (works + fails) // 2
-        facts = run_node(
-            _HEAP_TRIAL_DAYS, seed, profile=profile, downlink_share=1.0, heap=f"{middle}wK", firmware=firmware
-        )
-        if facts.uplinks >= _FEWEST_UPLINKS and facts.join_requests == 1 and not (facts.crashes or facts.complaints):
-            works = middle
-        else:
-            fails = middle
-    return works
 
 
 def _log(

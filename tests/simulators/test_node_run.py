@@ -143,17 +143,6 @@ class TestBench:
 
         assert 15_000 < rows["mpy_radio_and_mac"] < rows["mpy_all"] < 120 * 1024
 
-    # 12 of 64 kB are to stay free; a node that counts traffic leaves 4: firmware/README.md says why
-    @pytest.mark.parametrize(("profile", "heap"), [("tree", "52wK"), ("air", "52wK"), ("traffic", "60wK")])
-    def test_a_heap_is_enough_for_joining_and_for_frames_both_ways(self, firmware, profile, heap):
-        facts = run_node(0.1, 7, profile=profile, downlink_share=1.0, heap=heap, firmware=firmware)
-
-        assert facts.join_requests == 1
-        assert facts.uplinks >= 8
-        assert facts.hit_rate == 1.0
-        assert facts.crashes == 0
-        assert facts.complaints == []
-
     def test_loaded_from_files_it_needs_more_heap_and_sends_the_same_frames(self, firmware):
         frames = [io.StringIO() for _ in range(3)]
 
