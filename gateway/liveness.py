@@ -133,6 +133,7 @@ class _Concentrator:
     state: str
     silent_s: float = 0.0
     heard: bool = False
+    spoke: bool = False  # since its state changed last
 
 
 class Liveness:
@@ -258,8 +259,11 @@ class Liveness:
         speaking = {eui for eui, known in self._concentrators.items() if known.heard}
         for eui, concentrator in self._concentrators.items():
             concentrator.silent_s = 0.0 if concentrator.heard or gap else concentrator.silent_s + passed_s
+            concentrator.spoke |= concentrator.heard
             concentrator.heard = False
-            if (state := self._concentrator_state(concentrator)) != concentrator.state:
+            state = self._concentrator_state(concentrator)
+            worse = _WORSE[state] - _WORSE[concentrator.state]
+            if worse > 0 or (worse < 0 and concentrator.spoke):
                 changes.append(
                     Change(CONCENTRATOR, eui, state, concentrator.state, concentrator.silent_s, self._concentrator_s)
                 )
@@ -303,7 +307,7 @@ class Liveness:
         if change.kind == CONCENTRATOR:
             concentrator = self._concentrators.get(change.eui)
             if concentrator is not None:
-                concentrator.state = change.state
+                concentrator.state, concentrator.spoke = change.state, False
             return
         node = self._nodes.get(change.eui)
         if node is not None:

@@ -442,6 +442,16 @@ class TestRun:
             "host in [gwmp] must be an address of this machine"
         )
 
+    def test_a_token_that_others_can_read_is_one_line(self, run, config):
+        token = config.parent / "page.token"
+        token.write_text("0123456789abcdef")
+        token.chmod(0o644)
+
+        result = run("run")
+
+        assert result.exit_code == 1
+        assert result.output.endswith(f"{token}: can be read by others (mode 0644); run: chmod 600 {token}\n")
+
     def test_a_mistake_in_the_configuration_is_one_line(self, run, config):
         config.write_text("[gateway]\neui = 1\n")
 

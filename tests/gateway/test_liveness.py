@@ -180,6 +180,15 @@ class TestConcentrators:
 
         assert street.wait(TICK_S) == ["concentrator_back"]
 
+    def test_one_that_was_down_before_a_restart_is_back_only_when_it_speaks(self, street):
+        street.alive = set()
+        street.wait(400)
+        street.restart()
+
+        assert street.wait(1000) == []
+        street.alive = {HERE}
+        assert street.wait(TICK_S) == ["concentrator_back"]
+
     def test_one_that_never_brought_a_frame_of_ours_is_nobody(self, street):
         street.liveness.spoke("00000000000000ff")
 
