@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gateway.card_cli import export, fsck
 from gateway.certificate_request import certificate_request
 from gateway.command import config_option, log_to_stderr, one_line_errors, open_database
 from gateway.config import Config, load
@@ -30,6 +31,8 @@ def gateway() -> None:
 gateway.add_command(devices)
 gateway.add_command(frames)
 gateway.add_command(downlink)
+gateway.add_command(fsck)
+gateway.add_command(export)
 gateway.add_command(certificate_request)
 
 
