@@ -84,16 +84,16 @@ class GroupCommit:
         self._loop.call_soon_threadsafe(_deliver, group, results)
 
     def _collect(self, group: list[_Job]) -> bool:
-        """Wait for a first job, then take what else is there or comes within the window; False when closing."""
+        """Wait for a first job, and the window, then take what is there; False when closing."""
         job = self._jobs.get()
-        ends = time.monotonic() + self._window_s
+        if job is not None and self._window_s and self._jobs.qsize() < self._records - 1:
+            time.sleep(self._window_s)  # to be woken for each one that comes would cost more than it saves
         while job is not None:
             group.append(job)
             if len(group) == self._records:
                 return True
             try:
-                left_s = ends - time.monotonic()
-                job = self._jobs.get(timeout=left_s) if left_s > 0 else self._jobs.get_nowait()
+                job = self._jobs.get_nowait()
             except queue.Empty:
                 return True
         return False

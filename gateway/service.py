@@ -77,7 +77,7 @@ class Gateway:
         store.ledger.limits = Limits(config.store.cap_mb << 20, config.store.horizon_mb << 20)
         self._writer = GroupCommit(
             store.connection,
-            window_s=config.store.group_window_ms / 1000,
+            window_s=0.0 if config.downlinks.virtual_time else config.store.group_window_ms / 1000,
             records=config.store.group_records,
             before=self._room.check,
         )
