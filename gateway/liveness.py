@@ -10,61 +10,20 @@ such a concentrator speaks.
 each change is told once, whatever happens in between.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-OK, LATE, DOWN = "ok", "late", "down"
+from gateway.silence import DOWN, ENOUGH, KEPT, LATE, OK, Limits, fair, judge, relearned
+
 NODE, CONCENTRATOR = "node", "concentrator"
 _WORSE = {OK: 0, LATE: 1, DOWN: 2}
 
-KEPT = 8  # spacings
-ENOUGH = 3  # of them before they say something
-UNKNOWN_S = 86_400.0  # the interval of a node until then
-_SAME = 0.9, 1.1  # what a learned interval may differ by before it is another one
-SHORTEST_S, LONGEST_S = 60.0, 7 * 86_400.0
+UNKNOWN_S = 86_400.0  # the interval of a node while it is neither set nor learned
 _CONCENTRATOR_LATE, _CONCENTRATOR_DOWN = 2.0, 5.0  # intervals
 _MOST_HEARD_BY = 4
 _LONGEST_TICK_S = 30.0  # whoever was not run for longer has not listened
-
-
-class Limits(NamedTuple):
-    """After how many intervals of silence a node is late, and down."""
-
-    late: float = 2.5
-    down: float = 6.0
-
-
-def judge(silent_s: float, interval_s: float, limits: Limits) -> str:
-    """The state of one that sends every ``interval_s``."""
-    if silent_s > limits.down * interval_s:
-        return DOWN
-    return LATE if silent_s > limits.late * interval_s else OK
-
-
-def fair(silent_s: float, interval_s: float, limits: Limits) -> float:
-    """What of an earlier silence counts after nobody has listened for a while: there is one interval left to speak in.
-
-    Before the next judgement, that is; one that was late or down is so still.
-    """
-    for limit in (limits.late * interval_s, limits.down * interval_s):
-        if silent_s <= limit:
-            return min(silent_s, limit - interval_s)
-    return silent_s
-
-
-def usual(spacings: Iterable[float]) -> float | None:
-    """The interval, from spacings of distinct uplinks in s: their upper quartile; None while there are too few.
-
-    Not their median: a node may send two frames shortly after another every time, and a forwarder that was cut off
-    delivers many at once.
-    """
-    known = sorted(spacings)
-    if len(known) < ENOUGH:
-        return None
-    return min(LONGEST_S, max(SHORTEST_S, known[math.ceil(0.75 * len(known)) - 1]))
 
 
 class NodeRecord(NamedTuple):
@@ -210,9 +169,7 @@ class Liveness:
         node.missed += steps - 1
         if node.last_s is not None:
             node.spacings = (*node.spacings, (now_s - node.last_s) / steps)[-KEPT:]
-            found = usual(node.spacings)
-            if found is not None and not _SAME[0] < found / (node.usual_s or math.inf) < _SAME[1]:
-                node.usual_s = found
+            node.usual_s = relearned(node.usual_s, node.spacings)
         node.f_cnt, node.last_s = f_cnt, now_s
 
     def joined(self, dev_eui: str, concentrator: str) -> None:

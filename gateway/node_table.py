@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gateway import adr
 from gateway.errors import DevicesError, shown
-from gateway.liveness import DOWN, LATE
+from gateway.silence import DOWN, LATE
 
 NEVER = "never"  # heard
 _A_DATE_S = 1e9  # less are seconds since some boot: nobody knew the time

@@ -24,12 +24,13 @@ from gateway.flood import Flood, FloodWatch, JoinLimiter
 from gateway.frame_log import FrameLog, Join, RefusedData, Uplink, When, heard_by
 from gateway.group_commit import GroupCommit
 from gateway.join_server import Joined
-from gateway.liveness import DOWN, LATE, OK, Limits, Liveness
+from gateway.liveness import Liveness
 from gateway.local_pages import ConcentratorRow
 from gateway.metrics import Metrics
 from gateway.network_server import Copy
 from gateway.radio import Order, Reception
 from gateway.reception_time import Boot
+from gateway.silence import DOWN, LATE, OK, Limits
 from gateway.store import Store
 from gateway.watch import TICK_S, Detail, Tell, Watch
 

@@ -16,9 +16,10 @@ from typing import Any
 from decoders.lorawan import frame
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from decoders.lorawan.gps_time import gps_from_unix
-from decoders.records import LANES, READING, TimeQuality
+from decoders.records import TimeQuality
 from gateway.applications import Applications
 from gateway.arrivals import Arrivals, Outcome
+from gateway.backhaul.gwmp import Stat
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.backhaul.interface import Backhaul, Heard
 from gateway.backhaul.lns_endpoint import LnsEndpoint, is_loopback, security
@@ -30,16 +31,17 @@ from gateway.forwarder import Forwarder
 from gateway.group_commit import GroupCommit
 from gateway.join_server import Joined, JoinServer
 from gateway.local_pages import LocalPages
-from gateway.metrics import Metrics, exposition
+from gateway.metrics import Metrics
 from gateway.network_server import Copy, NetworkServer
 from gateway.operations import Operations
 from gateway.outbox import Limits
-from gateway.page import Content, Page, Request, as_json
+from gateway.page import Page
 from gateway.page_token import form_key, load_token
 from gateway.radio import Reception
 from gateway.readings import date_waiting
 from gateway.reception_time import Boot, TimeKeeper, this_boot
 from gateway.room import Room
+from gateway.status import StatusReport
 from gateway.store import Store
 from gateway.transmitter import Transmitter
 from gateway.watch import Detail
@@ -63,7 +65,6 @@ class Gateway:
         self._reader = store.reader()
         self._outbox_reader = store.reader()
         self._loop = asyncio.get_running_loop()
-        self._began_s = time.monotonic()
         self.metrics = Metrics()
         network = config.network
         self._boot = boot or this_boot()
@@ -99,19 +100,12 @@ class Gateway:
             told=lambda step: self._operations.step(step, self._time_keeper.now),
         )
         self._applications.push = self._transmitter.push
-        pages = LocalPages(
-            store.path, self._operations.log, self._operations.liveness, self._boot,
-            lambda: self._operations.concentrator_rows(self._backhauls),
-        )  # fmt: skip
-        token = load_token(config.page.token_file, create=True)
-        downlinks = DownlinkPage(self._applications, self._time_keeper.now, form_key(token))
-        self._page = Page(
-            {"/status": self._status_page, "/metrics": self._metrics_page},
-            pages.answers() | downlinks.answers(),
-            token,
-            downlinks.posts(),
-        )
         self._backhauls: dict[str, Backhaul] = {}
+        self._report = StatusReport(
+            config.gateway.eui, self._reader, self._writer, self._forwarder, self._room, self._transmitter,
+            self._operations, self.metrics, self._backhauls, self._stats,
+        )  # fmt: skip
+        self._page = self._make_page()
         self._arrivals = Arrivals(self._writer, self._network_server, self._serve)
         self._endpoint: GwmpEndpoint | None = None
         self._lns: LnsEndpoint | None = None
@@ -120,6 +114,19 @@ class Gateway:
         self.gwmp_port = 0
         self.lns_port = 0
         self.page_port = 0
+
+    def _make_page(self) -> Page:
+        pages = LocalPages(
+            self._store.path, self._operations.log, self._operations.liveness, self._boot,
+            lambda: self._operations.concentrator_rows(self._backhauls),
+        )  # fmt: skip
+        token = load_token(self._config.page.token_file, create=True)
+        downlinks = DownlinkPage(self._applications, self._time_keeper.now, form_key(token))
+        secret = pages.answers() | downlinks.answers()
+        return Page(self._report.answers(), secret, token, downlinks.posts())
+
+    def _stats(self) -> dict[str, Stat]:
+        return {} if self._endpoint is None else self._endpoint.stats
 
     async def start(self) -> None:
         """Open the ports and begin to forward; raises PortTaken."""
@@ -353,59 +360,6 @@ class Gateway:
         self._ledger.append_event(kind, at, dev_eui=dev_eui, time_quality=quality, detail=detail)
         self._loop.call_soon_threadsafe(self._forwarder.wake)
 
-    async def _status_page(self, _request: Request) -> Content:
-        return "application/json", as_json(self.status())
-
-    async def _metrics_page(self, _request: Request) -> Content:
-        text = exposition(self.metrics, self.gauges(), self._concentrators())
-        return "text/plain; version=0.0.4", text
-
-    def gauges(self) -> dict[str, float]:
-        """The present state, by the names of metrics.GAUGES."""
-        held = self._reader.held()
-        self.metrics.counters["commits"] = self._writer.commits
-        return {
-            "outbox_held": self._reader.waiting_records(),
-            "outbox_last_seq": held.last - self._forwarder.numbering.bases[READING],
-            "outbox_bytes": self._reader.outbox_bytes(),
-            "disk_short": int(self._room.short),
-            "broker_connected": int(self._forwarder.connected),
-            "concentrators": len(self._backhauls),
-            "waiting_for_time": self._reader.waiting(),
-            **self._reader.counts(),
-            **self._operations.gauges(),
-            "uptime_seconds": round(time.monotonic() - self._began_s, 1),
-        }
-
-    def _concentrators(self) -> list[dict[str, Any]]:
-        """What is known of each: the airtime of its last hour by sub-band, and its own counts if it sends some."""
-        stats = {} if self._endpoint is None else self._endpoint.stats
-        return [
-            {
-                "eui": eui,
-                **self._operations.facts(eui),
-                "airtime_ms": {str(low): us // 1000 for low, us in self._transmitter.used_us(eui).items()},
-                **(stats[eui]._asdict() if eui in stats else {}),
-            }
-            for eui in sorted(self._backhauls.keys() | stats.keys() | self._operations.liveness.concentrators().keys())
-        ]
-
     def status(self) -> dict[str, Any]:
         """Everything of /metrics, as one JSON document."""
-        gauges = self.gauges()
-        return {
-            "gateway_eui": self._config.gateway.eui,
-            "epoch": self._forwarder.numbering.epoch,
-            **gauges,
-            "broker_connected": bool(gauges["broker_connected"]),
-            "counters": self.metrics.counters,
-            "refused": self.metrics.refused,
-            "downlink_attempts_failed": self.metrics.failed_attempts,
-            "downlinks_dropped": self.metrics.downlinks_dropped,
-            "joins_refused": self.metrics.joins_refused,
-            "lanes": [
-                {"lane": name, "waiting": held.waiting, "kept": held.last - held.oldest + 1}
-                for name, held in zip(("alarm", "reading", "diagnostic"), map(self._reader.held, LANES), strict=True)
-            ],
-            "concentrator_list": self._concentrators(),
-        }
+        return self._report.status()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from decoders.records import ALARM, decode_record
 from gateway.errors import DevicesError, StoreError
 from gateway.group_commit import GroupCommit
-from gateway.liveness import Limits, Liveness
+from gateway.liveness import Liveness
 from gateway.liveness_table import LivenessTable
+from gateway.silence import Limits
 from gateway.store import open_store
 from gateway.watch import Watch
 from tests.gateway.nodes import Node, new_store
