@@ -13,7 +13,7 @@ from decoders import topics
 # What the ingest asks of JetStream, as itself or as one of its workers: the stream of all MQTT messages (jetstream.py).
 _STREAM_RIGHTS = (
     *(f"$JS/API/STREAM/{verb}/$MQTT_msgs" for verb in ("INFO", "CREATE", "UPDATE")),
-    *(f"$JS/API/CONSUMER/{verb}/$MQTT_msgs/>" for verb in ("CREATE", "DURABLE/CREATE", "INFO", "MSG/NEXT", "DELETE")),
+    *(f"$JS/API/CONSUMER/{verb}/$MQTT_msgs/>" for verb in ("CREATE", "DURABLE/CREATE", "INFO", "MSG/NEXT")),
     "$JS/ACK/$MQTT_msgs/>",
 )
 

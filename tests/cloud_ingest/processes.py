@@ -169,15 +169,16 @@ class Gateway:
         epoch, (_, seq, _) = decode_watermark(message.payload)
         assert epoch == 1
         self.is_monotonic &= seq >= self.watermark
-        if seq > self.watermark:
+        if seq != self.watermark:
             self.watermark, self._progress_at = seq, time.monotonic()
 
-    def send(self, count: int) -> None:
-        """The next ``count`` messages in one batch; from the watermark again when that has not moved for a while."""
+    def send(self, count: int, last: int | None = None) -> None:
+        """The next ``count`` messages, none after ``last``, in one batch; from the watermark again when that has not moved
+        for a while."""
         first = max(self.watermark, self.sent)
         if time.monotonic() - self._progress_at > RESEND_S:
             first, self._progress_at = self.watermark, time.monotonic()
-        piece = self._messages[first : first + count]
+        piece = self._messages[:last][first : first + count]
         if piece:
             payload = batch(*piece, oldest_seq=self.watermark + 1)
             self._client.publish(UP, payload, qos=1)

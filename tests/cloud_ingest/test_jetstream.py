@@ -93,10 +93,12 @@ class TestSetUp:
         assert on(broker, lambda client: jetstream.ensure(client, SETTINGS))
         assert not on(broker, lambda client: jetstream.ensure(client, SETTINGS))
 
-        larger = JetStreamSettings(max_mb=32, max_age_h=1)
+        larger = JetStreamSettings(max_mb=32, max_age_h=1, ack_wait_s=7, max_in_hand=20)
 
         assert on(broker, lambda client: jetstream.ensure(client, larger))
         assert on(broker, stream).config.max_bytes == 32 << 20
+        consumer = on(broker, lambda client: client.jetstream().consumer_info(jetstream.STREAM, SETTINGS.consumer))
+        assert (consumer.config.ack_wait, consumer.config.max_ack_pending) == (7, 20)
 
     def test_a_server_that_is_not_there_is_one_clear_line(self, broker: Nats) -> None:
         broker.stop()

@@ -2,6 +2,7 @@
 """Several processes on one durable consumer and one store: any may be killed, nothing is lost or doubled."""
 
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -68,6 +69,35 @@ class TestExactlyOnce:
         finally:
             gateway.stop()
         assert site.rows("SELECT count(*) FROM uplinks") == [(8,)]
+
+    def test_a_store_restored_from_yesterdays_backup_ends_with_everything_once(self, site: Site) -> None:
+        gateway = Gateway(site.mqtt_port, uplinks(90))
+        store, backup = site.folder / "stadtfunk.db", site.folder / "backup.db"
+
+        def stored_until(seq: int) -> None:
+            service = site.service()
+            wait_for(lambda: gateway.send(10, seq) or gateway.watermark == seq, "readings")
+            service.terminate()
+            service.wait()
+
+        try:
+            stored_until(30)
+            with sqlite3.connect(store) as source, sqlite3.connect(backup) as target:
+                source.backup(target)
+            stored_until(60)
+            assert gateway.is_monotonic
+            for file in site.folder.glob("stadtfunk.db*"):
+                file.unlink()
+            backup.rename(store)
+
+            site.service()
+            wait_for(lambda: not gateway.is_monotonic, "a watermark that went back")
+            wait_for(lambda: gateway.send(10) or gateway.done, "everything durable")
+        finally:
+            gateway.stop()
+
+        assert site.rows("SELECT count(*) FROM uplinks") == [(90,)]
+        assert site.rows("SELECT count(*) FROM observations") == [(180,)]
 
     def test_workers_store_while_the_service_is_down(self, site: Site) -> None:
         service = site.service()
