@@ -51,6 +51,10 @@ class TestConfiguration:
             ("[gwpm]\nport = 1", "unknown section [gwpm]"),
             ('gwmp = 1\n[gateway]\neui = "0016c001ff10a001"', "gwmp must be a section"),
             ('[gateway]\neui = "0016c001ff10a001"\ncolour = "red"', "unknown key colour in [gateway]"),
+            (
+                '[gateway]\neui = "0016c001ff10a001"\n[liveness]\nlate_intervals = 6\ndown_intervals = 6',
+                "down_intervals in [liveness] must be more than late_intervals",
+            ),
             ("[gateway\n", "is not TOML"),
         ],
     )

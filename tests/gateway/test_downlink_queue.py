@@ -336,9 +336,13 @@ class TestClassC:
     """TS001-1.0.4 "Class C"."""
 
     @pytest.fixture
-    def listening(self, broker, application):
+    def network(self):
+        return {}
+
+    @pytest.fixture
+    def listening(self, broker, application, network):
         """A gateway with a node that listens all the time; ``retry`` lets so many seconds pass."""
-        with world(nodes=2, **over(broker)) as made:
+        with world(nodes=2, network=network, **over(broker)) as made:
             made.it = made.concentrator(GWMP)
             made.node, made.other = made.nodes
             with made.store.transaction() as ledger:
@@ -391,6 +395,14 @@ class TestClassC:
 
         assert made.gateway._applications._waits == {}
         assert made.it.counters.asked == 3
+
+    @pytest.mark.parametrize("network", [{"rx2_data_rate": 3}])
+    def test_it_goes_at_the_data_rate_that_the_join_accept_gave(self, listening, application, network):
+        application.ask(named("rate"))
+
+        down = self.down(listening, 3)
+
+        assert (down.frequency_hz, down.sf) == (869_525_000, 9)
 
     def test_it_goes_where_the_node_has_agreed_to_listen(self):
         agreed = mac_control.State(rx2=(869_525_000, 3))
