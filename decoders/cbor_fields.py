@@ -88,6 +88,11 @@ def milliseconds(name: str, value: Any) -> float:
     return integer(name, value, MAX_TIME_S * 1000) / 1000
 
 
+def milliseconds_of(name: str, unix_s: float) -> int:
+    """The other way round."""
+    return integer(name, round(unix_s * 1000), MAX_TIME_S * 1000)
+
+
 def text(name: str, value: Any, pattern: re.Pattern[str]) -> str:
     if type(value) is not str or not pattern.fullmatch(value):
         raise MalformedBatch(f"{name} is not of the form {pattern.pattern}")

@@ -5,6 +5,7 @@ import json
 import struct
 import zlib
 from contextlib import suppress
+from decimal import Decimal
 
 import cbor2
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from decoders.lorawan.errors import FieldRange
+from decoders.senml import encode_pack
 from decoders.uplink import (
     Batch,
     Continues,
@@ -147,6 +149,15 @@ def changed(*path_and_value):
 DELETED = object()
 
 
+def in_short(value):
+    """An integer, a decimal fraction of at most nine digits, or the double itself."""
+    if value == int(value) and abs(value) < 2**32:
+        return int(value)
+    decimal = Decimal(repr(value))
+    fits = len(str(abs(int(decimal.scaleb(-decimal.as_tuple().exponent))))) <= 9 and "e" not in repr(value)
+    return decimal if fits else value
+
+
 def _map(length, pair):
     return b"\xba" + struct.pack(">I", length) + b"".join(pair(i) for i in range(length))
 
@@ -186,6 +197,18 @@ class TestBatch:
 
         assert bytes.fromhex("02c482211904d2") in plain, "12.34: tag 4, [-2, 1234]"
         assert bytes.fromhex("02fb3fd5555555555555") in plain, "1/3: a double"
+
+    @given(st.lists(readings, min_size=1, max_size=30).map(tuple), euis)
+    def test_a_pack_is_what_an_independent_encoder_makes_of_it(self, rows, dev_eui):
+        base = {-1: 26, -2: f"urn:dev:mac:{dev_eui}_", -3: rows[0].at}
+        pack = []
+        for quantity, unit, at, value, fault in rows:
+            record = base | {0: quantity, 1: "/100" if unit == "%" else unit}
+            record |= {3: f"fault:{fault}"} if value is None else {2: in_short(value)}
+            pack.append(record | ({6: at - rows[0].at} if at != rows[0].at else {}))
+            base = {}
+
+        assert encode_pack(dev_eui, rows) == cbor2.dumps(pack)
 
     def test_a_label_given_twice_refuses_the_batch(self):
         label_and_unit = b"\x01\x64/100"
