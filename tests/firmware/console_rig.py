@@ -13,12 +13,13 @@ from simulators.flash import Flash
 from simulators.kernel import Kernel
 from simulators.node import NodeBench, State
 from simulators.wires import SerialPort, SerialSettings
-from tests.firmware.update_rig import ROOT, sign
+from tests.firmware.update_rig import ROOT, said_by, sign
 
 S = 1_000_000
 CONSOLE = SerialSettings(115_200)
 RXBUF = 259  # ports/esp32/mphalport.c: stdin_ringbuf_array[260] keeps one less
 POLL_US = 200_000
+LIST = "import os\nfor name in os.listdir('/data'):\n    print(name)"
 REAL = (
     "decoders/__init__",
     "decoders/bundle",
@@ -204,15 +205,30 @@ class Desk:
         self.node.power_off()
         self.node.power_on()
 
-    def updates(self, bundle: bytes | None, pull_after: int | None = None) -> Session:
-        """The tool calls, the technician presses reset; the conversation comes to its end, or the cable is pulled."""
+    def updates(self, bundle: bytes | None, pull_after: int | None = None, **claims: str | int) -> Session:
+        """The tool calls, the technician presses reset; the conversation comes to its end, or the cable is pulled.
+
+        ``claims``: what the tool is made to believe of the bundle's header.
+        """
         session = Session(bundle, self.console.now_s, 20.0)
+        if session.header is not None:
+            session.header = session.header._replace(**claims)
         self.console.connect(session, pull_after)
         self.reset()
         self.kernel.run_until(
             self.clock.now_us + 300 * S,
             lambda: self.console.session is None or session.stage is Stage.DONE or self.node.state is State.OFF,
         )
+        return session
+
+    def loses_power(self, bundle: bytes, after: int) -> Session:
+        """As ``updates``, but power fails when so many bytes have gone through the cable."""
+        session = Session(bundle, self.console.now_s, 20.0)
+        self.console.connect(session)
+        self.reset()
+        self.kernel.run_until(self.clock.now_us + 300 * S, lambda: self.console.passed >= after)
+        self.node.power_off()
+        self.console.session = None
         return session
 
     def goes_on(self, seconds: float = 30.0) -> list[str]:
@@ -226,3 +242,14 @@ class Desk:
         text = self.node.console()[self._read :]
         self._read += len(text)
         return [line for line in text.splitlines() if not line.startswith("~")]
+
+
+def files(desk: Desk, folder: Path) -> set[str]:
+    """What lies on its flash."""
+    desk.node.power_off()
+    return set(said_by(folder, LIST, desk.node.flash.image(), blocks=64))
+
+
+def left_over(desk: Desk, folder: Path) -> list[str]:
+    """Bundles that have come in part."""
+    return [name for name in files(desk, folder) if name.startswith("update-")]
