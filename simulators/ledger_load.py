@@ -74,10 +74,12 @@ class LedgerLoad:
     def join(self) -> None:
         """Every node, however long it takes."""
         for node in self._nodes:
-            self._waiting = node
+            self._waiting, request = node, node.join_request()
             while self._waiting is not None:
-                self._forwarder.push({"rxpk": [self._rxpk(node.join_request())]})
-                time.sleep(_AGAIN_S if self._waiting else 0)
+                # A new request only when there will be no answer to this one: an accept does not say which it answers.
+                if self._forwarder.push({"rxpk": [self._rxpk(request)]}) and self._waiting is not None:
+                    request = node.join_request()
+                    time.sleep(_AGAIN_S)
 
     def send(self, number: int) -> None:
         """The ``number``-th frame of every node in one datagram, until it is acknowledged."""
