@@ -188,7 +188,9 @@ class NodeBench:
         self.due_us = NEVER_US  # when the operation at the head of _pending happens
         self._pending: deque[_Pending] = deque()
         self._bits: list[int] = []
-        self._worker = Worker(f"node {index}", build_shim(), rom, self.flash.descriptor, guard_s)
+        self._worker = Worker(
+            f"node {index}", build_shim(), rom, self.flash.descriptor, guard_s, wiring.console is not None
+        )
         self._wake: Event | None = None
         self._watchdog: Event | None = None
         self._watchdog_us = 0

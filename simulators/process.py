@@ -53,10 +53,12 @@ class Worker:
     """One node's process, started when first needed. ``shim`` is the folder of the replaced modules; ``rom`` the image
     of a ROM file system that stands in the processor's address space, if any.
 
-    The kernel kills the process when the thread that started it ends, so one thread runs a node for its whole life.
+    ``typed``: somebody is at its stdin. The kernel kills the process when the thread that started it ends, so one thread runs a node for its whole life.
     """
 
-    def __init__(self, name: str, shim: Path, rom: Path | None, flash_descriptor: int, guard_s: float) -> None:
+    def __init__(
+        self, name: str, shim: Path, rom: Path | None, flash_descriptor: int, guard_s: float, typed: bool = False
+    ) -> None:
         self._name = name
         self._shim = shim
         self._images = [shim / SHIM_ROM] if rom is None else [shim / SHIM_ROM, rom]
@@ -66,7 +68,8 @@ class Worker:
         self._link: socket.socket | None = None
         self._console = os.memfd_create("console")
         self._said_to = 0  # how much of it ``said`` has returned
-        self._stdin = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # what ``type`` puts in comes out of the node's stdin
+        # what ``type`` puts in comes out of the node's stdin; most have none: descriptors are scarce in a city
+        self._stdin: tuple[int, ...] = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if typed else ()
         self._packet = memoryview(bytearray(_PACKET_BYTES))
         self._runs = 0
         self._busy = False
@@ -95,7 +98,7 @@ class Worker:
                 ],
                 cwd=self._shim,
                 env=os.environ | environment,
-                stdin=self._stdin[0],
+                stdin=self._stdin[0] if self._stdin else subprocess.DEVNULL,
                 stdout=self._console,
                 stderr=self._console,
                 start_new_session=True,  # Ctrl-C is for the bench; it ends its workers
@@ -191,6 +194,8 @@ class Worker:
 
     def _drop_typed(self) -> None:
         """A board that boots finds nothing of what it did not read before."""
+        if not self._stdin:
+            return
         try:  # noqa: SIM105  # hundreds of times a second
             os.read(self._stdin[0], _PACKET_BYTES)
         except BlockingIOError:
