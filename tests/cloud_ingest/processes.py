@@ -173,8 +173,8 @@ class Gateway:
             self.watermark, self._progress_at = seq, time.monotonic()
 
     def send(self, count: int, last: int | None = None) -> None:
-        """The next ``count`` messages, none after ``last``, in one batch; from the watermark again when that has not moved
-        for a while."""
+        """The next ``count`` messages, none after ``last``, in one batch; from the watermark again when that has not
+        moved for a while."""
         first = max(self.watermark, self.sent)
         if time.monotonic() - self._progress_at > RESEND_S:
             first, self._progress_at = self.watermark, time.monotonic()
