@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Fill an outbox as fast as the disk allows, and say what that took: to measure a card, and for `stadtfunk bench edge`.
 
-    python -m gateway.outbox_load FOLDER --records 10000 [--batch 100] [--rate 130] [--report] [--bare] [--list]
+    python -m gateway.outbox_load FOLDER [--records 10000] [--batch 100] [--rate 130 --window-ms 10] [--report|--bare|--list]
 
 It prints one JSON object. With ``--report`` each batch prints ``accepted FIRST LAST`` once it is on the disk, so that
 whoever kills it knows what must be there; ``--list`` tells what is there. ``--bare`` stores as many bytes in a table of
@@ -29,6 +29,7 @@ _NODES = 12
 _PAGE = 1000
 _START_S = 1_780_000_000
 _UNITS = (("soil_moisture", "%", 23.45), ("soil_temperature", "Cel", 12.5), ("surface_temperature", "Cel", -3.25))
+_GROUP = 100  # as [store] group_records
 _AHEAD = 2  # batches given to the writer before the first of them is waited for
 
 
@@ -53,7 +54,8 @@ def written_bytes() -> int:
 async def fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Append ``--records`` records, ``--batch`` at once or ``--rate`` a second, each awaited until it is durable."""
     store = open_store(folder / "gateway.sqlite3", folder / "gateway.key")
-    writer = GroupCommit(store.connection, records=options.batch)
+    group = _GROUP if options.rate else options.batch
+    writer = GroupCommit(store.connection, window_s=options.window_ms / 1000, records=group)
     first = sum(lane.last_seq for lane in store.ledger.lanes())
     messages = [message(number) for number in range(first, first + options.records)]
     delays_s: list[float] = []
@@ -141,6 +143,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--rate", type=float, default=0.0, help="records a second; 0: as fast as the disk allows")
+    parser.add_argument("--window-ms", type=int, default=0, help="as [store] group_window_ms")
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--list", action="store_true")
