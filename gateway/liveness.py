@@ -210,7 +210,6 @@ class Liveness:
         """Count the time since the last tick, and judge. Call it every few seconds."""
         passed_s = 0.0 if self._last_tick_s is None else now_s - self._last_tick_s
         gap = not 0.0 <= passed_s <= _LONGEST_TICK_S
-        passed_s = max(0.0, min(passed_s, _LONGEST_TICK_S))
         self._last_tick_s = now_s
         changes = []
         speaking = {eui for eui, known in self._concentrators.items() if known.heard}
