@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Fill an outbox as fast as the disk allows, and say what that took: to measure a card, and for `stadtfunk bench edge`.
 
-    python -m gateway.outbox_load FOLDER [--records 10000] [--batch 100] [--rate 130 --window-ms 10] [--report|--bare|--list]
+    python -m gateway.outbox_load FOLDER [--records N] [--batch 100] [--rate 130 --window-ms 10] [--report] [--list]
 
 It prints one JSON object. With ``--report`` each batch prints ``accepted FIRST LAST`` once it is on the disk, so that
 whoever kills it knows what must be there; ``--list`` tells what is there. ``--bare`` stores as many bytes in a table of
