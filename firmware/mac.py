@@ -51,7 +51,7 @@ _ADR_ACK_LIMIT = 64
 _ADR_ACK_DELAY = 32
 _RETRANSMIT_LEAST_MS = 1000  # RETRANSMIT_TIMEOUT: 2 s, 1 s more or less
 _RETRANSMIT_SPREAD_MS = 2001
-_LINK_CHECK = 0x02  # as in decoders.lorawan.mac_commands, which is loaded for answers only
+_LINK_CHECK = 0x02  # as in decoders.lorawan.mac_command_list, which is loaded for answers only
 _DEVICE_TIME = 0x0D
 _UNMEASURED = 255  # DevStatusAns: the battery level could not be measured
 

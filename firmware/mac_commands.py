@@ -5,7 +5,7 @@ TS001 "MAC Commands", one function a command that changes something. All request
 stand in ``session.answers`` in the same order, each whole.
 """
 
-from decoders.lorawan import mac_commands
+from decoders.lorawan import mac_command_list as mac_commands
 from firmware.mac import LinkChecked, NetworkTime
 from firmware.mac_channels import band_of
 

@@ -32,7 +32,7 @@ MODULES = (
     "decoders/lorawan/data_frame.py",
     "decoders/lorawan/errors.py",
     "decoders/lorawan/join_frame.py",
-    "decoders/lorawan/mac_commands.py",
+    "decoders/lorawan/mac_command_list.py",
     "decoders/lorawan/region.py",
     "decoders/payload.py",
     "decoders/payload_encoder.py",

@@ -20,7 +20,7 @@ UNLOADED = (
     "decoders.faults",
     "decoders.layouts",
     "decoders.lorawan.join_frame",
-    "decoders.lorawan.mac_commands",
+    "decoders.lorawan.mac_command_list",
     "decoders.payload",
     "decoders.settings",
     "firmware.boards.lines",

@@ -17,7 +17,13 @@ if False:  # types only
     from firmware.settings import Settings
     from firmware.state import Memory
 
-NOTHING, READINGS, AGAIN, ANSWER, DIAGNOSTICS, UNDATED = range(6)
+# What it is
+_NOTHING = 0
+_READINGS = 1
+_AGAIN = 2
+_ANSWER = 3
+_DIAGNOSTICS = 4
+_UNDATED = 5
 _LEAST_SAMPLES = 8  # in a message: 0.4 to the power of 6 is what must be lost before one goes missing
 _COVERED_S = 4 * 3600
 _BLOCK = 48  # samples of history at most in one uplink: what a small heap can pack
@@ -39,12 +45,12 @@ class Report:
 
     def noted(self, memory: "Memory", history: "History", now_s: int) -> None:
         """It is about to be sent."""
-        if self.kind in (READINGS, UNDATED):
+        if self.kind in (_READINGS, _UNDATED):
             memory.kept = 0
-        if self.kind == UNDATED:
+        if self.kind == _UNDATED:
             # sent once, as "so long ago": sent again they would be other readings; without room they are lost
             memory.counters.readings_lost += history.drop_local() - self.count
-        if self.kind == DIAGNOSTICS:
+        if self.kind == _DIAGNOSTICS:
             memory.next_diagnostics_local_s = now_s + diagnostics.AGAIN_S
 
 
@@ -62,7 +68,7 @@ def choose(
     if memory.answer and len(memory.answer) <= room:
         from decoders.settings import F_PORT
 
-        return Report(ANSWER, F_PORT, memory.answer, True)
+        return Report(_ANSWER, F_PORT, memory.answer, True)
     if safe:
         return _diagnostics(memory, room, now_s)
     if not memory.time_known:
@@ -97,7 +103,7 @@ def _diagnostics(memory: "Memory", room: int, now_s: int) -> Report:
         payload = fit(LAYOUT, mask, [(gps_at(memory, now_s), raws)], room)[0]
     else:
         payload = fit(LAYOUT, mask, [(0, raws)], room, False)[0]
-    return Report(DIAGNOSTICS, LAYOUT.f_port, payload, True)
+    return Report(_DIAGNOSTICS, LAYOUT.f_port, payload, True)
 
 
 def _undated(memory: "Memory", history: "History", profile: str, room: int, now_s: int) -> Report:
@@ -110,7 +116,7 @@ def _undated(memory: "Memory", history: "History", profile: str, room: int, now_
     if not samples:
         return _diagnostics(memory, room, now_s)
     payload, count = fit(layout, mask, samples, room, False)
-    report = Report(UNDATED if count else NOTHING, layout.f_port, payload, True)
+    report = Report(_UNDATED if count else _NOTHING, layout.f_port, payload, True)
     report.count = count
     return report
 
@@ -123,9 +129,9 @@ def _readings(memory: "Memory", settings: "Settings", history: "History", profil
     most = settings.history or max(_LEAST_SAMPLES, _COVERED_S // settings.interval_s)
     mask, samples = history.newest(min(most, _BLOCK) + 1)
     payload, count = fit(layout, mask, samples[:-1] if len(samples) > most else samples, room)
-    report = Report(READINGS, layout.f_port, payload, False)
+    report = Report(_READINGS, layout.f_port, payload, False)
     if not count:
-        report.kind = NOTHING  # answers to the network need all the room, or there is no sample
+        report.kind = _NOTHING  # answers to the network need all the room, or there is no sample
         return report
     report.newest_s, report.oldest_s = samples[0][0], samples[count - 1][0]
     before = samples[count:] or history.between(0, report.oldest_s, 1)[1]
@@ -151,9 +157,9 @@ def _again(memory: "Memory", history: "History", profile: str, room: int) -> "Re
         if len(payload) <= room:
             break
         count = min(count - 1, count * room // len(payload) + 1)
-    report = Report(AGAIN, layout.f_port, payload if count else b"", True)
+    report = Report(_AGAIN, layout.f_port, payload if count else b"", True)
     if not count:
-        report.kind = NOTHING
+        report.kind = _NOTHING
         return report
     report.oldest_s, report.newest_s = samples[-1][0], samples[-count][0]
     return report
@@ -172,16 +178,16 @@ def _lacking(memory: "Memory", history: "History", most: int) -> "tuple[int, lis
 def arrived(memory: "Memory", now_s: int) -> bool:
     """The network has answered the uplink that is in ``memory.sent``; return whether to start anew, as asked."""
     kind, before_s, oldest_s, newest_s = struct.unpack(SENT, memory.sent)
-    memory.sent = struct.pack(SENT, NOTHING, 0, 0, 0)
+    memory.sent = struct.pack(SENT, _NOTHING, 0, 0, 0)
     delivery = memory.delivery
-    if kind == READINGS:
+    if kind == _READINGS:
         delivery.arrived(before_s, oldest_s, newest_s)
-    elif kind == AGAIN:
+    elif kind == _AGAIN:
         delivery.filled(newest_s)
-    elif kind == DIAGNOSTICS:
+    elif kind == _DIAGNOSTICS:
         memory.counters.clear()
         memory.next_diagnostics_local_s = now_s + diagnostics.EVERY_S
-    elif kind == ANSWER:
+    elif kind == _ANSWER:
         return _answered(memory)
     return False
 
@@ -209,7 +215,7 @@ def more(memory: "Memory", settings: "Settings", history: "History", now_s: int)
     if memory.answer:
         return True
     if memory.tries:
-        return memory.tries < 3 and struct.unpack(SENT, memory.sent)[0] == AGAIN
+        return memory.tries < 3 and struct.unpack(SENT, memory.sent)[0] == _AGAIN
     if memory.time_known and memory.kept >= settings.send_every:
         return True  # samples that have got their time just now, or had no room
     return bool(_lacking(memory, history, 1)[1]) or now_s >= memory.next_diagnostics_local_s

@@ -26,7 +26,9 @@ _FORGOTTEN_S = 10 * 3600
 _UNANSWERED_LIMIT = 3
 _STRETCH = 4  # times the interval when the battery is low
 _RECOVERED_MV = 50  # above a limit: low no more
-OK, LOW, EMPTY = range(3)
+_OK = 0
+_LOW = 1
+EMPTY = 2
 
 
 class Wake:
@@ -182,8 +184,8 @@ class Wake:
         memory = self.memory
         if isinstance(battery_mv, str):
             return
-        level = OK
-        for state, limit_mv in ((LOW, self.settings.low_battery_mv), (EMPTY, self.settings.empty_battery_mv)):
+        level = _OK
+        for state, limit_mv in ((_LOW, self.settings.low_battery_mv), (EMPTY, self.settings.empty_battery_mv)):
             if battery_mv < limit_mv + (_RECOVERED_MV if memory.power >= state else 0):
                 level = state
         memory.power = level

@@ -4,57 +4,39 @@
 A list of commands is what FOpts or the plain FRMPayload of FPort 0 holds: CID(1) payload(fixed length per CID).
 """
 
-from decoders.lorawan.errors import FieldRange, MalformedFrame
+from decoders.lorawan.errors import FieldRange
+from decoders.lorawan.mac_command_list import DEV_STATUS as DEV_STATUS
+from decoders.lorawan.mac_command_list import DEVICE_TIME as DEVICE_TIME
+from decoders.lorawan.mac_command_list import DL_CHANNEL as DL_CHANNEL
+from decoders.lorawan.mac_command_list import DUTY_CYCLE as DUTY_CYCLE
+from decoders.lorawan.mac_command_list import LINK_ADR as LINK_ADR
+from decoders.lorawan.mac_command_list import LINK_CHECK as LINK_CHECK
+from decoders.lorawan.mac_command_list import NEW_CHANNEL as NEW_CHANNEL
+from decoders.lorawan.mac_command_list import RX_PARAM_SETUP as RX_PARAM_SETUP
+from decoders.lorawan.mac_command_list import RX_TIMING_SETUP as RX_TIMING_SETUP
+from decoders.lorawan.mac_command_list import downlink_at as downlink_at
+from decoders.lorawan.mac_command_list import parse_device_time_ans as parse_device_time_ans
+from decoders.lorawan.mac_command_list import parse_link_check_ans as parse_link_check_ans
+from decoders.lorawan.mac_command_list import uplink_at as uplink_at
 
-LINK_CHECK = 0x02
-LINK_ADR = 0x03
-DUTY_CYCLE = 0x04
-RX_PARAM_SETUP = 0x05
-DEV_STATUS = 0x06
-NEW_CHANNEL = 0x07
-RX_TIMING_SETUP = 0x08
-_TX_PARAM_SETUP = 0x09
-DL_CHANNEL = 0x0A
-DEVICE_TIME = 0x0D
-
-# Bytes after the CID, by CID from 0x02; None is unknown. TS001-1.0.4 "MAC Commands", one row per CID.
-#           02 03 04 05 06 07 08 09 0A    0B    0C 0D
-_UPLINK = (0, 1, 0, 1, 2, 1, 0, 0, 1, None, None, 0)
-_DOWNLINK = (2, 4, 1, 4, 0, 5, 1, 1, 4, None, None, 5)
+if False:  # types only
+    from collections.abc import Callable
 
 
 def parse_uplink(data: bytes) -> list[tuple[int, bytes]]:
     """(CID, payload) of what the node says, up to the first unknown or truncated command."""
-    return _parse(data, _UPLINK)
+    return _parse(data, uplink_at)
 
 
 def parse_downlink(data: bytes) -> list[tuple[int, bytes]]:
     """(CID, payload) of what the network says, up to the first unknown or truncated command."""
-    return _parse(data, _DOWNLINK)
+    return _parse(data, downlink_at)
 
 
-def uplink_at(data: bytes, at: int) -> tuple[int, bytes] | None:
-    """The one command of the node that begins at ``at``; None if none is whole and known there."""
-    return _at(data, at, _UPLINK)
-
-
-def downlink_at(data: bytes, at: int) -> tuple[int, bytes] | None:
-    """The one command of the network that begins at ``at``; None if none is whole and known there."""
-    return _at(data, at, _DOWNLINK)
-
-
-def _at(data: bytes, at: int, lengths: tuple[int | None, ...]) -> tuple[int, bytes] | None:
-    row = data[at] - LINK_CHECK if at < len(data) else -1
-    length = lengths[row] if 0 <= row < len(lengths) else None
-    if length is None or at + 1 + length > len(data):
-        return None
-    return data[at], bytes(data[at + 1 : at + 1 + length])
-
-
-def _parse(data: bytes, lengths: tuple[int | None, ...]) -> list[tuple[int, bytes]]:
+def _parse(data: bytes, at_: "Callable[[bytes, int], tuple[int, bytes] | None]") -> list[tuple[int, bytes]]:
     commands = []
     at = 0
-    while (command := _at(data, at, lengths)) is not None:
+    while (command := at_(data, at)) is not None:
         commands.append(command)
         at += 1 + len(command[1])
     return commands
@@ -72,12 +54,6 @@ def device_time_ans(gps_s: int, fraction_256: int) -> bytes:
     return bytes([DEVICE_TIME]) + gps_s.to_bytes(4, "little") + bytes([fraction_256])
 
 
-def parse_device_time_ans(payload: bytes) -> tuple[int, int]:
-    """(gps_s, fraction_256) from what follows the CID; raises MalformedFrame."""
-    _exactly("DeviceTimeAns", payload, 5)
-    return int.from_bytes(payload[:4], "little"), payload[4]
-
-
 def link_check_req() -> bytes:
     """Ask who hears us. TS001-1.0.4 "Link Check Commands (LinkCheckReq, LinkCheckAns)"."""
     return bytes([LINK_CHECK])
@@ -90,17 +66,6 @@ def link_check_ans(margin_db: int, gateway_count: int) -> bytes:
     return bytes([LINK_CHECK, margin_db, gateway_count])
 
 
-def parse_link_check_ans(payload: bytes) -> tuple[int, int]:
-    """(margin_db, gateway_count) from what follows the CID; raises MalformedFrame."""
-    _exactly("LinkCheckAns", payload, 2)
-    return payload[0], payload[1]
-
-
 def _check(field: str, value: int, bits: int) -> None:
     if not 0 <= value < 1 << bits:
         raise FieldRange(field, value)
-
-
-def _exactly(field: str, payload: bytes, need: int) -> None:
-    if len(payload) != need:
-        raise MalformedFrame(field, need, len(payload))
