@@ -20,6 +20,7 @@ from firmware import update
 from firmware.update import UpdateRefused
 
 if False:  # types only
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from firmware.hal import Board
@@ -85,10 +86,10 @@ class Conversation:
         except (MemoryError, OSError, UpdateRefused) as fault:
             return self._refuse(fault)
 
-    def install(self) -> bytes:
-        """After WORKING: install what has come; say how that went."""
+    def install(self, done: "Callable[[], None]") -> bytes:
+        """After WORKING: install what has come, ``done`` after each file; say how that went."""
         try:
-            version = update.install(self._root, self._board, self._start)
+            version = update.install(self._root, self._board, self._start, done)
         except (MemoryError, OSError, UpdateRefused) as fault:
             os.remove(self._path)
             return self._refuse(fault)
@@ -220,7 +221,7 @@ def talk(board: "Board", start: "Start | None") -> None:
             answer = conversation.answer(kind, data)
             sys.stdout.write(answer.decode())
             if conversation.whole and not conversation.verdict:
-                sys.stdout.write(conversation.install().decode())
+                sys.stdout.write(conversation.install(board.watchdog_feed).decode())
             heard_ms = clock.ticks_ms()
             patience_ms = _LINGER_MS if conversation.verdict else _SILENCE_MS
     except Exception as error:

@@ -15,6 +15,7 @@ from decoders.bundle import HEAD_SIZE, SIGNATURE_SIZE, MalformedBundle, header_s
 from firmware.errors import NodeFault
 
 if False:  # types only
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from decoders.bundle import Header
@@ -51,10 +52,10 @@ def take(board: "Board", start: "Start | None") -> None:
         board.deep_sleep(1000)
 
 
-def install(root: str, board: str, start: "Start") -> int:
+def install(root: str, board: str, start: "Start", done: "Callable[[], None] | None" = None) -> int:
     """Install ``root``/update.sfb for a node whose table is ``board``; return the version that the next boot tries.
 
-    Raises UpdateRefused, and OSError if there is no bundle or no room.
+    ``done`` is called after each file. Raises UpdateRefused, and OSError if there is no bundle or no room.
     """
     with open(root + BUNDLE_FILE, "rb") as bundle:
         header = check(bundle, root, board, start)
@@ -67,6 +68,8 @@ def install(root: str, board: str, start: "Start") -> int:
             _copy(bundle, path, file.length)
             if _sha256(path) != file.sha256:
                 raise UpdateRefused("damaged")
+            if done is not None:
+                done()
         start.commit(header.version)
     os.remove(root + BUNDLE_FILE)  # done with: after a failed trial it shall not be tried by itself again
     return header.version
