@@ -69,7 +69,7 @@ async def fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             sys.stdout.write(f"accepted {first + start} {first + end - 1}\n")
             sys.stdout.flush()
 
-    before, began = written_bytes(), time.perf_counter()
+    before, began, cpu_s = written_bytes(), time.perf_counter(), time.process_time()
     for start in range(0, options.records, options.batch):
         if options.rate:
             await asyncio.sleep(began + start / options.rate - time.perf_counter())
@@ -80,9 +80,10 @@ async def fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     for _, _, task in waves:
         await task
     wall_s, written = time.perf_counter() - began, written_bytes() - before
+    cpu_s = time.process_time() - cpu_s
     await writer.close()
     store.close()
-    return _report(delays_s, wall_s, written, folder / "gateway.sqlite3")
+    return _report(delays_s, wall_s, cpu_s, written, folder / "gateway.sqlite3")
 
 
 def _append(ledger: Any, item: UplinkMessage) -> int:
@@ -97,7 +98,7 @@ def fill_bare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     database.execute("PRAGMA synchronous = FULL")
     database.execute("CREATE TABLE IF NOT EXISTS bare (seq INTEGER PRIMARY KEY, record BLOB NOT NULL)")
     delays_s: list[float] = []
-    before, began = written_bytes(), time.perf_counter()
+    before, began, cpu_s = written_bytes(), time.perf_counter(), time.process_time()
     for start in range(0, options.records, options.batch):
         started = time.perf_counter()
         batch = rows[start : start + options.batch]
@@ -107,17 +108,19 @@ def fill_bare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         database.execute("COMMIT")
         delays_s.extend([time.perf_counter() - started] * len(batch))
     wall_s, written = time.perf_counter() - began, written_bytes() - before
+    cpu_s = time.process_time() - cpu_s
     database.close()
-    return _report(delays_s, wall_s, written, folder / "bare.sqlite3")
+    return _report(delays_s, wall_s, cpu_s, written, folder / "bare.sqlite3")
 
 
-def _report(delays_s: list[float], wall_s: float, written: int, file: Path) -> dict[str, Any]:
+def _report(delays_s: list[float], wall_s: float, cpu_s: float, written: int, file: Path) -> dict[str, Any]:
     ordered = sorted(delays_s)
     return {
         "records": len(ordered),
         "per_s": len(ordered) / wall_s,
         "p50_ms": 1000 * ordered[len(ordered) // 2],
         "p99_ms": 1000 * ordered[len(ordered) * 99 // 100],
+        "cpu_us": 1e6 * cpu_s / len(ordered),
         "written_bytes": written,
         "file_bytes": file.stat().st_size,
     }

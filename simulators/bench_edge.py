@@ -33,6 +33,7 @@ MONTH = 2_592_000  # 30 days at one message a second
 _ROUNDS = 3
 _BATCHES = (1, 10, 100)
 _CARD_BYTES, _CARD_ERASES, _CARD_AMPLIFICATION = 32e9, 1000, 4  # a common 32 GB card of TLC flash; pessimistic
+_SERVICES = ("gateway", "broker", "ingest")
 _YEAR_S = 365 * 86_400
 
 Tell = Callable[[str], None]
@@ -88,6 +89,8 @@ def accepting(folder: Path, sizes: Sizes) -> Iterator[Metric]:
             0.8 if batch == 100 else None,
             True,
         )
+    cpu_us, bare_us = (min(run["cpu_us"] for run in runs[100]) for runs in (ours, bare))
+    yield Metric("accept_batch_100_cpu", round(cpu_us), "us", round(bare_us), None)
     for batch in _BATCHES:
         per_record = statistics.median(run["written_bytes"] / run["records"] for run in ours[batch])
         plain = statistics.median(run["written_bytes"] / run["records"] for run in bare[batch])
@@ -164,13 +167,16 @@ def drain(folder: Path, sizes: Sizes) -> Iterator[Metric]:
         fill(folder, "--records", str(sizes.drain))
         town.through("gateway", town.mqtt_port)
         town.start_gateway()
-        began = monotonic()
+        began, before = monotonic(), [town.cpu_s(part) for part in _SERVICES]
         town.drain()
         per_s = sizes.drain / (monotonic() - began)
+        spent = [town.cpu_s(part) - was for part, was in zip(_SERVICES, before, strict=True)]
         stored = town.judge().stored
     finally:
         town.stop()
     yield Metric("drain_to_the_store", round(per_s), "1/s", None, 3000, at_least=True)
+    for part, cpu_s in zip(_SERVICES, spent, strict=True):  # what it would be limited by on a machine of its own
+        yield Metric(f"drain_cpu_{part}", round(1e6 * cpu_s / sizes.drain), "us", None, None)
     yield Metric("drain_missing", small + sizes.drain - stored, "1", None, 0)
     yield Metric("wire_per_record", round(wire.bytes / wire.records, 1), "B", None, None)
     yield Metric("wire_per_reading", round(wire.bytes / wire.readings, 2), "B", None, None)

@@ -5,6 +5,7 @@ The nodes are ledger_load's, so that thousands of uplinks take seconds and not d
 """
 
 import json
+import os
 import sqlite3
 import sys
 import time
@@ -104,6 +105,11 @@ class LoadTown(Town):
         """Rows that the gateway has not yet been told to be stored; None while it does not answer."""
         status = self.get(f"http://127.0.0.1:{self.page_port}/status")
         return None if status is None else int(status["outbox_held"])
+
+    def cpu_s(self, part: str) -> float:
+        """User and system time of a part since its start. man 5 proc_pid_stat: fields 14 and 15."""
+        fields = Path(f"/proc/{self._processes[part].pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def drain(self) -> None:
         """Wait until the gateway holds nothing any more; raises TownError."""
