@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Adaptive data rate: literal histories, and a fading channel against the baseline."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,6 +115,15 @@ class TestFading:
         # percent, and ms a frame; written down on 2026-11-22: 16.4 and 230 against 28.4 and 253
         assert lost < 17 < 28 < baseline_lost
         assert airtime_ms < 235 < 250 < baseline_ms
+
+    @pytest.mark.parametrize("seed", [2, 3])
+    def test_it_does_so_whatever_the_weather(self, seed):
+        compared = compare({"baseline": ChirpStackDefault, "ours": Pilot}, nodes=12, frames=1200, seed=seed)
+
+        (baseline_lost, baseline_ms), (lost, airtime_ms) = (lost_and_airtime(rows) for rows in compared.values())
+
+        assert lost < 0.8 * baseline_lost
+        assert airtime_ms < baseline_ms
 
     def test_it_needs_fewer_downlinks(self):
         compared = compare({"baseline": ChirpStackDefault, "ours": Pilot}, nodes=4, frames=600, seed=5)
