@@ -26,6 +26,10 @@ test: setup lint
 	./setup.sh chromium
 	$(BYTECODE) .venv/bin/python -m pytest -n auto $(ARGS)
 
+bench-edge: .venv/ready
+	./setup.sh brokers
+	@.venv/bin/stadtfunk bench edge $(ARGS)
+
 bench-%: .venv/ready
 	@.venv/bin/stadtfunk bench $* $(ARGS)
 
