@@ -186,7 +186,7 @@ class Forwarder:
         self._restart(held)
         if any(lane.waiting for lane in held):
             self._metrics.count("resends")
-        for lane in LANES:
+        for lane in sorted(LANES, key=lambda lane: -held[lane].delivered):  # what would cost most to send again
             self._say_what_it_continues(broker, lane, held[lane])
         while broker.stands:
             self._something.clear()

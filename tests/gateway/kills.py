@@ -58,8 +58,11 @@ class Sender(threading.Thread):
                     raise _Killed from None
 
 
-def counted(senders: list[Sender]) -> int:
-    """Uplinks acknowledged in this round."""
+def _acknowledged(senders: list[Sender]) -> int:
+    """How many uplinks were in this round; raises what ended a sender."""
+    for sender in senders:
+        if sender.failed is not None:
+            raise sender.failed
     return sum(len(sender.acknowledged) for sender in senders)
 
 
@@ -88,7 +91,7 @@ def kill_often(folder: Path, kills: int, seed: int) -> int:
             for sender in senders:
                 sender.start()
             wanted = dice.randrange(1, 40)
-            eventually(lambda senders=senders, wanted=wanted: counted(senders) >= wanted)
+            eventually(lambda senders=senders, wanted=wanted: _acknowledged(senders) >= wanted)
             gateway.end(signal.SIGKILL)
             killed.set()
             for sender in senders:
