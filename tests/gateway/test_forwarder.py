@@ -35,11 +35,16 @@ class Bench:
         settings = {"port": port, "resend_s": 0.3, "reconnect_max_s": 0.2, "batch_messages": 10} | mqtt
         self.config = load(write_config(folder, mqtt=settings))
         self.store = open_store(self.config.gateway.database, self.config.gateway.key_file)
-        self._reader = self.store.reader()
+        self._open_beside()
         self._f_cnt = 0
 
+    def _open_beside(self):
+        """Connections of our own: the store's belongs to the service while that runs."""
+        self.filler = open_store(self.config.gateway.database, self.config.gateway.key_file)
+        self._reader = self.store.reader()
+
     def append(self, count):
-        with self.store.transaction() as ledger:
+        with self.filler.transaction() as ledger:
             for _ in range(count):
                 self._f_cnt += 1
                 ledger.append(UplinkKey("70b3d57ed1000001", 0, self._f_cnt), 1_770_964_782.5, "tree", READINGS)
@@ -49,7 +54,7 @@ class Bench:
         self.close()
         shutil.copy(backup, self.config.gateway.database)
         self.store = open_store(self.config.gateway.database, self.config.gateway.key_file)
-        self._reader = self.store.reader()
+        self._open_beside()
 
     def back_up(self, backup):
         with sqlite3.connect(backup) as target:
@@ -69,6 +74,7 @@ class Bench:
 
     def close(self):
         self._reader.close()
+        self.filler.close()
         self.store.close()
 
 
@@ -97,7 +103,7 @@ class TestOutbox:
     def test_an_uplink_on_an_idle_gateway_is_published_within_100_ms(self, tmp_path, broker):
         bench = Bench(tmp_path, broker.port, resend_s=60.0)
         node = Node()
-        with bench.store.transaction() as ledger:
+        with bench.filler.transaction() as ledger:
             ledger.put_device(node.device())
         with (
             Cloud(broker.port) as cloud,
@@ -423,7 +429,7 @@ class TestLanes:
         bench.append(4000)
         with Cloud(broker.port) as cloud, bench.service():
             eventually(lambda: len(cloud.arrivals) > 300)
-            with bench.store.transaction() as ledger:
+            with bench.filler.transaction() as ledger:
                 ledger.append_event("node_down", 1_770_964_800.0, dev_eui="70b3d57ed1000001")
             before = len(cloud.arrivals)
             eventually(lambda: cloud.records[ALARM])
@@ -434,7 +440,7 @@ class TestLanes:
         assert len(cloud.messages) == 4000
 
     def test_diagnostics_wait_for_readings(self, broker, bench):
-        with bench.store.transaction() as ledger:
+        with bench.filler.transaction() as ledger:
             for n in range(10):
                 ledger.append_record(DIAGNOSTIC, uplink("70b3d57ed1000001", n))
         bench.append(100)
@@ -444,7 +450,7 @@ class TestLanes:
         assert [lane for lane, _ in cloud.arrivals] == [READING] * 100 + [DIAGNOSTIC] * 10
 
     def test_what_a_full_gateway_dropped_reaches_the_cloud_by_name(self, broker, bench):
-        bench.store.ledger.limits = Limits(40_000, 0)
+        bench.filler.ledger.limits = Limits(40_000, 0)
         bench.append(1000)
         with Cloud(broker.port) as cloud, bench.service():
             eventually(bench.empty)
