@@ -14,6 +14,7 @@ from gateway.config import Config, load
 from gateway.devices_cli import devices
 from gateway.downlink_cli import downlink
 from gateway.frames_cli import frames
+from gateway.kernel_clock import is_synchronized
 from gateway.liveness_table import LivenessTable
 from gateway.page_client import ask
 from gateway.service import Gateway
@@ -56,7 +57,8 @@ def run(config_path: Path) -> None:
 
 
 async def _serve(config: Config, store: Store) -> None:
-    await Gateway(config, store).run()
+    trusted = config.network.trust_clock
+    await Gateway(config, store, is_synchronized=lambda: trusted or is_synchronized()).run()
 
 
 @gateway.command()

@@ -83,6 +83,7 @@ class NetworkSection:
     adr: bool = _key(True)
     dev_status_interval_s: int = _key(86_400, limits=(0, 31_536_000))
     time_tolerance_s: int = _key(3600, limits=(0, 31_536_000))
+    trust_clock: bool = _key(False)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from gateway.errors import Refused
 from gateway.mac_control import State, Wanted
 from gateway.radio import FLOOR_DB, Answer, Reception, windows_after
 from gateway.readings import keep
+from gateway.reception_time import Moment
 from gateway.replay_window import is_late_first
 from gateway.store import Ledger, Payload, Session
 
@@ -144,7 +145,8 @@ class NetworkServer:
         if reception.gps_ms is None:
             ledger.wait_for_time(payload, self._boot_id, reception.received_at)
             return True, ""
-        problem = keep(ledger, self._gateway_eui, payload, reception.gps_ms, reception.received_at)
+        moment = Moment(reception.received_at, reception.time_quality, self._boot_id, reception.boot_s)
+        problem = keep(ledger, payload, moment)
         return not problem, problem
 
     def _control(self, opened: Opened, reception: Reception, ledger: Ledger) -> State:
@@ -256,7 +258,7 @@ def answer_commands(opened: Opened, reception: Reception, concentrators: int) ->
     answers = b""
     for command, _ in commands_of(opened):
         if command == mac_commands.DEVICE_TIME:
-            if reception.gps_ms is None:  # better no time than a wrong one
+            if reception.gps_ms is None or reception.time_quality == "saved":  # better no time than a wrong one
                 continue
             gps_s, rest_ms = divmod(reception.gps_ms, 1000)
             answer = mac_commands.device_time_ans(gps_s, rest_ms * 256 // 1000)

@@ -116,7 +116,11 @@ class Outbox:
 
     def append_record(self, lane: int, record: Record) -> int:
         """Put a record into a lane; returns its row. Raises FieldRange for what could not be sent."""
-        stored = pack(encode_record(record))
+        return self.append_encoded(lane, encode_record(record))
+
+    def append_encoded(self, lane: int, record: bytes) -> int:
+        """Put a record into a lane, as ``encode_record`` has made it; returns its row."""
+        stored = pack(record)
         self._make_room(len(stored) + ROW_BYTES)
         return self._put(lane, stored)
 

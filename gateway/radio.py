@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from decoders.lorawan.errors import FieldRange
 from decoders.lorawan.region import EU868
+from decoders.records import TimeQuality
 from gateway.errors import Refused
 
 # Lowest SNR at which a frame is demodulated, in dB by spreading factor. SX1261/2 data sheet "LoRa Modulation"
@@ -18,7 +19,7 @@ class Reception(NamedTuple):
     By GWMP that is modulo 2**32, by Basics Station the 64 bits of xtime; ``antenna`` is Basics Station's rctx.
 
     ``gps_ms``: the end of the frame in GPS milliseconds; ``received_at`` the same moment in Unix seconds. While nobody
-    knows the time ``gps_ms`` is None and ``received_at`` counts from the boot of this machine.
+    knows the time ``gps_ms`` is None and ``received_at`` counts from the boot of this machine, as ``boot_s`` does.
     """
 
     concentrator: str
@@ -32,6 +33,8 @@ class Reception(NamedTuple):
     received_at: float
     phy_payload: bytes
     antenna: int = 0
+    time_quality: TimeQuality = "ntp"
+    boot_s: float = 0.0
 
     @property
     def data_rate(self) -> int:

@@ -65,6 +65,17 @@ class OutboxReader:
         """Uplinks that wait for a time."""
         return int(self._db.execute("SELECT count(*) FROM waiting").fetchone()[0])
 
+    def waiting_dropped(self) -> int:
+        """Uplinks ever dropped because too many waited."""
+        return int(self._db.execute("SELECT coalesce(max(waiting_dropped), 0) FROM gateway").fetchone()[0])
+
+    def undated(self) -> bool:
+        """Whether something waits for a time, or for a better one."""
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM waiting) OR EXISTS (SELECT 1 FROM estimated)"
+        ).fetchone()  # fmt: skip
+        return bool(row[0])
+
     def class_c(self) -> frozenset[str]:
         """The devices that listen all the time."""
         return frozenset(row[0] for row in self._db.execute("SELECT dev_eui FROM devices WHERE class_c"))

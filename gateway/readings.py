@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """A plain payload on its way: into the outbox as readings, or raw into quarantine; or it waits until its time is known.
 
-All of it runs inside the store's transaction.
+All of it runs inside the store's transaction, and no payload can end that: whatever a decoder raises, the payload goes
+raw into quarantine with the exception's name, and what follows goes on. The decoders are tables of ours, with loops
+bounded by 256 samples and the payload's bits (a test counts), so there is nothing to wait for and no timeout.
 """
 
 import logging
@@ -13,65 +15,115 @@ from decoders.lorawan.errors import FieldRange
 from decoders.lorawan.gps_time import gps_from_unix, unix_from_gps
 from decoders.payload import Layout
 from decoders.payload_v1 import Message
-from decoders.profiles import BY_F_PORT, BY_NAME, decode
+from decoders.profiles import BY_F_PORT, BY_NAME
+from decoders.profiles import decode as decode_with
 from decoders.quantities import QUANTITIES
-from decoders.records import DIAGNOSTIC, READING
+from decoders.records import DIAGNOSTIC, READING, UplinkMessage, encode_record
 from decoders.senml import Reading
+from gateway.reception_time import EARLIEST_UNIX_S, Moment
 from gateway.store import Ledger, Payload
 
 _log = logging.getLogger(__name__)
 
 
+NEWER_FIELDS = "newer_fields"
+MOST_READINGS = 4096  # of one payload; 256 samples of the longest layout are 3,328
+
+_MOST_DATED = 100  # in one transaction
+
+
 class Dated(NamedTuple):
-    """What became of the uplinks that waited: how many were taken up, and of these the problems of those not stored."""
+    """What became of the uplinks that waited: how many were taken up, and of these the problems of those not stored.
+
+    ``repaired``: records in the outbox that have a better time now.
+    """
 
     taken: int
     problems: tuple[str, ...]
+    repaired: int = 0
 
 
-def keep(ledger: Ledger, gateway_eui: str, payload: Payload, gps_ms: int | None, received_at: float) -> str:
-    """Store a payload received at a known time; returns "" or why it is in quarantine. ``gps_ms`` None: unknown.
+def keep(ledger: Ledger, payload: Payload, moment: Moment) -> str:
+    """Store a payload received at a known moment; returns "" or why it is in quarantine.
 
-    Without a time of reception, samples that carry none of their own cannot be dated. What a node answers to settings
-    is no reading: it is logged. Of a payload with fields that are newer than our table, the rest goes on, and the whole
-    is kept raw as well ("newer_fields").
+    What a node answers to settings is no reading: it is logged. Of a payload with fields that are newer than our table,
+    the rest goes on, and the whole is kept raw as well ("newer_fields").
+    """
+    decoded = decode(payload, moment)
+    if decoded.problem:
+        ledger.quarantine(payload, moment.unix_s or 0.0, moment.quality, decoded.problem, decoded.detail)
+    if decoded.record:
+        row = ledger.append_encoded(decoded.lane, decoded.record)
+        if decoded.is_estimate:
+            ledger.estimate(decoded.lane, row, moment.boot_id, moment.boot_s)
+    return "" if decoded.problem == NEWER_FIELDS else decoded.problem
+
+
+def date_waiting(ledger: Ledger, boot_id: str) -> Dated:
+    """Take up the oldest that waited for a time and have one now, by their boots; ``boot_id`` is the present one.
+
+    Then date records in the outbox anew whose time was an estimate, if somebody knows better.
+    """
+    datings = ledger.datings()
+    for one, dating in datings.items():
+        if not dating.final and one != boot_id:  # a later boot may know
+            continue
+        rows = ledger.waiting(one, _MOST_DATED)
+        if rows:
+            when = (Moment(row.boot_s + dating.unix_less_boot_s, dating.quality, one, row.boot_s) for row in rows)
+            problems = [keep(ledger, row.payload, moment) for row, moment in zip(rows, when, strict=True)]
+            ledger.end_waiting(one, rows[-1].id)
+            return Dated(len(rows), tuple(problem for problem in problems if problem))
+    for one, dating in datings.items():
+        estimated = ledger.estimated(one, _MOST_DATED) if dating.final else []
+        if estimated:
+            repaired = sum(ledger.date(row, dating.unix_less_boot_s, dating.quality) for row in estimated)
+            return Dated(len(estimated), (), repaired)
+    return Dated(0, ())
+
+
+class Decoded(NamedTuple):
+    """The ``record`` for a lane, if any; ``problem`` and ``detail``: why there is none, or not all (NEWER_FIELDS).
+
+    ``is_estimate``: its time may be known better later.
+    """
+
+    problem: str
+    detail: str = ""
+    record: bytes = b""
+    lane: int = READING
+    is_estimate: bool = False
+
+
+def decode(payload: Payload, moment: Moment) -> Decoded:
+    """Decode a payload; it raises nothing.
+
+    Samples with a time of their own need none of ours: where ours is an estimate, the newest says when it was sent.
     """
     try:
-        if payload.f_port == settings.F_PORT:
-            _tell_answer(payload)
-            return ""
-        message = _parse(payload)
-        if gps_ms is None:
-            if message.samples[0].time <= 0:
-                raise _Unfit("time_unknown")
-            received_at = unix_from_gps(message.samples[0].time)  # a node sends at once what it has sampled
-            gps_ms = round(gps_from_unix(received_at) * 1000)
-        readings = _readings(message, gps_ms // 1000)
-        if readings:
-            _append(ledger, payload, received_at, readings)
+        return _decoded(payload, moment)
     except _Unfit as unfit:
-        ledger.quarantine(payload.key, payload.f_port, received_at, payload.frm_payload, unfit.problem)
-        return unfit.problem
-    if message.unknown_fields:
-        ledger.quarantine(payload.key, payload.f_port, received_at, payload.frm_payload, "newer_fields")
-    return ""
+        return Decoded(unfit.problem, str(unfit.__cause__ or ""))
+    except Exception as error:
+        _log.exception("a decoder failed; this is a bug dev_eui=%s f_port=%d", payload.key.dev_eui, payload.f_port)
+        return Decoded("decoder_failed", f"{type(error).__name__}: {error}")
 
 
-def date_waiting(ledger: Ledger, gateway_eui: str, boot_id: str, unix_less_boot_s: float) -> Dated:
-    """Take up the oldest that waited for a time: those of this boot have one now, those of another never will."""
-    rows = ledger.waiting()
-    problems = []
-    for row in rows:
-        if row.boot_id == boot_id:
-            received_at = row.boot_s + unix_less_boot_s
-            problem = keep(ledger, gateway_eui, row.payload, round(gps_from_unix(received_at) * 1000), received_at)
-        else:
-            problem = keep(ledger, gateway_eui, row.payload, None, 0.0)
-        if problem:
-            problems.append(problem)
-    if rows:
-        ledger.end_waiting(rows[-1].id)
-    return Dated(len(rows), tuple(problems))
+def _decoded(payload: Payload, moment: Moment) -> Decoded:
+    if payload.f_port == settings.F_PORT:
+        _tell_answer(payload)
+        return Decoded("")
+    message = _parse(payload)
+    own_s = unix_from_gps(max(message.samples[0].time, 0))
+    received_at, quality = moment.unix_s, moment.quality
+    if quality in ("unset", "saved") and message.samples[0].time > 0 and own_s >= EARLIEST_UNIX_S:
+        received_at, quality = float(own_s), "ntp"  # a node is told no time but a sure one, and sends at once
+    if received_at is None:
+        raise _Unfit("time_unknown")
+    readings = _readings(message, round(gps_from_unix(received_at) * 1000) // 1000)
+    lane = DIAGNOSTIC if BY_F_PORT[payload.f_port].profile == "diagnostics" else READING
+    record = _encoded(UplinkMessage(payload.key, received_at, payload.profile, readings, quality)) if readings else b""
+    return Decoded(NEWER_FIELDS if message.unknown_fields else "", "", record, lane, quality == "saved")
 
 
 class _Unfit(Exception):
@@ -104,23 +156,24 @@ def _parse(payload: Payload) -> Message:
     if layout.profile not in (payload.profile, "diagnostics"):
         raise _Unfit("other_profile")
     try:
-        return decode(layout, payload.frm_payload)
+        return decode_with(layout, payload.frm_payload)
     except MalformedPayload as malformed:
         raise _Unfit("malformed_payload") from malformed
 
 
-def _append(ledger: Ledger, payload: Payload, received_at: float, readings: tuple[Reading, ...]) -> None:
+def _encoded(message: UplinkMessage) -> bytes:
     """What could not be sent would block the outbox for ever: it does not get in."""
-    lane = DIAGNOSTIC if BY_F_PORT[payload.f_port].profile == "diagnostics" else READING
     try:
-        ledger.append(payload.key, received_at, payload.profile, readings, lane=lane)
+        return encode_record(message)
     except FieldRange as refused:
         raise _Unfit("unfit_for_the_cloud") from refused
 
 
 def _readings(message: Message, received_gps_s: int) -> tuple[Reading, ...]:
     """A sample without a time was taken just before sending."""
+    rows = message.readings(received_gps_s)
+    if len(rows) > MOST_READINGS:
+        raise _Unfit("too_many_readings")
     return tuple(
-        Reading(name, QUANTITIES[name].unit, unix_from_gps(at), value, fault)
-        for name, at, value, fault in message.readings(received_gps_s)
+        Reading(name, QUANTITIES[name].unit, unix_from_gps(at), value, fault) for name, at, value, fault in rows
     )

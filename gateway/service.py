@@ -7,6 +7,7 @@ Start here: ``Gateway.received`` is the way of an uplink.
 import asyncio
 import gc
 import logging
+import math
 import signal
 import sqlite3
 import time
@@ -16,13 +17,14 @@ from typing import Any
 from decoders.lorawan import frame
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from decoders.lorawan.gps_time import gps_from_unix
-from decoders.records import TimeQuality
+from decoders.records import ALARM
 from gateway.applications import Applications
 from gateway.arrivals import Arrivals, Outcome
 from gateway.backhaul.gwmp import Stat
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.backhaul.interface import Backhaul, Heard
 from gateway.backhaul.lns_endpoint import LnsEndpoint, is_loopback, security
+from gateway.boots import SURE, Began, Offset
 from gateway.config import Config
 from gateway.downlink_page import DownlinkPage
 from gateway.downlinks import Protocol
@@ -49,15 +51,24 @@ from gateway.watch import Detail
 _log = logging.getLogger(__name__)
 
 _DATE_EVERY_S = 1.0
-_UNSET: TimeQuality = "unset"
-_NTP: TimeQuality = "ntp"
+_NOTE_EVERY_S = 600.0
+_NOTED_STEP_S = 1.0
 
 
 class Gateway:
-    """One gateway over one open store. ``clock`` gives Unix seconds, ``boot`` those since the boot (None: this one)."""
+    """One gateway over one open store.
+
+    ``clock`` gives Unix seconds, ``is_synchronized`` whether they are right, ``boot`` those since the boot (None: this
+    one).
+    """
 
     def __init__(
-        self, config: Config, store: Store, clock: Callable[[], float] = time.time, boot: Boot | None = None
+        self,
+        config: Config,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        boot: Boot | None = None,
+        is_synchronized: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
         self._store = store
@@ -68,7 +79,11 @@ class Gateway:
         self.metrics = Metrics()
         network = config.network
         self._boot = boot or this_boot()
-        self._time_keeper = TimeKeeper(clock, self._boot, network.time_tolerance_s, self.metrics)
+        self._time_keeper = TimeKeeper(
+            clock, self._boot, network.time_tolerance_s, self.metrics, is_synchronized, self._begin_boot()
+        )  # fmt: skip
+        self._noted: Offset | None = None
+        self._noted_s = -math.inf
         self._network_server = NetworkServer(
             config.gateway.eui, network.duplicate_window_s, self._boot.id, config.downlinks.confirmed_tries,
             config.wanted, network.adr,
@@ -114,6 +129,14 @@ class Gateway:
         self.gwmp_port = 0
         self.lns_port = 0
         self.page_port = 0
+
+    def _begin_boot(self) -> Began:
+        try:
+            with self._store.transaction() as ledger:
+                return ledger.begin_boot(self._boot.id, self._boot.seconds())
+        except StoreError as error:  # a full disk is no reason not to start
+            _log.warning("this boot could not be stored yet: %s", error)
+            return Began(None, "unset", None)
 
     def _make_page(self) -> Page:
         pages = LocalPages(
@@ -171,7 +194,7 @@ class Gateway:
         return self._lns is not None and self._lns.knows(concentrator)
 
     def _gps_us(self) -> int | None:
-        now = self._time_keeper.now()
+        now = self._time_keeper.sure_now()
         return None if now is None else round(gps_from_unix(now) * 1_000_000)
 
     async def stop(self) -> None:
@@ -231,7 +254,7 @@ class Gateway:
         """Have every frame stored or refused, and answers under way; False when one could not be stored."""
         jobs = []
         for heard in frames:
-            reception = self._reception(concentrator, heard)
+            reception = self._reception(concentrator, speech, heard)
             ended_us = self._transmitter.heard(reception, heard.concentrator_gps_ms, speech)
             if reason := self._operations.refusal(reception):
                 self._refused(reception, ended_us, Refused(reason))
@@ -269,11 +292,14 @@ class Gateway:
             return self._network_server.handle(reception, self._ledger)
         raise Refused("unexpected_m_type")
 
-    def _reception(self, concentrator: str, heard: Heard) -> Reception:
-        gps_ms, received_at = self._time_keeper.received(heard.gps_ms, heard.unix_s)
+    def _reception(self, concentrator: str, speech: Protocol, heard: Heard) -> Reception:
+        moment = self._time_keeper.received(
+            heard.gps_ms, heard.unix_s, host_clock=speech is Protocol.BASICS_STATION
+        )  # fmt: skip
         return Reception(
             concentrator, heard.tmst_us, heard.frequency_hz, heard.sf, heard.bandwidth_hz, heard.rssi_dbm, heard.snr_db,
-            gps_ms, received_at, heard.phy_payload, heard.antenna,
+            moment.gps_ms, moment.boot_s if moment.unix_s is None else moment.unix_s, heard.phy_payload, heard.antenna,
+            moment.quality, moment.boot_s,
         )  # fmt: skip
 
     async def _date(self) -> None:
@@ -293,16 +319,29 @@ class Gateway:
                 await asyncio.sleep(_DATE_EVERY_S)
 
     async def _date_some(self) -> int:
-        offset = self._time_keeper.unix_less_boot_s()
-        if offset is None or not self._reader.waiting():
+        offset = self._time_keeper.offset()
+        await self._note_boot(offset)
+        if offset is None or not self._reader.undated():
             return 0
-        taken, problems = await self._writer.run(
-            lambda: date_waiting(self._ledger, self._config.gateway.eui, self._boot.id, offset)
+        dated = await self._writer.run(lambda: date_waiting(self._ledger, self._boot.id))
+        for _ in dated.problems:
+            self.metrics.refuse("decode_failed")
+        self.metrics.count("times_repaired", dated.repaired)
+        if dated.taken:
+            self._forwarder.wake()
+        return dated.taken
+
+    async def _note_boot(self, offset: Offset | None) -> None:
+        """Keep what is known of this boot's time: at once when it is news, and now and then that we are here."""
+        boot_s, before = self._boot.seconds(), self._noted
+        is_news = offset is not None and (
+            before is None
+            or before.quality != offset.quality
+            or abs(before.unix_less_boot_s - offset.unix_less_boot_s) > _NOTED_STEP_S
         )
-        for problem in problems:
-            self.metrics.refuse("time_unknown" if problem == "time_unknown" else "decode_failed")
-        self._forwarder.wake()
-        return taken
+        if is_news or boot_s - self._noted_s >= _NOTE_EVERY_S:
+            await self._writer.run(lambda: self._ledger.note_boot(self._boot.id, boot_s, offset))
+            self._noted, self._noted_s = offset, boot_s
 
     def _accepted(self, reception: Reception, outcome: Outcome) -> None:
         rssi_dbm = round(reception.rssi_dbm)
@@ -355,9 +394,11 @@ class Gateway:
 
     def _tell(self, kind: str, dev_eui: str | None, detail: Detail) -> None:
         """An event for the cloud. In the writer's thread, within its transaction."""
-        now = self._time_keeper.now()
-        at, quality = (self._boot.seconds(), _UNSET) if now is None else (now, _NTP)
-        self._ledger.append_event(kind, at, dev_eui=dev_eui, time_quality=quality, detail=detail)
+        moment = self._time_keeper.moment()
+        at = moment.boot_s if moment.unix_s is None else moment.unix_s
+        row = self._ledger.append_event(kind, at, dev_eui=dev_eui, time_quality=moment.quality, detail=detail)
+        if moment.quality not in SURE:
+            self._ledger.estimate(ALARM, row, moment.boot_id, moment.boot_s)
         self._loop.call_soon_threadsafe(self._forwarder.wake)
 
     def status(self) -> dict[str, Any]:

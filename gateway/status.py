@@ -70,6 +70,7 @@ class StatusReport:
             "broker_connected": int(self._forwarder.connected),
             "concentrators": len(self._attached),
             "waiting_for_time": self._reader.waiting(),
+            "waiting_dropped": self._reader.waiting_dropped(),
             **self._reader.counts(),
             **self._operations.gauges(),
             "uptime_seconds": round(time.monotonic() - self._began_s, 1),

@@ -2,9 +2,9 @@
 """One SQLite file for devices, sessions and the outbox: WAL, synchronous=FULL.
 
 ``open_store`` migrates the file and returns a Store. Its ``ledger`` is the writing side, joined from the parts that own
-the SQL: devices.py, sessions.py, outbox.py, kept_payloads.py, downlink_queue.py. Call it in a transaction only, either
-``with store.transaction()`` (a command) or in a GroupCommit of ``store.connection`` (the service). ``Store.reader``
-reads beside a running writer (reader.py).
+the SQL: devices.py, sessions.py, outbox.py, estimates.py, kept_payloads.py, boots.py, downlink_queue.py. Call it in a
+transaction only, either ``with store.transaction()`` (a command) or in a GroupCommit of ``store.connection`` (the
+service). ``Store.reader`` reads beside a running writer (reader.py).
 """
 
 import sqlite3
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gateway.boots import Boots
 from gateway.database import connect, create_file, make_durable, migrate
 from gateway.devices import Device, Devices
 from gateway.downlink_queue import DownlinkQueue
 from gateway.errors import StoreError
 from gateway.kept_payloads import KeptPayloads, Payload, Waiting
 from gateway.keys import Keyring, load_key_file
-from gateway.outbox import Outbox
 from gateway.reader import OutboxReader
 from gateway.sessions import Session, Sessions
 
@@ -27,7 +27,7 @@ __all__ = ["Device", "Ledger", "Payload", "Session", "Store", "Waiting", "open_s
 _KEY_CHECK = b"this key opens it"
 
 
-class Ledger(Devices, Sessions, Outbox, KeptPayloads):
+class Ledger(Devices, Sessions, KeptPayloads, Boots):
     """What a transaction may read and write. Values in, values out; the caller commits."""
 
     def __init__(self, connection: sqlite3.Connection, keyring: Keyring) -> None:

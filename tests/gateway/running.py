@@ -44,9 +44,15 @@ class GatewayThread:
     """The service, in an event loop of its own."""
 
     def __init__(
-        self, config: Config, store: Store, clock: Callable[[], float] = time.time, boot: Boot | None = None
+        self,
+        config: Config,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        boot: Boot | None = None,
+        is_synchronized: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config, self._store, self._clock, self._boot = config, store, clock, boot
+        self._is_synchronized = is_synchronized
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -55,7 +61,7 @@ class GatewayThread:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.gateway = Gateway(self._config, self._store, self._clock, self._boot)
+        self.gateway = Gateway(self._config, self._store, self._clock, self._boot, self._is_synchronized)
         try:
             await self.gateway.start()
             self._ready.set()

@@ -2,16 +2,21 @@
 """What becomes of payloads: readings, diagnostics, answers to settings, fields that are newer than our table."""
 
 import logging
+import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from decoders.layouts.air import LAYOUT as AIR
 from decoders.layouts.diagnostics import LAYOUT as DIAGNOSTICS
 from decoders.layouts.tree import LAYOUT as TREE
 from decoders.payload import Field
 from decoders.payload_encoder import encode
-from decoders.uplink import UplinkKey
-from gateway.readings import keep
+from decoders.profiles import BY_F_PORT
+from decoders.records import UplinkKey, decode_record
+from gateway.readings import decode, keep
+from gateway.reception_time import Moment
 from gateway.store import Payload
 
 GPS_S = 1_455_000_000
@@ -23,13 +28,14 @@ class Ledger:
     """Keeps what it is given."""
 
     def __init__(self):
-        self.appended, self.quarantined = [], []
+        self.appended, self.quarantined, self.details = [], [], []
 
-    def append(self, key, received_at, profile, readings, *, lane):
-        self.appended.append((lane, readings))
+    def append_encoded(self, lane, record):
+        self.appended.append((lane, decode_record(record).readings))
 
-    def quarantine(self, key, f_port, received_at, frm_payload, problem):
-        self.quarantined.append((f_port, frm_payload, problem))
+    def quarantine(self, payload, received_at, time_quality, problem, detail=""):
+        self.quarantined.append((payload.f_port, payload.frm_payload, problem))
+        self.details.append(detail)
 
 
 def packed(layout, values):
@@ -39,7 +45,7 @@ def packed(layout, values):
 
 def kept(f_port, data, profile="tree"):
     ledger = Ledger()
-    problem = keep(ledger, "0016c001ff10a001", Payload(KEY, f_port, profile, data), GPS_S * 1000, float(UNIX_S))
+    problem = keep(ledger, Payload(KEY, f_port, profile, data), Moment(float(UNIX_S), "ntp"))
     return ledger, problem
 
 
@@ -90,3 +96,65 @@ def test_what_cannot_be_read_is_kept_raw(f_port, data, problem):
 
 def test_a_tree_sends_no_air_quality():
     assert kept(AIR.f_port, packed(AIR, {"pm2_5": 1}))[1] == "other_profile"
+
+
+class TestDecoderWithABug:
+    """Issue 6, "Poison safe": it is kept raw, and nothing behind it waits."""
+
+    @pytest.mark.parametrize(
+        ("error", "detail"),
+        [
+            (ValueError("not in table"), "ValueError: not in table"),
+            (RecursionError("too deep"), "RecursionError: too deep"),
+            (MemoryError(), "MemoryError: "),
+        ],
+    )
+    def test_whatever_it_raises_the_payload_is_kept_with_the_name_of_it(self, monkeypatch, error, detail):
+        class Broken(type(TREE)):
+            def present(self, mask):
+                raise error
+
+        monkeypatch.setitem(BY_F_PORT, TREE.f_port, Broken(*TREE))
+        data = packed(TREE, {"soil_moisture": 2345})
+
+        ledger, problem = kept(TREE.f_port, data)
+
+        assert problem == "decoder_failed"
+        assert ledger.quarantined == [(3, data, "decoder_failed")]
+        assert ledger.details == [detail]
+        assert ledger.appended == []
+
+    def test_one_that_grows_without_end_of_its_own_is_cut(self, monkeypatch):
+        class Growing(type(TREE)):
+            def present(self, mask):
+                return [TREE.fields[0]._replace(name=f"field_{n}") for n in range(20_000)]
+
+        monkeypatch.setitem(BY_F_PORT, TREE.f_port, Growing(*TREE))
+        head = encode(TREE, 1, [(GPS_S, [0])])[:7]
+        bits = 49 + 20_000 * (1 + TREE.fields[0].bits)  # samples less 1, clock, time, fields; then the columns
+
+        ledger, problem = kept(TREE.f_port, head + bytes(-(-bits // 8) - 7))
+
+        assert (problem, ledger.appended) == ("too_many_readings", [])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from([*sorted(BY_F_PORT), 21, 99]), st.binary(max_size=242))
+def test_no_payload_takes_more_than_a_bounded_number_of_steps(f_port, data):
+    """242 bytes are 1,936 bits: each is taken once, and each of 256 samples of a field costs a few lines."""
+    steps = 0
+
+    def count(_frame, event, _argument):
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    payload = Payload(KEY, f_port, getattr(BY_F_PORT.get(f_port), "profile", "tree"), data)
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        decode(payload, Moment(float(UNIX_S), "ntp"))
+    finally:
+        sys.settrace(before)
+
+    assert steps < 500_000

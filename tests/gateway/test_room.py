@@ -56,7 +56,7 @@ class TestRoom:
     def test_below_the_reserve_the_database_does_not_grow_but_deletes_and_fills_what_was_freed(self, store, disk):
         room = Room(store.connection, store.path, 16 * MIB)
         db = store.connection
-        insert = "INSERT INTO quarantine VALUES (NULL, 'a', 0, 0, 2, 0, zeroblob(3000), 'x')"
+        insert = "INSERT INTO quarantine VALUES (NULL, 'a', 0, 0, 2, 0, zeroblob(3000), 'x', '', 'ntp', '')"
         for _ in range(50):
             db.execute(insert)
         pages = db.execute("PRAGMA page_count").fetchone()
@@ -81,7 +81,9 @@ class TestRoom:
 
         assert not room.short
         for _ in range(100):
-            store.connection.execute("INSERT INTO quarantine VALUES (NULL, 'a', 0, 0, 2, 0, zeroblob(3000), 'x')")
+            store.connection.execute(
+                "INSERT INTO quarantine VALUES (NULL, 'a', 0, 0, 2, 0, zeroblob(3000), 'x', '', 'ntp', '')"
+            )
 
     def test_a_reserve_of_zero_switches_it_off(self, store, disk):
         disk.free = 0
