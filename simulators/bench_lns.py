@@ -54,7 +54,8 @@ Progress = Callable[[str, float], None]
 class Run(NamedTuple):
     """One load: ``latencies_s`` from the first datagram of an uplink to stored; lost ones are in ``sent`` only.
 
-    ``disk_s``: how long a write of one page and its fsync took meanwhile, by itself, in another file beside.
+    ``disk_s``: how long a write of one page and its fsync took meanwhile, by itself, in another file beside;
+    ``waited_s``: how long the gateway's threads were ready while others had the CPU.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Run(NamedTuple):
     cpu_s: float
     downlinks: int
     disk_s: list[float]
+    waited_s: float
 
     @property
     def lost(self) -> int:
@@ -251,12 +253,12 @@ async def _load(
     name = f"{backhaul} {kind}"
     disk = _Disk(gateway.folder / "page")
     watching = asyncio.create_task(_watch(load, len(frames), lambda done: progress(name, done)))
-    cpu_s, began = gateway.cpu_s(), time.monotonic()
+    cpu_s, waited_s, began = gateway.cpu_s(), gateway.waited_s(), time.monotonic()
     try:
         await (load.full(frames) if per_s is None else load.paced(frames, per_s))
         wall_s = (load.stored_at or time.monotonic()) - began
         await asyncio.sleep(0.2)  # the last copies, and answers that are due
-        cpu_s = gateway.cpu_s() - cpu_s
+        cpu_s, waited_s = gateway.cpu_s() - cpu_s, gateway.waited_s() - waited_s
     finally:
         watching.cancel()
         disk.stop()
@@ -265,7 +267,7 @@ async def _load(
     if not gateway.alive:
         raise GatewayFailed(gateway.last_words())
     downlinks = sum(each.downlinks for each in concentrators)
-    return Run(name, len(frames), load.latencies_s, wall_s, cpu_s, downlinks, disk.took_s)
+    return Run(name, len(frames), load.latencies_s, wall_s, cpu_s, downlinks, disk.took_s, waited_s)
 
 
 def _ignore(_phy_payload: bytes) -> None:
@@ -355,6 +357,8 @@ def metrics(measured: Measured) -> list[Metric]:
                 rows.append(Metric(f"{run.name}: datagram to stored, p{percent}", latency_ms, "ms", disk_ms, goal))
         rows.append(Metric(f"{run.name}: CPU per uplink with 3 copies", round(run.cpu_ms, 3), "ms", bound_ms, 1.5))
         rows.append(Metric(f"{run.name}: CPU to the bound", round(run.cpu_ms / measured.bound_ms, 1), "1", 1, None))
+        waited_ms = round(1000 * run.waited_s / run.sent, 2)
+        rows.append(Metric(f"{run.name}: waiting for a CPU that others had", waited_ms, "ms", None, None))
         rows.append(Metric(f"{run.name}: uplinks lost", run.lost, "1", None, 0))
         rows.append(Metric(f"{run.name}: downlinks", run.downlinks, "1", None, None))
     rows.append(Metric("CPU of a fixed piece of Python work", round(measured.python_ms, 1), "ms", None, None))

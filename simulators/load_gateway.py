@@ -116,6 +116,12 @@ class GatewayUnderLoad:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
+    def waited_s(self) -> float:
+        """How long its threads were ready and others had the CPU. Linux, Documentation/scheduler/sched-stats.rst."""
+        assert self._process is not None
+        threads = Path(f"/proc/{self._process.pid}/task").iterdir()
+        return sum(int((thread / "schedstat").read_text().split()[1]) for thread in threads) / 1e9
+
     def memory_mb(self) -> float:
         """The most that was resident at once, MiB. man 5 proc_pid_status: VmHWM."""
         assert self._process is not None

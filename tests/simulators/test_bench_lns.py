@@ -10,7 +10,7 @@ from simulators.bench_lns import Measured, Run
 
 def run(name, latencies_s, **fields):
     facts = {"sent": len(latencies_s), "wall_s": 2.0, "cpu_s": 0.5, "downlinks": 3, "disk_s": [0.001] * 100}
-    return Run(name, latencies_s=latencies_s, **facts | fields)
+    return Run(name, latencies_s=latencies_s, waited_s=0.1, **facts | fields)
 
 
 def rows(*runs):
