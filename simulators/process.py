@@ -53,7 +53,8 @@ class Worker:
     """One node's process, started when first needed. ``shim`` is the folder of the replaced modules; ``rom`` the image
     of a ROM file system that stands in the processor's address space, if any.
 
-    ``typed``: somebody is at its stdin. The kernel kills the process when the thread that started it ends, so one thread runs a node for its whole life.
+    ``typed``: somebody is at its stdin. The kernel kills the process when the thread that started it ends, so one
+    thread runs a node for its whole life.
     """
 
     def __init__(
