@@ -42,21 +42,26 @@ class TownWithWrongClock(LoadTown):
 
 
 class TestWrongFromTheStart:
-    @pytest.mark.parametrize("clock", CLOCKS)
-    def test_all_arrives_once_in_its_order_and_at_its_time(self, tmp_path, clock):
-        town, wire = TownWithWrongClock(tmp_path / "town", CLOCKS[clock]), Wire()
+    def test_all_arrives_once_and_in_its_order_whatever_the_clock_was_at_each_start(self, tmp_path):
+        town, wire = TownWithWrongClock(tmp_path / "town", RIGHT), Wire()
         with ChaosProxy(town.mqtt_port, tap=wire.tap) as proxy:
             town.through("gateway", proxy.port)
             try:
                 town.start_services()
-                town.start_load(uplinks=10)
-                assert town.wait("nodes", 240) == 0
+                town.start_load(pause_ms=5)
+                for clock in CLOCKS.values():
+                    town.kill("gateway")
+                    town.set_clock(clock)
+                    goal = town.acknowledged() + 60
+                    town.start_gateway()
+                    until(lambda goal=goal: town.acknowledged() >= goal, "uplinks under this clock")
+                town.end_load()
                 town.drain()
                 verdict = town.judge()
             finally:
                 town.stop()
 
-        assert verdict.acknowledged == 120
+        assert verdict.acknowledged >= 180
         assert verdict.is_clean, verdict
         assert wire.orders()
         assert all(in_the_order_sent(keys) for keys in wire.orders().values())

@@ -7,7 +7,7 @@ from simulators.kills import PARTS, run
 from simulators.ledger_load import Ledger, read_ledger
 from simulators.load_town import verdict
 
-KILLS = 12
+KILLS = 8
 
 
 class TestKills:
