@@ -8,15 +8,14 @@ until none is left. ``now_us`` is our monotonic clock.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from heapq import heappop, heappush
-from itertools import count
 from typing import NamedTuple
 
 from gateway.airtime_budget import AirtimeBudget, Booking
 from gateway.concentrator_clock import ConcentratorClock
 from gateway.holds import Holds
+from gateway.owed import Given, Owed, Pending
 from gateway.radio import Answer, Order, Reception, Variant
 from gateway.scheduler import Candidate, Choice, Kept, booking_of, choose, nothing_kept, power_dbm
 
@@ -64,30 +63,6 @@ class _Transmitter:
     confirms: bool  # it has confirmed something, or its protocol demands it
 
 
-@dataclass
-class _Pending:
-    """An answer that is owed. ``key``: the uplink's bytes."""
-
-    key: bytes
-    answer: Answer
-    heard: dict[str, tuple[Reception, int]]
-    decide_at_us: int
-    tried: set[tuple[str, int]] = field(default_factory=set)
-    order: "_Given | None" = None
-    last_reason: str = ""
-    entry: int = 0  # in the calendar
-    hindered: bool = False  # there was no place for it, and there is none until something changes
-
-
-@dataclass
-class _Given:
-    order: Order
-    choice: Choice
-    booking: Booking
-    fallback: Booking | None  # where it goes if a station must not send in RX1; booked when it has
-    check_at_us: int  # by the concentrator's line: confirmed by then, or not sent
-
-
 class Downlinks:
     """All concentrators and all that is owed. ``held``: virtual time, which stands still until answered."""
 
@@ -96,10 +71,8 @@ class Downlinks:
         self._lead_us = lead_us
         self._held = held
         self._transmitters: dict[str, _Transmitter] = {}
-        self._pending: dict[bytes, _Pending] = {}
-        self._by_order: dict[int, _Pending] = {}
-        self._calendar: list[tuple[int, int, _Pending]] = []  # (decide_at_us, entry, whose); the valid ones and others
-        self._entries = count()
+        self._owed = Owed()
+        self._by_order: dict[int, Pending] = {}
         self._holds = Holds(self._wanted)
         self._last_order = 0
         self._now_us = 0
@@ -118,7 +91,7 @@ class Downlinks:
 
     def forget(self, concentrator: str) -> None:
         """It was never one of ours."""
-        for pending in self._pending.values():
+        for pending in self._owed:
             pending.heard.pop(concentrator, None)
         self._transmitters.pop(concentrator, None)
 
@@ -131,14 +104,14 @@ class Downlinks:
 
     def copy(self, reception: Reception, ended_us: int) -> None:
         """Another concentrator has heard an uplink that may still wait for its answer."""
-        pending = self._pending.get(reception.phy_payload)
+        pending = self._owed.get(reception.phy_payload)
         if pending is None or reception.concentrator in pending.heard:
             return
         pending.heard[reception.concentrator] = reception, ended_us
         if pending.order is None:
             self._holds.expect(pending.key, pending.answer.priority)
             if pending.hindered:
-                self._decide_at(pending, 0)
+                self._owed.decide_at(pending, 0)
 
     def owe(self, reception: Reception, ended_us: int, answer: Answer, now_us: int) -> list[Step]:
         """A node is owed an answer to this uplink."""
@@ -146,24 +119,20 @@ class Downlinks:
         steps = self._supersede(key)
         line = self._transmitters[reception.concentrator].clock
         decide_at_us = now_us if self._held else line.when(ended_us + answer.windows[0].delay_ms * 1000) - self._lead_us
-        self._take_up(_Pending(key, answer, {reception.concentrator: (reception, ended_us)}, decide_at_us))
+        self._take_up(Pending(key, answer, {reception.concentrator: (reception, ended_us)}, decide_at_us))
         return steps + self.due(now_us)
 
     def push(self, answer: Answer, receptions: Iterable[Reception], now_us: int) -> list[Step]:
         """Send to a class C node at once, through one of those that heard it last."""
         heard = {reception.concentrator: (reception, 0) for reception in receptions}
         key = b"class C " + answer.variants[0].phy_payload
-        self._take_up(_Pending(key, answer, heard, now_us))
+        self._take_up(Pending(key, answer, heard, now_us))
         return self.due(now_us)
 
     def due(self, now_us: int) -> list[Step]:
         """What is to be done by now: orders to hand over, and what has ended."""
         steps: list[Step] = []
-        ready = []
-        while (pending := self._next()) is not None and pending.decide_at_us <= now_us:
-            ready.append(pending)
-            heappop(self._calendar)
-        for pending in sorted(ready, key=lambda pending: -pending.answer.priority):
+        for pending in self._owed.due(now_us):
             steps += self._decide(pending, now_us)
         for order_id in list(self._by_order):
             given = self._by_order[order_id].order
@@ -177,8 +146,8 @@ class Downlinks:
 
     def next_at_us(self) -> int | None:
         """When ``due`` has something to do next; in virtual time that is when something has been heard."""
-        pending = self._next()
-        times = [] if pending is None else [pending.decide_at_us]
+        next_at_us = self._owed.next_at_us()
+        times = [] if next_at_us is None else [next_at_us]
         if not self._held:
             times += [
                 self._clock(given.order.order.concentrator).when(given.order.check_at_us)
@@ -209,7 +178,7 @@ class Downlinks:
         if given.fallback is not None and given.fallback.frequency_hz == frequency_hz != given.booking.frequency_hz:
             transmitter.budget.release(given.booking)
             self._book(concentrator, given.fallback)
-            self._look_again()
+            self._owed.look_again()
         return self._end(pending, given.choice.variant, "")
 
     def refused(self, order_id: int, reason: str, now_us: int, concentrator: str | None = None) -> list[Step]:
@@ -221,7 +190,7 @@ class Downlinks:
         if concentrator not in (None, given.order.concentrator):
             return []
         self._transmitters[given.order.concentrator].budget.release(given.booking)
-        self._look_again()
+        self._owed.look_again()
         both = given.fallback is not None or reason in _OUT_OF_REACH
         windows = range(len(pending.answer.windows)) if both else (given.choice.window,)
         pending.tried |= {(given.order.concentrator, window) for window in windows}
@@ -250,18 +219,18 @@ class Downlinks:
 
     def _supersede(self, key: bytes) -> list[Step]:
         """The node has sent the same uplink again before its answer had ended."""
-        pending = self._pending.get(key)
+        pending = self._owed.get(key)
         if pending is None:
             return []
         if pending.order is not None:  # it may yet be sent, so it stays booked
             del self._by_order[pending.order.order.id]
         else:
-            self._look_again()
+            self._owed.look_again()
         self._holds.drop(key)
-        del self._pending[key]
+        self._owed.drop(pending)
         return [Outcome(pending.answer, None, "superseded")]
 
-    def _candidates(self, pending: _Pending, now_us: int) -> list[Candidate]:
+    def _candidates(self, pending: Pending, now_us: int) -> list[Candidate]:
         candidates = []
         for name, (reception, ended_us) in pending.heard.items():
             transmitter = self._transmitters.get(name)
@@ -272,37 +241,16 @@ class Downlinks:
             candidates.append(Candidate(reception, base_us, earliest_us, self._power_dbm))
         return candidates
 
-    def _take_up(self, pending: _Pending) -> None:
-        self._pending[pending.key] = pending
+    def _take_up(self, pending: Pending) -> None:
+        self._owed.add(pending)
         self._holds.expect(pending.key, pending.answer.priority)
-        self._decide_at(pending, pending.decide_at_us)
-
-    def _decide_at(self, pending: _Pending, at_us: int) -> None:
-        pending.decide_at_us, pending.entry = at_us, next(self._entries)
-        heappush(self._calendar, (at_us, pending.entry, pending))
-
-    def _next(self) -> _Pending | None:
-        """The undecided answer that is due next; entries that no longer hold are dropped on the way."""
-        while self._calendar:
-            _, entry, pending = self._calendar[0]
-            if pending.entry == entry and pending.order is None and self._pending.get(pending.key) is pending:
-                return pending
-            heappop(self._calendar)
-        return None
-
-    def _look_again(self) -> None:
-        """A slot is free that was not: it may be the place for those who had none."""
-        for pending in self._pending.values():
-            if pending.hindered and pending.order is None:
-                pending.hindered = False
-                self._decide_at(pending, 0)
 
     def _wanted(self, key: bytes) -> tuple[str, Booking] | None:
         """Where an undecided answer would go if it were decided now, whatever others want."""
-        choice, _ = self._choose(self._pending[key], self._now_us)
+        choice, _ = self._choose(self._owed[key], self._now_us)
         return None if choice is None else (choice.concentrator, choice.booking)
 
-    def _choose(self, pending: _Pending, now_us: int, kept: Kept = nothing_kept) -> tuple[Choice | None, str]:
+    def _choose(self, pending: Pending, now_us: int, kept: Kept = nothing_kept) -> tuple[Choice | None, str]:
         budgets = {name: transmitter.budget for name, transmitter in self._transmitters.items()}
         candidates = self._candidates(pending, now_us)
         return choose(pending.answer, candidates, budgets, tried=frozenset(pending.tried), kept=kept)
@@ -311,19 +259,21 @@ class Downlinks:
         self._transmitters[concentrator].budget.book(booking)
         self._holds.booked(concentrator, booking)
 
-    def _decide(self, pending: _Pending, now_us: int) -> list[Step]:
+    def _decide(self, pending: Pending, now_us: int) -> list[Step]:
         self._now_us = now_us
         choice, obstacle = self._choose(pending, now_us, self._holds.meets)
         if choice is None and obstacle in _MAY_PASS:  # or another concentrator may report the uplink
             pending.last_reason = obstacle
             pending.hindered = True
-            self._decide_at(pending, now_us if self._held else max(now_us + _AGAIN_US, self._closes_at_us(pending)))
+            self._owed.decide_at(
+                pending, now_us if self._held else max(now_us + _AGAIN_US, self._closes_at_us(pending))
+            )
             return []
         if choice is None:
             return self._end(pending, None, pending.last_reason or obstacle)
         return [self._give(pending, choice)]
 
-    def _closes_at_us(self, pending: _Pending) -> int:
+    def _closes_at_us(self, pending: Pending) -> int:
         """When the last window is too near; class C has no such moment."""
         if pending.answer.asap:
             return 0
@@ -333,7 +283,7 @@ class Downlinks:
              if name in self._transmitters), default=0,
         )  # fmt: skip
 
-    def _give(self, pending: _Pending, choice: Choice) -> Order:
+    def _give(self, pending: Pending, choice: Choice) -> Order:
         """Book it and make the order.
 
         Basics Station may have both windows, and moves on to RX2 by itself when it must not send in RX1 (which is
@@ -367,13 +317,13 @@ class Downlinks:
         check_at_us = (fallback or choice.booking).start_us
         if transmitter.protocol is Protocol.BASICS_STATION:
             check_at_us += _CONFIRMED_WITHIN_US
-        pending.order = _Given(order, choice, choice.booking, fallback, check_at_us)
+        pending.order = Given(order, choice, choice.booking, fallback, check_at_us)
         self._by_order[order.id] = pending
         return order
 
-    def _end(self, pending: _Pending, sent: Variant | None, reason: str) -> list[Step]:
+    def _end(self, pending: Pending, sent: Variant | None, reason: str) -> list[Step]:
         if pending.order is not None:
             self._by_order.pop(pending.order.order.id, None)
         self._holds.drop(pending.key)
-        self._pending.pop(pending.key, None)
+        self._owed.drop(pending)
         return [Outcome(pending.answer, sent, reason)]
