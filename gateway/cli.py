@@ -17,6 +17,7 @@ from gateway.frames_cli import frames
 from gateway.kernel_clock import is_synchronized
 from gateway.liveness_table import LivenessTable
 from gateway.page_client import ask
+from gateway.quarantine_cli import quarantine
 from gateway.service import Gateway
 from gateway.station_tokens import issue
 from gateway.store import Store
@@ -34,6 +35,7 @@ gateway.add_command(frames)
 gateway.add_command(downlink)
 gateway.add_command(fsck)
 gateway.add_command(export)
+gateway.add_command(quarantine)
 gateway.add_command(certificate_request)
 
 

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 NEWER_FIELDS = "newer_fields"
 MOST_READINGS = 4096  # of one payload; 256 samples of the longest layout are 3,328
 
+_told: set[tuple[int, str]] = set()  # bugs of decoders that are in the log: a node repeats its payloads
 _MOST_DATED = 100  # in one transaction
 
 
@@ -105,8 +106,11 @@ def decode(payload: Payload, moment: Moment) -> Decoded:
     except _Unfit as unfit:
         return Decoded(unfit.problem, str(unfit.__cause__ or ""))
     except Exception as error:
-        _log.exception("a decoder failed; this is a bug dev_eui=%s f_port=%d", payload.key.dev_eui, payload.f_port)
-        return Decoded("decoder_failed", f"{type(error).__name__}: {error}")
+        bug = (payload.f_port, type(error).__name__)
+        level = logging.DEBUG if bug in _told else logging.ERROR
+        _told.add(bug)
+        _log.log(level, "a decoder failed; this is a bug f_port=%d", payload.f_port, exc_info=True)
+        return Decoded("decoder_failed", f"{bug[1]}: {error}")
 
 
 def _decoded(payload: Payload, moment: Moment) -> Decoded:
