@@ -43,7 +43,7 @@ class LoadTown(Town):
     """A town whose nodes are a load's. ``gateway_mqtt`` and ``ingest_mqtt`` are further lines of their [mqtt]."""
 
     def __init__(
-        self, folder: Path, *, nodes: int = 12, gateway_mqtt: str = "resend_s = 0.5\nkeepalive_s = 5\n",
+        self, folder: Path, *, nodes: int = 12, gateway_mqtt: str = "resend_s = 3\nkeepalive_s = 5\n",
         ingest_mqtt: str = "reconnect_max_s = 1\nkeepalive_s = 5\n",
     ) -> None:  # fmt: skip
         super().__init__(folder, http_port=free_port(), nodes=nodes)
