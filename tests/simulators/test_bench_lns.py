@@ -5,7 +5,8 @@ import pytest
 
 from simulators import bench_downlinks, bench_lns
 from simulators.bench_downlinks import Cell
-from simulators.bench_lns import Measured, Run
+from simulators.bench_lns import Measured
+from simulators.load_run import Run
 
 
 def run(name, latencies_s, **fields):
