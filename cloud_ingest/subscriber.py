@@ -8,6 +8,7 @@ the next. Watermarks (publisher.py) are published again at every connection, for
 import itertools
 import logging
 import ssl
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -97,7 +98,8 @@ class Subscriber:
 
     def _on_connect_fail(self, _: Client, __: Any) -> None:
         if not self._unreachable:  # once, not at every attempt
-            _log.warning("broker cannot be reached host=%s port=%d; trying again", *self._address)
+            problem = sys.exception()  # paho calls this while it handles it
+            _log.warning("broker cannot be reached host=%s port=%d: %s; trying again", *self._address, problem)
         self._unreachable = True
         self._turn_to_next()
 

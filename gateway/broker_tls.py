@@ -2,8 +2,8 @@
 """TLS to the broker: who we are, whom we believe, and in one clear line why it did not come about.
 
 The files are read at every connection, so a renewed certificate is taken without a restart. TLS 1.3 only; there a
-broker that refuses our certificate says so after the handshake, when paho has begun to read (RFC 8446 "Post-Handshake
-Messages"), hence ``why`` takes texts and not exceptions.
+broker that refuses our certificate says so when we have finished and paho has begun to read (RFC 8446 "Protocol
+Overview"), hence ``why`` takes texts and not exceptions.
 """
 
 import ssl

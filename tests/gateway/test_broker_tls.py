@@ -187,6 +187,19 @@ def one_tree(dev_eui: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def start_ingest(folder: Path, broker: SecuredBroker, dev_eui: str, ca_file: Path) -> "subprocess.Popen[bytes]":
+    """The real service, its log in ingest.log."""
+    (folder / "city.json").write_text(json.dumps(one_tree(dev_eui)))
+    (folder / "ingest.toml").write_text(
+        f'[mqtt]\nhost = "localhost"\nport = {broker.port}\ntls = true\nca_file = "{ca_file}"\n'
+        f'cert_file = "{broker.folder}/ingest.pem"\nkey_file = "{broker.folder}/ingest.key"\n'
+        f"[http]\nport = {free_port()}\n"
+    )
+    with (folder / "ingest.log").open("wb") as log:
+        command = [BIN / "stadtfunk", "ingest", "run", "--config", "ingest.toml"]
+        return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=log)
+
+
 class TestIdentity:
     """Who connects is who the certificate says."""
 
@@ -211,18 +224,7 @@ class TestIdentity:
         path, node = gateway_toml(tmp_path, broker)
         command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
         broker.start()
-        city = tmp_path / "city"
-        city.mkdir()
-        (city / "city.json").write_text(json.dumps(one_tree(node.dev_eui)))
-        (city / "ingest.toml").write_text(
-            f'[mqtt]\nhost = "localhost"\nport = {broker.port}\ntls = true\nca_file = "{broker.folder}/ca.pem"\n'
-            f'cert_file = "{broker.folder}/ingest.pem"\nkey_file = "{broker.folder}/ingest.key"\n'
-            f"[http]\nport = {free_port()}\n"
-        )
-        running_ingest = subprocess.Popen(
-            [BIN / "stadtfunk", "ingest", "run", "--config", "ingest.toml"],
-            cwd=city, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        running_ingest = start_ingest(tmp_path, broker, node.dev_eui, broker.folder / "ca.pem")
         try:
             with GatewayProcess(path) as running:
                 send(running, node)
@@ -357,6 +359,20 @@ class TestRefused:
         assert 1 <= len({line.split(": ", 1)[1] for line in lines}) == len(lines) <= 2, lines  # or it hung up first
         assert all(any(re.search(part, line) for part in says) for line in lines), lines
         assert "Traceback" not in "".join(log)
+
+    def test_the_ingest_says_why_it_believes_no_broker(self, tmp_path):
+        broker = SecuredBroker("nats", tmp_path / "certificates")
+        foreign(tmp_path)
+        broker.start()
+        running = start_ingest(tmp_path, broker, "70b3d57ed1000001", tmp_path / "foreign" / "ca.pem")
+        try:
+            log = eventually(lambda: re.search("broker cannot be reached.*", (tmp_path / "ingest.log").read_text()))
+        finally:
+            running.terminate()
+            running.wait(60)
+            broker.stop()
+
+        assert "certificate verify failed" in log[0]
 
     def test_without_a_certificate_nobody_gets_in(self, tmp_path, broker):
         path, _ = gateway_toml(tmp_path, broker)
