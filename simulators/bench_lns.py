@@ -47,6 +47,8 @@ _BATCH = 100
 class Measured(NamedTuple):
     """``start_s`` and ``memory_mb`` with all devices joined; ``bound_ms`` and ``bound_per_s`` of the bare work.
 
+    ``held``: what the outbox held when the gateway started again after it was killed at the end.
+
     ``python_ms``: CPU time of a fixed piece of Python work, the mean of before and after each load. On a machine that
     is shared it tells how much of the CPU's speed was there.
     """
@@ -55,6 +57,7 @@ class Measured(NamedTuple):
     start_s: float
     memory_mb: float
     runs: list[Run]
+    held: int
     python_ms: float
     bound_ms: float
     bound_per_s: float
@@ -99,9 +102,16 @@ async def _measure(
             speeds.append(_python_ms())
         memory_mb = gateway.memory_mb()
     finally:
-        await gateway.stop(signal.SIGKILL)  # what is stored outlives it
+        await gateway.stop(signal.SIGKILL)
+    after = GatewayUnderLoad(folder)
+    try:
+        await after.start()
+    finally:
+        await after.stop()
     python_ms = statistics.mean(speeds)
-    return Measured(devices, gateway.start_s, memory_mb, runs, python_ms, *bound(frames, folder / "bound.sqlite3"))
+    return Measured(
+        devices, gateway.start_s, memory_mb, runs, after.outbox, python_ms, *bound(frames, folder / "bound.sqlite3")
+    )  # fmt: skip
 
 
 async def _join(gateway: GatewayUnderLoad, nodes: Sequence[LoadNode], progress: Callable[[float], None]) -> None:
@@ -189,6 +199,8 @@ def metrics(measured: Measured) -> list[Metric]:
         rows.append(Metric(f"{run.name}: waiting for a CPU that others had", waited_ms, "ms", None, None))
         rows.append(Metric(f"{run.name}: uplinks lost", run.lost, "1", None, 0))
         rows.append(Metric(f"{run.name}: downlinks", run.downlinks, "1", None, None))
+    stored = sum(len(run.latencies_s) for run in measured.runs)
+    rows.append(Metric("uplinks still there after a kill -9", measured.held, "1", None, stored, at_least=True))
     rows.append(Metric("CPU of a fixed piece of Python work", round(measured.python_ms, 1), "ms", None, None))
     rows.append(Metric(f"start with {measured.devices} devices", round(measured.start_s, 2), "s", None, 3))
     rows.append(Metric(f"most memory with {measured.devices} devices", round(measured.memory_mb), "MiB", None, 150))

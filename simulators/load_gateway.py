@@ -16,7 +16,7 @@ from pathlib import Path
 
 GATEWAY_EUI = "02000000ffff0001"
 _UPLINK = re.compile(rb"uplink dev_eui=([0-9a-f]{16}) f_cnt=(\d+) ")
-_READY = re.compile(rb"gateway ready .*gwmp=[\d.]+:(\d+)")
+_READY = re.compile(rb"gateway ready .*gwmp=[\d.]+:(\d+) .*outbox=(\d+)")
 _STATIONS = re.compile(rb"basics stations may connect uri=ws://[\d.]+:(\d+)")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -63,6 +63,7 @@ class GatewayUnderLoad:
         self._ready = asyncio.Event()
         self._last_lines: list[bytes] = []
         self.gwmp_port = self.lns_port = 0
+        self.outbox = 0  # records held when it started
         self.start_s = 0.0
         self.on_stored: Callable[[str, int, float], None] = lambda _dev_eui, _f_cnt, _at: None
 
@@ -99,7 +100,7 @@ class GatewayUnderLoad:
         if match := _STATIONS.search(line):
             self.lns_port = int(match[1])
         elif match := _READY.search(line):
-            self.gwmp_port = int(match[1])
+            self.gwmp_port, self.outbox = int(match[1]), int(match[2])
             self._ready.set()
         self._last_lines = [*self._last_lines[-9:], line]
 

@@ -15,7 +15,7 @@ def run(name, latencies_s, **fields):
 
 
 def rows(*runs):
-    measured = Measured(10, 0.7, 61.2, list(runs), python_ms=5.0, bound_ms=0.02, bound_per_s=20_000.0)
+    measured = Measured(10, 0.7, 61.2, list(runs), 999, python_ms=5.0, bound_ms=0.02, bound_per_s=20_000.0)
     return {metric.metric: metric for metric in bench_lns.metrics(measured)}
 
 
@@ -39,6 +39,11 @@ class TestFigures:
 
         assert (lost.value, lost.holds) == (2, False)
 
+    def test_one_that_is_gone_after_a_kill_breaks_the_promise(self):
+        kept = rows(run("gwmp full", [0.01] * 1000))["uplinks still there after a kill -9"]
+
+        assert (kept.value, kept.goal, kept.holds) == (999, 1000, False)
+
 
 class TestRealGateway:
     def test_every_uplink_through_three_concentrators_of_either_kind_is_stored(self):
@@ -50,6 +55,7 @@ class TestRealGateway:
             ("basics_station full", 40, 0),
             ("basics_station paced", 65, 0),
         ]
+        assert measured.held >= 210
         assert all(each.cpu_s > 0 for each in measured.runs)
         assert 20 < measured.memory_mb < 150
 
