@@ -13,6 +13,10 @@ from decoders.records import TimeQuality
 SURE: tuple[TimeQuality, ...] = ("ntp", "concentrator")
 
 _KEPT = 64  # boots, besides those that something still waits for
+_LATEST = (
+    "SELECT boot_s FROM waiting WHERE waiting.boot_id = boots.boot_id ORDER BY id DESC LIMIT 1",
+    "SELECT max(boot_s) FROM estimated WHERE estimated.boot_id = boots.boot_id",
+)
 
 
 class Span(NamedTuple):
@@ -72,7 +76,8 @@ def _latest_begins(spans: Sequence[Span]) -> list[float | None]:
     for span in reversed(spans):
         begin = None if following is None else following - span.last_s
         begins.append(begin)
-        following = span.unix_less_boot_s if span.quality in SURE else begin
+        is_sure = span.quality in SURE and span.unix_less_boot_s is not None
+        following = span.unix_less_boot_s if is_sure else begin
     return begins[::-1]
 
 
@@ -99,7 +104,9 @@ class Boots:
             "AND boot_id NOT IN (SELECT boot_id FROM waiting) AND boot_id NOT IN (SELECT boot_id FROM estimated)",
             (_KEPT,),
         )
-        *before, this = self._spans()
+        spans = self._spans()
+        (at,) = (n for n, span in enumerate(spans) if span.boot_id == boot_id)
+        before, this = spans[:at], spans[at]
         ended = None
         for span, dating in zip(before, date_boots(before), strict=True):
             ended = ended if dating is None else dating.unix_less_boot_s + span.last_s
@@ -121,15 +128,12 @@ class Boots:
 
     def datings(self) -> dict[str, Dating]:
         """All boots that can be dated by now, in their order."""
+        for latest in _LATEST:  # perhaps later than the last note, and soon they are gone
+            self._db.execute(f"UPDATE boots SET last_s = ({latest}) WHERE last_s < ({latest})")
         spans = self._spans()
         dated = zip(spans, date_boots(spans), strict=True)
         return {span.boot_id: dating for span, dating in dated if dating is not None}
 
     def _spans(self) -> list[Span]:
-        rows = self._db.execute(
-            "SELECT boot_id, max(last_s, "
-            "coalesce((SELECT boot_s FROM waiting w WHERE w.boot_id = b.boot_id ORDER BY id DESC LIMIT 1), 0), "
-            "coalesce((SELECT max(boot_s) FROM estimated e WHERE e.boot_id = b.boot_id), 0)), "
-            "unix_less_boot_s, quality FROM boots b ORDER BY number"
-        ).fetchall()
+        rows = self._db.execute("SELECT boot_id, last_s, unix_less_boot_s, quality FROM boots ORDER BY number")
         return [Span(*row) for row in rows]
