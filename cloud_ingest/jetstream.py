@@ -9,8 +9,8 @@ documentation does not promise this: tests/cloud_ingest/test_jetstream.py pins i
 """
 
 import asyncio
-import ssl
 from dataclasses import replace
+from typing import Any
 
 import nats
 import nats.errors
@@ -39,20 +39,27 @@ def topic_of(subject: str) -> str:
     return subject.removeprefix(_PREFIX).replace(".", "/")
 
 
+def identity(mqtt: MqttSettings) -> dict[str, Any]:
+    """Who we are to the server, as nats-py takes it; raises ConfigError for a file that cannot be used."""
+    return {
+        "user": mqtt.username or None,
+        "password": password(mqtt) if mqtt.username else None,
+        "tls": tls_context(mqtt) if mqtt.tls else None,
+    }
+
+
 async def connect(mqtt: MqttSettings, server: str) -> Client:
-    """A connection to one server, which does not reconnect; raises BrokerError."""
+    """A connection to one server, which does not reconnect; raises BrokerError or ConfigError."""
     said: list[str] = []
 
     async def note(error: Exception) -> None:
         said.append(str(error))
 
-    tls: ssl.SSLContext | None = tls_context(mqtt) if mqtt.tls else None
+    who = identity(mqtt)
     try:
         return await nats.connect(
             server,
-            user=mqtt.username or None,
-            password=password(mqtt) if mqtt.username else None,
-            tls=tls,
+            **who,
             allow_reconnect=False,
             max_reconnect_attempts=1,  # counts for the first connection, too
             reconnect_time_wait=0,

@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 
 from cloud_ingest import jetstream
 from cloud_ingest.config import Config
-from cloud_ingest.errors import BrokerError
+from cloud_ingest.errors import CloudError
 from cloud_ingest.writer import Delivery, Writer
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,9 @@ class Puller(threading.Thread):
     """Brings messages of the stream to ``writer``. ``connected``: a server has accepted us and has the consumer."""
 
     def __init__(self, config: Config, writer: Writer) -> None:
+        """Raises ConfigError for what is wrong with the files that ``config.mqtt`` names."""
         super().__init__(name="puller")
+        jetstream.identity(config.mqtt)
         self.connected = False
         self._config = config
         self._writer = writer
@@ -61,7 +63,7 @@ class Puller(threading.Thread):
                 return
             try:
                 client = await jetstream.connect(self._config.mqtt, server)
-            except BrokerError as error:
+            except CloudError as error:
                 self._warn(str(error))
                 await self._pause(1.0)
                 continue
@@ -70,6 +72,9 @@ class Puller(threading.Thread):
             except (TimeoutError, nats.errors.Error) as error:
                 self._warn(f"{server}: {client.last_error or repr(error)}")
                 await self._pause(0.5)
+            except Exception:  # a bug; a service that pulls no more would only look well
+                _log.exception("pulling stopped and begins again")
+                await self._pause(1.0)
             finally:
                 self.connected = False
                 await client.close()

@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from cloud_ingest import cli, jetstream
-from cloud_ingest.config import JetStreamSettings, MqttSettings
-from cloud_ingest.errors import BrokerError
+from cloud_ingest.config import Config, JetStreamSettings, MqttSettings
+from cloud_ingest.errors import BrokerError, ConfigError
+from cloud_ingest.puller import Puller
 from simulators.town import free_port
 from tests.cloud_ingest.brokers import BIN, answers, wait_for
 from tests.cloud_ingest.world import GATEWAY
@@ -65,6 +66,14 @@ class TestIdentities:
     def test_others_do_not_even_get_in_there(self, folder: Path, server: str, name: str) -> None:
         with pytest.raises(BrokerError, match="cannot be used"):
             asyncio.run(jetstream.connect(as_party(folder, name), server))
+
+
+class TestFiles:
+    def test_one_that_cannot_be_used_is_said_at_the_start(self, tmp_path: Path) -> None:
+        config = Config(mqtt=MqttSettings(tls=True, ca_file=tmp_path / "ca.pem"))
+
+        with pytest.raises(ConfigError, match=r"mqtt\.ca_file: .*cannot be read"):
+            Puller(config, None)
 
 
 class TestCluster:
