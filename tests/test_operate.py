@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -92,6 +93,15 @@ class TestOperate:
         until(lambda: (answers(cloud) or {}).get("broker") == "connected", "the ingest reaches the broker")
         assert answers(gateway)["devices"] == 1
         assert answers(cloud)["nodes"] == {"registered": 1, "seen": 0}
+
+    def test_the_lock_files_of_the_page_bring_what_gateway_and_ingest_need(self):
+        root = Path(__file__).parent.parent
+        extras = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+        files = re.findall(r"-r (requirements-\w+\.lock)", PAGE)
+
+        pinned = {line.split("==")[0] for name in files for line in (root / name).read_text().splitlines()}
+
+        assert {re.split("[><=]", package)[0] for package in extras["gateway"] + extras["cloud"]} <= pinned
 
     def test_every_file_of_the_page_is_tried(self):
         named = re.findall(r"^`([\w.]+)`.*?\n\n?```(?!sh)", PAGE, re.MULTILINE)
