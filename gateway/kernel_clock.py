@@ -7,6 +7,7 @@ clock; and /run/systemd/timesync/synchronized is of systemd-timesyncd only.
 """
 
 import ctypes
+from functools import cache
 
 _UNSET_US = 16_000_000  # linux/timex.h "NTP_PHASE_LIMIT"
 
@@ -23,11 +24,16 @@ class _Timex(ctypes.Structure):
     )
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 def is_synchronized() -> bool:
     """Ask the kernel, which any user may; a kernel that does not say is not believed."""
     timex = _Timex()
     try:
-        answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+        answer = _libc().adjtimex(ctypes.byref(timex))
     except (OSError, AttributeError):
         return False
     return answer >= 0 and is_set(timex.maxerror)
