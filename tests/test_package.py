@@ -82,6 +82,7 @@ class TestWheel:
         migrations = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/migrations/*.sql")}
         assert len(migrations) >= 2
         assert migrations <= names
+        assert {f"cloud_ingest/broker/{name}" for name in ("nats.conf", "mosquitto.conf", "mosquitto.acl")} <= names
         assert "cloud_ingest/web/dist/index.html" in names
         licences = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).read("cloud_ingest/web/dist/assets/licences.txt")
         assert b"maplibre-gl" in licences
