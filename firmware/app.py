@@ -57,6 +57,8 @@ def run(board: "Board", start: "Start | None" = None) -> None:
         board.watchdog_start()
         try:
             node = Node(board, identity, store, crashes >= _SAFE_FROM)
+            if start is not None:
+                node.version = start.version(True) or start.version()
             sleep_s = node.wake(uncounted, resets)
             crashes = min(crashes, _SAFE_FROM - 1)
             if not node.counts():

@@ -9,7 +9,6 @@ import struct
 if False:  # types only
     from firmware.hal import Values
 
-VERSION = 2  # of the firmware
 EVERY_S = 7 * 86_400
 AGAIN_S = 6 * 3600  # if it did not arrive
 # Microamperes at the battery: ESP32-S3 at 80 MHz with its radio idle, SX1262 sending 14 dBm, both asleep
@@ -62,10 +61,10 @@ class Counters:
         uas = awake_ms * _AWAKE_UA // 1000 + airtime_us // 1000 * _SENDING_UA // 1000 + asleep_s * _ASLEEP_UA
         self.charge_uas = min(self.charge_uas + uas, 0xFFFFFFFF)
 
-    def values(self, drift_ppm: int) -> "Values":
-        """For the layout of FPort 6."""
+    def values(self, drift_ppm: int, version: int) -> "Values":
+        """For the layout of FPort 6; ``version``: of the application that runs."""
         found: "Values" = {
-            "firmware_version": VERSION,
+            "firmware_version": version,
             "reset_count_power": self.power_resets,
             "reset_count_watchdog": self.watchdog_resets,
             "reset_count_other": self.other_resets,

@@ -9,6 +9,8 @@ sum. A node that counts all the time keeps no more of a wake than one that has s
 import gc
 import sys
 
+from firmware import VERSION
+
 if False:  # types only
     from firmware.hal import Board, Counter
     from firmware.identity import Identity
@@ -76,6 +78,7 @@ class Node:
         self.store = store
         self.safe = safe
         self.restart = False  # was asked for
+        self.version = VERSION  # of what was flashed, unless whoever starts an update says another
         self.sent = self.heard = self.sampled = False  # anything; a data downlink; with sensors
         self.probes: "list[Counter]" = []  # that count all the time, once begun
 

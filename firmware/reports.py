@@ -98,7 +98,7 @@ def _diagnostics(memory: "Memory", room: int, now_s: int) -> Report:
     from decoders.layouts.diagnostics import LAYOUT
     from decoders.payload_encoder import fit
 
-    mask, raws = LAYOUT.raws(memory.counters.values(memory.drift_ppm))
+    mask, raws = LAYOUT.raws(memory.counters.values(memory.drift_ppm, memory.version))
     if memory.time_known:
         payload = fit(LAYOUT, mask, [(gps_at(memory, now_s), raws)], room)[0]
     else:

@@ -19,9 +19,9 @@ fail at any time: what is started before it and after it is whole.
 import os
 import struct
 
+from firmware import VERSION
 from firmware.journal import Journal
 
-BASE_VERSION = 1  # of what is flashed; an update is newer. To be raised with every release of an image.
 STARTS = 3
 UNHEARD = 20
 WAKES = 200
@@ -42,7 +42,7 @@ class Start:
         self._journal = Journal(root, "/start")
         self._root = root
         self._active = self._trial = self._previous = self._starts = self._unheard = self._wakes = 0
-        self._versions = [BASE_VERSION, 0, 0]
+        self._versions = [VERSION, 0, 0]
         self._load()
         self.changed = False
         if self._trial:
@@ -66,7 +66,7 @@ class Start:
 
     def _usable(self, application: int) -> int:
         """``application``, or 0 if it is older than what was flashed, or is not there."""
-        if self._versions[application] <= BASE_VERSION:
+        if self._versions[application] <= VERSION:
             return 0
         try:
             os.stat(self._root + _FOLDERS[application] + _FIRST)

@@ -13,7 +13,7 @@ been made.
 import binascii
 import struct
 
-from firmware import delivery, diagnostics
+from firmware import VERSION, delivery, diagnostics
 from firmware.mac_channels import assume_spent
 from firmware.session import Session
 from firmware.timing import WindowBudget
@@ -76,6 +76,7 @@ class Memory:
         "time_set_local_s",
         "tries",
         "unanswered",
+        "version",
     )
 
     def __init__(self) -> None:
@@ -101,6 +102,7 @@ class Memory:
         self.sent = struct.pack(SENT, 0, 0, 0, 0)
         self.answer = b""  # to settings, on FPort 21
         self.saved_s = 0  # when what RTC memory holds was written
+        self.version = VERSION  # of the application that runs; not kept, for it may be another one at the next boot
 
 
 class Store:

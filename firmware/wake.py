@@ -45,6 +45,7 @@ class Wake:
         self.mac.adr = node.identity.adr
         self._woken_s = self.clock.time()
         self.memory = node.store.load(self.mac, self._woken_s)
+        self.memory.version = node.version
         self.settings = Settings(node.board.folder, node.identity.interval_s)
         if self.settings.safe_mode:
             node.safe = True

@@ -19,6 +19,7 @@ from firmware.manifest import BOARDS, NEVER_UPDATED
 from simulators.firmware_build import DEFAULT_BOARD, CompileError, build
 
 _PUBLIC = "update_key.bin"
+_LAST_VERSION = 65_000  # that diagnostics can tell (decoders/quantities.py)
 
 
 def public_key(private: ec.EllipticCurvePrivateKey) -> bytes:
@@ -90,7 +91,7 @@ def keygen(output: Path) -> None:
     "--key", "key_file", required=True, type=click.Path(path_type=Path), help="The private key, as keygen writes it."
 )
 @click.option(
-    "--version", required=True, type=click.IntRange(2, (1 << 32) - 1), help="Higher than what the nodes have."
+    "--version", required=True, type=click.IntRange(2, _LAST_VERSION), help="Higher than what the nodes have."
 )
 @click.option(
     "--board", type=click.Choice(sorted(BOARDS)), default=DEFAULT_BOARD, show_default=True, help="The nodes' board."

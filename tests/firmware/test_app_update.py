@@ -4,6 +4,8 @@
 import pytest
 
 from decoders.bundle_builder import build_bundle
+from decoders.layouts.diagnostics import LAYOUT as DIAGNOSTICS
+from decoders.payload_reader import read
 from firmware.manifest import NEVER_UPDATED
 from simulators.firmware_build import build, compile_module
 from simulators.flash import Flash
@@ -51,6 +53,15 @@ def deliver(street, folder):
     node.power_on()
 
 
+def versions(street):
+    """What the diagnostics that were heard say, in their order."""
+    return [
+        read(DIAGNOSTICS, fields["FRMPayload"]).samples[0].values["firmware_version"]
+        for _, fields in street.network.heard_uplinks
+        if fields["FPort"] == DIAGNOSTICS.f_port
+    ]
+
+
 def lines(street):
     return street.node.console().splitlines()
 
@@ -64,6 +75,8 @@ class TestUpdateInTheStreet:
         said = lines(street)
         assert said[0] == "update: trying version 2"
         assert set(said[1:]) == {SPEAKS}
+        assert versions(street)[0] == 1
+        assert set(versions(street)[1:]) == {2}
         assert len(street.network.join_requests) == 1
         counters = street.f_cnts()
         assert counters == sorted(set(counters))
@@ -91,6 +104,8 @@ class TestUpdateInTheStreet:
 
         assert 20 <= tried < 60
         assert lines(street).count(SPEAKS) == tried
+        assert (versions(street)[0], versions(street)[-1]) == (1, 1)
+        assert 2 in versions(street)
         counters = street.f_cnts()
         assert len(counters) > heard
         if len(street.network.join_requests) == 1:

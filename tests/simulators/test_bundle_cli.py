@@ -85,5 +85,11 @@ class TestBundle:
 
         assert done.output == f"Error: {path} is not a P-256 key; make one with: stadtfunk node keygen\n"
 
+    def test_a_version_that_diagnostics_cannot_tell_is_refused(self, tmp_path):
+        done = ran(bundle, "--key", "k", "--version", 65_001, "-o", tmp_path / "b.sfb")
+
+        assert done.exit_code == 2
+        assert "2<=x<=65000" in done.output
+
     def test_version_1_is_what_was_flashed(self, tmp_path):
         assert ran(bundle, "--key", "k", "--version", 1, "-o", tmp_path / "b.sfb").exit_code == 2
