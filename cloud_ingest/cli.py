@@ -88,6 +88,8 @@ def status(config_path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report))
         return
+    if not counters:
+        click.echo("nothing has come yet", err=True)
     for name, value in counters.items():
         click.echo(f"{name} {value}")
     for gateway, mark in marks:

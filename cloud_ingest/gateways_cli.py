@@ -59,6 +59,8 @@ def events(config_path: Path, gateway_eui: str | None, last: int, as_json: bool)
     if as_json:
         click.echo(json.dumps([{"gateway_eui": gateway, **event._asdict()} for gateway, event in found]))
         return
+    if not found:
+        click.echo("no event yet", err=True)
     for gateway, event in found:
         sure = "" if event.time_quality in ("ntp", "concentrator") else f" (time {event.time_quality})"
         detail = " ".join(f"{name}={value}" for name, value in event.detail.items())

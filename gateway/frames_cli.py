@@ -84,6 +84,8 @@ def _strangers(config: Config, follow: bool, language: str, as_json: bool) -> No
         last = max((frame["seq"] for frame in found), default=last)
         _print(list(reversed(found)), language, as_json)
         if not follow:
+            if not found and not as_json:
+                click.echo("nobody unknown since the service began", err=True)
             return
         time.sleep(_EVERY_S)
 

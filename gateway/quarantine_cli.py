@@ -41,6 +41,8 @@ def list_quarantine(problem: str | None, config_path: Path) -> None:
                     f"{row.id} {_time(row)} {key.dev_eui} f_cnt={key.f_cnt} f_port={row.payload.f_port} {row.problem}"
                 )
             last = rows[-1].id
+        if not last:
+            click.echo("nothing in quarantine", err=True)
     finally:
         store.close()
 
