@@ -88,6 +88,7 @@ GAUGES = {
     "outbox_held": "records in the outbox that the cloud does not have yet",
     "outbox_bytes": "what the outbox takes on the disk, with what the cloud already has",
     "outbox_last_seq": "the newest reading's number in this epoch",
+    "clock_sure": "1 while the time is known for sure: our clock was set over the network, or a concentrator has GPS",
     "waiting_for_time": "uplinks that wait until somebody knows the time",
     "waiting_dropped": "uplinks ever dropped because too many waited for a time",
     "disk_short": "1 while the disk is short of reserve_mb: the database may not grow until space or the cloud returns",

@@ -7,7 +7,6 @@ Start here: ``Gateway.received`` is the way of an uplink.
 import asyncio
 import gc
 import logging
-import math
 import signal
 import sqlite3
 import time
@@ -25,6 +24,7 @@ from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.backhaul.interface import Backhaul, Heard
 from gateway.backhaul.lns_endpoint import LnsEndpoint, is_loopback, security
 from gateway.boots import SURE, Began, Offset
+from gateway.clock_watch import ClockWatch, Note, is_sure
 from gateway.config import Config
 from gateway.downlink_page import DownlinkPage
 from gateway.downlinks import Protocol
@@ -51,8 +51,6 @@ from gateway.watch import Detail
 _log = logging.getLogger(__name__)
 
 _DATE_EVERY_S = 1.0
-_NOTE_EVERY_S = 600.0
-_NOTED_STEP_S = 1.0
 
 
 class Gateway:
@@ -82,8 +80,7 @@ class Gateway:
         self._time_keeper = TimeKeeper(
             clock, self._boot, network.time_tolerance_s, self.metrics, is_synchronized, self._begin_boot()
         )  # fmt: skip
-        self._noted: Offset | None = None
-        self._noted_s = -math.inf
+        self._clock_watch = ClockWatch(self._boot.seconds())
         self._network_server = NetworkServer(
             config.gateway.eui, network.duplicate_window_s, self._boot.id, config.downlinks.confirmed_tries,
             config.wanted, network.adr,
@@ -119,6 +116,7 @@ class Gateway:
         self._report = StatusReport(
             config.gateway.eui, self._reader, self._writer, self._forwarder, self._room, self._transmitter,
             self._operations, self.metrics, self._backhauls, self._stats,
+            lambda: is_sure(self._time_keeper.offset()),
         )  # fmt: skip
         self._page = self._make_page()
         self._arrivals = Arrivals(self._writer, self._network_server, self._serve)
@@ -332,16 +330,21 @@ class Gateway:
         return dated.taken
 
     async def _note_boot(self, offset: Offset | None) -> None:
-        """Keep what is known of this boot's time: at once when it is news, and now and then that we are here."""
-        boot_s, before = self._boot.seconds(), self._noted
-        is_news = offset is not None and (
-            before is None
-            or before.quality != offset.quality
-            or abs(before.unix_less_boot_s - offset.unix_less_boot_s) > _NOTED_STEP_S
-        )
-        if is_news or boot_s - self._noted_s >= _NOTE_EVERY_S:
-            await self._writer.run(lambda: self._ledger.note_boot(self._boot.id, boot_s, offset))
-            self._noted, self._noted_s = offset, boot_s
+        note = self._clock_watch.look(self._boot.seconds(), offset)
+        if note is None:
+            return
+        await self._writer.run(lambda: self._keep_note(note))
+        self._clock_watch.stored(note)
+        if note.is_news and offset is not None:
+            _log.info("clock quality=%s", offset.quality)
+        if note.event == "clock_unset":
+            _log.warning("nobody knows the time for sure; what comes is dated later, or flagged as uncertain")
+
+    def _keep_note(self, note: Note) -> None:
+        """In the writer's thread, within its transaction."""
+        self._ledger.note_boot(self._boot.id, note.boot_s, note.offset)
+        if note.event:
+            self._tell(note.event, None, {"quality": note.offset.quality if note.offset else "unset"})
 
     def _accepted(self, reception: Reception, outcome: Outcome) -> None:
         rssi_dbm = round(reception.rssi_dbm)

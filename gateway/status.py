@@ -34,6 +34,7 @@ class StatusReport:
         metrics: Metrics,
         attached: Mapping[str, object],
         stats: Callable[[], Mapping[str, Stat]],
+        is_clock_sure: Callable[[], bool],
     ) -> None:
         self._gateway_eui = gateway_eui
         self._reader = reader
@@ -45,6 +46,7 @@ class StatusReport:
         self._metrics = metrics
         self._attached = attached
         self._stats = stats
+        self._is_clock_sure = is_clock_sure
         self._began_s = time.monotonic()
 
     def answers(self) -> dict[str, Answer]:
@@ -69,6 +71,7 @@ class StatusReport:
             "disk_short": int(self._room.short),
             "broker_connected": int(self._forwarder.connected),
             "concentrators": len(self._attached),
+            "clock_sure": int(self._is_clock_sure()),
             "waiting_for_time": self._reader.waiting(),
             "waiting_dropped": self._reader.waiting_dropped(),
             **self._reader.counts(),

@@ -3,16 +3,21 @@
 
 import sqlite3
 from importlib import resources
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decoders.records import Event, UplinkKey, decode_record
+from decoders.profiles import TREE_V1
+from decoders.records import Event, UplinkKey, decode_record, encode_record
 from gateway.boots import Dating, Offset, Span, date_boots
+from gateway.clock_watch import ClockWatch
 from gateway.database import migrate
+from gateway.estimates import dated
 from gateway.packing import unpack
-from gateway.readings import date_waiting
+from gateway.readings import date_waiting, decode
+from gateway.reception_time import Moment
 from gateway.store import Payload
 from tests.gateway.nodes import Node, new_store, tree_payload
 
@@ -140,6 +145,58 @@ def uplinks(store):
         return [(one.key.f_cnt, one.received_at, one.time_quality) for one in reader.messages(1, 1000)]
     finally:
         reader.close()
+
+
+@given(
+    st.integers(1_771_000_000_000, 1_900_000_000_000),
+    st.integers(1_771_000_000_000, 1_900_000_000_000),
+    st.lists(st.integers(1, 5000), max_size=4),
+)
+def test_a_record_dated_anew_is_what_it_would_have_been_at_once(estimate_ms, truth_ms, gaps):
+    sample = {"soil_moisture": 2345, "soil_temperature": 1250, "surface_temperature": -325}
+    ages = [0, *accumulate(gaps)]
+    data = TREE_V1.encode({"battery_voltage": 3612}, [(-age, sample) for age in ages])
+    payload = Payload(UplinkKey(Node().dev_eui, 3, 7), 2, "tree", data)
+    estimated = decode(payload, Moment(estimate_ms / 1000, "saved"))
+    at_once = decode(payload, Moment(truth_ms / 1000, "ntp"))
+
+    assert estimated.is_estimate
+    assert encode_record(dated(decode_record(estimated.record), truth_ms / 1000, "ntp")) == at_once.record
+
+
+class TestClockWatch:
+    def test_it_keeps_news_at_once_and_else_now_and_then_that_we_are_here(self):
+        watch = ClockWatch(5.0)
+        looks = [(5.0, None), (6.0, None), (7.0, (NOON, "saved")), (8.0, (NOON + 0.5, "saved")),
+                 (9.0, (NOON + 2.0, "saved")), (10.0, (NOON + 2.0, "ntp")), (609.0, (NOON + 2.0, "ntp")),
+                 (610.0, (NOON + 2.0, "ntp"))]  # fmt: skip
+
+        kept = []
+        for boot_s, offset in looks:
+            note = watch.look(boot_s, offset and Offset(*offset))
+            if note:
+                watch.stored(note)
+                kept.append((boot_s, note.event))
+
+        assert kept == [(5.0, ""), (7.0, ""), (9.0, ""), (10.0, ""), (610.0, "")]
+
+    def test_ten_minutes_without_a_sure_time_are_told_and_so_is_their_end(self):
+        watch = ClockWatch(5.0)
+        told = []
+        for boot_s in range(5, 2000):
+            offset = Offset(NOON, "saved" if boot_s < 1000 else "concentrator")
+            note = watch.look(float(boot_s), offset)
+            if note:
+                watch.stored(note)
+                told += [(boot_s, note.event)] if note.event else []
+
+        assert told == [(605, "clock_unset"), (1000, "clock_set")]
+
+    def test_what_could_not_be_stored_is_tried_again(self):
+        watch = ClockWatch(5.0)
+
+        assert watch.look(700.0, None).event == "clock_unset"
+        assert watch.look(701.0, None).event == "clock_unset"
 
 
 class TestBootsOfTheDatabase:

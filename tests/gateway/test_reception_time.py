@@ -290,9 +290,11 @@ class TestRestoredClockOfTheService:
         with clocks.service(store) as service:
             receive_three(service, clocks, node)
             before = outbox(store)
+            sure_before = service.status()["clock_sure"]
             clocks.unix_s, clocks.boot_s, clocks.synchronized = NOW + 90_000, 4000.0, True
             eventually(lambda: {message.time_quality for message in outbox(store)} == {"ntp"})
             repaired = service.status()["counters"]["times_repaired"]
+            sure_after = service.status()["clock_sure"]
 
         assert [(message.received_at, message.time_quality) for message in before] == [(NOW, "saved")] * 3
         assert moistures(store) == [
@@ -301,6 +303,7 @@ class TestRestoredClockOfTheService:
             (NOW + 88_200, 1_800_088_200, 20.0),
         ]
         assert repaired == 3
+        assert (sure_before, sure_after) == (0, 1)
         assert store.connection.execute("SELECT count(*) FROM estimated").fetchone() == (0,)
         assert_sizes_add_up(store)
 
