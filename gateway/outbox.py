@@ -178,7 +178,7 @@ class Outbox:
         held, delivered = self._db.execute("SELECT sum(bytes), sum(delivered_bytes) FROM lanes").fetchone()
         cap = self.limits.cap_bytes
         if held + size > cap:
-            return int(max(held + size - cap, min(_CHUNK_BYTES, cap // 64)))
+            return int(max(held + size - cap, min(_CHUNK_BYTES, cap // 16)))
         if self._short and (delivered or held > _KEPT_BYTES):
             (free_pages,) = self._db.execute("PRAGMA freelist_count").fetchone()
             return 0 if free_pages >= _FREE_PAGES else int(min(_CHUNK_BYTES, max(held // 8, _KEPT_BYTES // 8)))
@@ -196,7 +196,7 @@ class Outbox:
             break
         alarms = self.lanes()[ALARM]
         if alarms.bytes > limit * _RESERVED[ALARM]:  # tombstones may not crowd out what they are about
-            self._drop(alarms, size)
+            self._drop(alarms, max(size, alarms.bytes // 2))
 
     def _forget(self, lane: Lane, size: int) -> None:
         """Delete at least ``size`` bytes of the oldest that the cloud has, or all of these."""
