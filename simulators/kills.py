@@ -15,6 +15,7 @@ from simulators.load_town import LoadTown, Verdict
 
 PARTS = ("gateway", "broker", "ingest")
 _MOST_ALIVE_S = 0.4  # between two kills, at most; the start of a part, during which others run, comes on top
+_PAUSE_MS = 20  # between two rounds of uplinks: what is lost is found among few as well as among many
 _BOTH = 0.2  # how often a second part is killed at the same moment
 
 
@@ -34,7 +35,7 @@ def run(
     town = LoadTown(folder, nodes=nodes)
     try:
         town.start_services()
-        town.start_load(pause_ms=5)
+        town.start_load(pause_ms=_PAUSE_MS)
         _after_more(town, 1)
         while done.total() < kills:
             time.sleep(dice.uniform(0.0, _MOST_ALIVE_S))

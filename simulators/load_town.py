@@ -5,6 +5,7 @@ The nodes are ledger_load's, so that thousands of uplinks take seconds and not d
 """
 
 import json
+import math
 import os
 import sqlite3
 import sys
@@ -112,12 +113,19 @@ class LoadTown(Town):
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def drain(self) -> None:
-        """Wait until the gateway holds nothing any more; raises TownError."""
-        ends_at = time.monotonic() + _PATIENCE_S
-        while self.held() != 0:
-            if time.monotonic() > ends_at:
-                raise TownError("gateway", f"still holds {self.held()} after {_PATIENCE_S:.0f} s")
+        """Wait until the gateway holds nothing any more; raises TownError when it gets no nearer to that."""
+        least, since = math.inf, time.monotonic()
+        while held := self.held_or_more():
+            if held < least:
+                least, since = held, time.monotonic()
+            if time.monotonic() - since > _PATIENCE_S:
+                raise TownError("gateway", f"still holds {held}, no less than {_PATIENCE_S:.0f} s ago")
             time.sleep(0.05)
+
+    def held_or_more(self) -> float:
+        """What it holds; more than anything while it does not answer."""
+        held = self.held()
+        return math.inf if held is None else held
 
     def judge(self) -> Verdict:
         """Compare the store, opened for itself, with the ledger."""
