@@ -9,7 +9,7 @@ import click
 
 from gateway.card_cli import export, fsck
 from gateway.certificate_request import certificate_request
-from gateway.command import config_option, log_to_stderr, one_line_errors, open_database
+from gateway.command import config_option, eui_argument, log_to_stderr, one_line_errors, open_database
 from gateway.config import Config, load
 from gateway.devices_cli import devices
 from gateway.downlink_cli import downlink
@@ -97,7 +97,7 @@ def stations() -> None:
 
 
 @stations.command("forget")
-@click.argument("eui")
+@eui_argument("eui")
 @config_option
 @one_line_errors
 def forget_station(eui: str, config_path: Path) -> None:
@@ -117,7 +117,7 @@ def forget_station(eui: str, config_path: Path) -> None:
 
 
 @stations.command("token")
-@click.argument("eui")
+@eui_argument("eui")
 @config_option
 @one_line_errors
 def station_token(eui: str, config_path: Path) -> None:

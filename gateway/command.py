@@ -26,6 +26,11 @@ config_option = click.option(
 )
 
 
+def eui_argument(name: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """An EUI as it may stand on a label; lower-case from here on."""
+    return click.argument(name, callback=lambda _context, _parameter, value: value.lower())
+
+
 def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
     """What an operator must put right ends the command with its message and status 1."""
 

@@ -16,11 +16,14 @@ from gateway.errors import StoreError
 
 _log = logging.getLogger(__name__)
 
+_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#magic_header_string
+
 
 def create_file(path: Path) -> None:
     """Make the file for its owner only, and its name durable; one that is there is closed to others."""
     if path.exists():
-        _close_to_others(path)
+        if _is_ours(path):
+            _close_to_others(path)
         return
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     folder = os.open(path.parent, os.O_RDONLY)
@@ -28,6 +31,14 @@ def create_file(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it may be our database: a wrong path in the configuration closes no folder, and no stranger's file."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_HEADER)) in (b"", _HEADER)
 
 
 def _close_to_others(path: Path) -> None:

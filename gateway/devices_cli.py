@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from gateway import adr, mac_control
-from gateway.command import config_option, log_to_stderr, one_line_errors, open_database
+from gateway.command import config_option, eui_argument, log_to_stderr, one_line_errors, open_database
 from gateway.config import load
 from gateway.devices_file import FORMATS, device_from, read_app_key, read_devices, write_devices
 from gateway.errors import DevicesError, GatewayError, shown
@@ -82,7 +82,7 @@ def export_devices(file: Path, format_name: str, config_path: Path) -> None:
 
 
 @devices.command("show")
-@click.argument("dev_eui")
+@eui_argument("dev_eui")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object.")
 @config_option
 @one_line_errors
@@ -141,8 +141,8 @@ def facts_of(ledger: Ledger, dev_eui: str) -> dict[str, Any]:
 
 
 @devices.command("add")
-@click.argument("dev_eui")
-@click.argument("join_eui")
+@eui_argument("dev_eui")
+@eui_argument("join_eui")
 @click.option("--app-key-file", type=click.Path(path_type=Path), required=True, help="File that holds the key in hex.")
 @click.option("--profile", default="tree", show_default=True, help="Payload layout of the device.")
 @click.option("--name", default="", help="What people call it.")
@@ -169,7 +169,7 @@ def add_device(
 
 
 @devices.command("remove")
-@click.argument("dev_eui")
+@eui_argument("dev_eui")
 @config_option
 @one_line_errors
 def remove_device(dev_eui: str, config_path: Path) -> None:
@@ -183,7 +183,7 @@ def remove_device(dev_eui: str, config_path: Path) -> None:
 
 
 @devices.command("rearm")
-@click.argument("dev_eui")
+@eui_argument("dev_eui")
 @config_option
 @one_line_errors
 def rearm_device(dev_eui: str, config_path: Path) -> None:
@@ -197,7 +197,7 @@ def rearm_device(dev_eui: str, config_path: Path) -> None:
 
 
 @devices.command("set")
-@click.argument("dev_eui")
+@eui_argument("dev_eui")
 @click.option("--interval", default="", help="How often it sends, such as 15min or 6h; learn: find out by listening.")
 @click.option(
     "--class", "device_class", type=click.Choice(["A", "C"]), help="C: it is on mains power and listens all the time."

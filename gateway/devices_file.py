@@ -98,9 +98,10 @@ def _ours(header: Sequence[str], row: list[str], profile: str) -> list[str]:
 
 def write_devices(path: Path, devices: Iterable[Device], columns: Sequence[str] = COLUMNS) -> int:
     """Write a new file, keys included, for its owner only; returns how many. Raises DevicesError."""
-    count = 0
+    count, made = 0, False
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        made = True
         with open(number, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
@@ -116,6 +117,8 @@ def write_devices(path: Path, devices: Iterable[Device], columns: Sequence[str] 
                 writer.writerow([values[column] for column in columns])
                 count += 1
     except OSError as error:
+        if made:  # half a registry would pass for a whole one
+            path.unlink(missing_ok=True)
         raise DevicesError([f"{path}: cannot be written ({error.strerror})"]) from error
     return count
 

@@ -111,7 +111,8 @@ class Page:
         program = authorization.lower().startswith("bearer")
         try:
             form = await _form(headers, reader) if method == "POST" else {}
-            if method == "POST" and not program and not hmac.compare_digest(form.get("key", ""), form_key(self._token)):
+            ours = program or hmac.compare_digest(form.get("key", "").encode(), form_key(self._token).encode())
+            if method == "POST" and not ours:
                 return _http("403 Forbidden", "text/plain", "this form is not from this page\n")
             content = await answer(Request(target.path, query, "de" if german else "en", form, program))
         except BadRequest as bad:
@@ -129,7 +130,7 @@ async def _form(headers: Mapping[str, str], reader: asyncio.StreamReader) -> dic
         fields = parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=_MOST_PARAMETERS)
     except ValueError as error:
         raise BadRequest("no form") from error
-    return {name: value for name, value in fields if value.isascii()}
+    return dict(fields)
 
 
 def _http(status: str, content_type: str, text: str, headers: str = "") -> bytes:

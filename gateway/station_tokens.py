@@ -62,21 +62,29 @@ class Tokens:
 def issue(path: Path, eui: str) -> str:
     """Make a new token for a station, replacing its old one, and return it; only its hash is kept.
 
-    Raises DevicesError.
+    Raises DevicesError, ConfigError.
     """
     if not re.fullmatch("[0-9a-f]{16}", eui):
         raise DevicesError([f"eui must be 16 lower-case hex digits, not {shown(eui)}"])
     token = secrets.token_urlsafe(32)
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines if not line.startswith(f"{eui},")]
+    try:
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if not line.startswith(f"{eui},")]
+        _replace(path, "".join(f"{line}\n" for line in [*kept, f"{eui},{_digest(token)}"]))
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError("[basics_station]", f"tokens_file {path} cannot be written ({problem})") from error
+    return token
+
+
+def _replace(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write("".join(f"{line}\n" for line in [*kept, f"{eui},{_digest(token)}"]))
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    return token
 
 
 def _digest(token: str) -> str:

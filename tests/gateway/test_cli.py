@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The commands: what they print, and what they say when something is wrong."""
 
+import errno
 import json
 import logging
 import os
@@ -16,7 +17,8 @@ from click.testing import CliRunner
 from gateway import adr
 from gateway.cli import gateway
 from gateway.config import load
-from gateway.errors import PortTaken
+from gateway.devices_file import device_from, write_devices
+from gateway.errors import DevicesError, PortTaken
 from gateway.liveness import NodeRecord
 from gateway.liveness_table import LivenessTable
 from gateway.metrics import COUNTERS, FAILURES, GAUGES, NODE_GAUGES, REFUSALS
@@ -87,6 +89,16 @@ class TestOtherServersFiles:
 
         assert done.exit_code == 1
         assert "File exists" in done.output
+
+    def test_a_full_disk_leaves_no_half_an_export(self, tmp_path):
+        def devices():
+            yield device_from(["70b3d57ed1000001", "70b3d57ed0000000", "00" * 16, "tree", "Linde"])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.raises(DevicesError, match="No space left"):
+            write_devices(tmp_path / "all.csv", devices())
+
+        assert not (tmp_path / "all.csv").exists()
 
     def test_a_bad_key_is_not_repeated(self, run, devices):
         done = run("devices", "import", devices(FOREIGN["ttn"].replace("0E0F", "zz0F")))
@@ -289,6 +301,25 @@ class TestDevices:
         assert device["last_seen"] == "2026-02-13T06:39:42+00:00"
 
 
+class TestEuis:
+    """Labels and other servers' pages have them in upper case."""
+
+    def test_either_case_will_do(self, run, tmp_path):
+        (tmp_path / "key.hex").write_text("000102030405060708090a0b0c0d0e0f\n")
+        upper = "70B3D57ED1000001"
+
+        done = [
+            run("devices", "add", upper, "70B3D57ED0000000", "--app-key-file", tmp_path / "key.hex"),
+            run("devices", "set", upper, "--interval", "15min"),
+            run("devices", "show", upper),
+            run("devices", "rearm", upper),
+            run("devices", "remove", upper),
+        ]
+
+        assert [one.exit_code for one in done] == [0] * 5
+        assert "dev_eui 70b3d57ed1000001\njoin_eui 70b3d57ed0000000\n" in done[2].output
+
+
 class TestDevicesSet:
     @pytest.fixture(autouse=True)
     def _imported(self, run, devices):
@@ -473,6 +504,17 @@ class TestStations:
 
         assert (first.exit_code, first.output) == (0, "forgotten\n")
         assert (second.exit_code, second.output) == (1, "Error: concentrator '0016c001ff10b001' is not known here\n")
+
+    def test_a_tokens_file_that_cannot_be_written_is_one_line(self, run, config, tmp_path):
+        (tmp_path / "no-text").write_bytes(b"\xff\xfe")
+        for name, problem in (("nowhere/tokens", "No such file or directory"), ("no-text", "it is no text")):
+            config.write_text(f'[gateway]\neui = "0016c001ff10a001"\n[basics_station]\ntokens_file = "{name}"\n')
+
+            done = run("stations", "token", "0016c001ff10b001")
+
+            assert done.exit_code == 1
+            assert done.output.endswith(f"{name} cannot be written ({problem})\n")
+            assert done.output.count("\n") == 1
 
 
 class TestStatus:

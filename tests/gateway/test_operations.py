@@ -298,6 +298,10 @@ class TestDownlinks:
             (["70b3d57ed1000001", "21", "01" * 52], "payload must be lower-case hex, at most 51 bytes\n"),
             (["linde", "21", "01"], "dev_eui must be 16 lower-case hex digits\n"),
             (["70b3d57ed1000001", "21", "01", "--hours", "nan"], "hours must be more than 0, and at most 720\n"),
+            (
+                ["70b3d57ed1000001", "21", "01", "--id", "ventil-süd"],
+                "id must be 1 to 64 letters, digits or any of _.:-\n",
+            ),
             (["70b3d57ed1000001", "21", "01", "--id", "a b"], "id must be 1 to 64 letters, digits or any of _.:-\n"),
         ],
     )

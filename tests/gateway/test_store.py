@@ -180,6 +180,18 @@ class TestFile:
         assert modes == dict.fromkeys(("gateway.sqlite3", "gateway.sqlite3-wal", "gateway.sqlite3-shm"), 0o600)
         assert "gateway.sqlite3 could be read by others (mode 0644); its mode is 0600 now" in caplog.text
 
+    def test_a_wrong_path_closes_no_folder_and_no_stranger_s_file(self, tmp_path):
+        (tmp_path / "folder").mkdir(mode=0o755)
+        (tmp_path / "page.html").write_text("<!doctype html>" * 40)
+        (tmp_path / "page.html").chmod(0o644)
+
+        for name in ("folder", "page.html"):
+            with pytest.raises(StoreError):
+                open_store(tmp_path / name, tmp_path / "a.key")
+
+        assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o755
+        assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o644
+
     def test_every_commit_is_synced(self, store):
         assert store.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert store.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
