@@ -22,6 +22,7 @@ _PATIENCE_S = 10.0
 _MAX_HEAD_BYTES = 8192
 _MAX_BODY_BYTES = 2000
 _MOST_PARAMETERS = 10
+_MOST_CONNECTIONS = 64  # at once: whoever opens more takes no file handle from broker and stations
 
 
 class Request(NamedTuple):
@@ -59,6 +60,7 @@ class Page:
         self._token = token
         self._server: asyncio.Server | None = None
         self._guarded = True
+        self._connections = 0
 
     async def listen(self, host: str, port: int) -> int:
         """Begin to serve; returns the port (0 in: a free one). Raises PortTaken."""
@@ -76,7 +78,10 @@ class Page:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
         try:
+            if self._connections > _MOST_CONNECTIONS:
+                return
             async with asyncio.timeout(_PATIENCE_S):
                 head = await reader.readuntil(b"\r\n\r\n")
                 writer.write(await self._response(head, reader))
@@ -84,6 +89,7 @@ class Page:
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever that was, it did not speak HTTP
         finally:
+            self._connections -= 1
             writer.close()
 
     async def _response(self, head: bytes, reader: asyncio.StreamReader) -> bytes:

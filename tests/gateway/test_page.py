@@ -150,6 +150,33 @@ class TestRequests:
         assert fetch("/open?" + "&".join(f"a{n}=1" for n in range(30)))[0] == 400
 
 
+class TestManyAtOnce:
+    def test_beyond_64_a_connection_is_closed_at_once_and_later_ones_are_served(self):
+        async def run():
+            page = Page({"/open": _open}, {}, TOKEN)
+            port = await page.listen("127.0.0.1", 0)
+            held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(64)]
+            for _, writer in held:  # each is being served: it has been sent something
+                writer.write(b"GET /open")
+            reader, one_more = await asyncio.open_connection("127.0.0.1", port)
+            refused = await reader.read()  # would be given up after 10 s
+            one_more.close()
+            for _, writer in held:
+                writer.write(b" HTTP/1.1\r\n\r\n")
+            served = [(await reader.read()).split(b"\r\n")[0] for reader, _ in held]
+            reader, again = await asyncio.open_connection("127.0.0.1", port)
+            again.write(b"GET /open HTTP/1.1\r\n\r\n")
+            after = (await reader.read()).split(b"\r\n")[0]
+            for writer in (again, *(writer for _, writer in held)):
+                writer.close()
+            await page.close()
+            return refused, set(served), after
+
+        refused, served, after = asyncio.run(run())
+
+        assert (refused, served, after) == (b"", {b"HTTP/1.1 200 OK"}, b"HTTP/1.1 200 OK")
+
+
 class TestForms:
     """A browser sends the password along with any site's form; only ours has the key."""
 
