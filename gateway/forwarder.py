@@ -11,7 +11,6 @@ The lower lane goes first, and each lane has a window of its own: an alarm waits
 import asyncio
 import json
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -29,18 +28,15 @@ from gateway.errors import StoreError
 from gateway.group_commit import GroupCommit
 from gateway.metrics import Metrics
 from gateway.reader import Held, OutboxReader
+from gateway.reconnect import Attempts
 from gateway.store import Ledger
 
 _log = logging.getLogger(__name__)
 
-_FIRST_RECONNECT_S = 0.25
 _GOODBYE_S = 5.0
 _ANNOUNCE_S = 20.0
 _MAX_EVENTS = 1000
 _STATUS_S = 60.0  # between repetitions of the status
-_CLOCK_LOOK_S = 1.0
-_CLOCK_STEP_S = 60.0  # our clock was set, not only kept in step
-_STEADY_S = 10.0  # a connection that stood this long was a good one
 _BESIDES = 1 + len(LANES)  # in flight besides batches: the status, and what is said of each lane at the beginning
 
 
@@ -106,15 +102,14 @@ class Forwarder:
 
     async def run(self) -> None:
         """Connect, forward, and connect again, with growing and jittered pauses, until cancelled."""
-        failures, said = 0, set[str]()
+        attempts = Attempts(self._settings.reconnect_max_s)
         while True:
-            began_s, clock_offset_s = time.monotonic(), _clock_offset_s()
+            attempts.begin()
             try:
                 await self._forward(await self._connect())
             except ConnectionLost as lost:
                 self._metrics.count("broker_failures")
-                level = logging.DEBUG if str(lost) in said else logging.WARNING
-                said.add(str(lost))
+                level = logging.WARNING if attempts.is_new(str(lost)) else logging.DEBUG
                 _log.log(level, "broker lost host=%s port=%d: %s", self._settings.host, self._settings.port, lost)
             except Exception:
                 self._metrics.count("broker_failures")
@@ -124,11 +119,7 @@ class Forwarder:
                 if self._broker is not None:
                     self._broker.close()
                 self._broker = None
-            if time.monotonic() - began_s > _STEADY_S:
-                failures, said = 0, set()
-            pause_s = min(self._settings.reconnect_max_s, _FIRST_RECONNECT_S * 2 ** min(failures, 20))
-            failures += 1
-            await _pause(pause_s * random.uniform(0.5, 1.0), clock_offset_s)
+            await attempts.pause()
 
     async def say_goodbye(self) -> None:
         """Publish the offline status while the connection still stands; call before cancelling ``run``."""
@@ -332,17 +323,6 @@ class Forwarder:
         self._number(held)
         self._restart(held)
         _log.warning("the cloud has seqs=%s, which were never sent; epoch=%d began", seqs, self.numbering.epoch)
-
-
-def _clock_offset_s() -> float:
-    return time.time() - time.monotonic()
-
-
-async def _pause(pause_s: float, clock_offset_s: float) -> None:
-    """Wait, but no longer than until our clock is set: a certificate that was not valid yet may be so now."""
-    ends_at = time.monotonic() + pause_s
-    while (left_s := ends_at - time.monotonic()) > 0 and abs(_clock_offset_s() - clock_offset_s) < _CLOCK_STEP_S:
-        await asyncio.sleep(min(left_s, _CLOCK_LOOK_S))
 
 
 def _status(online: bool, epoch: int | None = None) -> str:

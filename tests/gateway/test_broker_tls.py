@@ -26,7 +26,7 @@ from cloud_ingest.certificates import Authority
 from cloud_ingest.cli import ingest
 from cloud_ingest.cluster import Node as ClusterNode
 from cloud_ingest.cluster import configuration
-from gateway import forwarder
+from gateway import reconnect
 from gateway.broker_tls import why
 from gateway.cli import gateway
 from gateway.config import MqttSection, load
@@ -494,10 +494,10 @@ class TestClock:
 
     def test_a_long_pause_ends_when_the_clock_is_set(self, monkeypatch):
         offsets = iter([-1.7e9, -1.7e9, 0.0])
-        monkeypatch.setattr(forwarder, "_clock_offset_s", lambda: next(offsets))
-        monkeypatch.setattr(forwarder, "_CLOCK_LOOK_S", 0.001)
+        monkeypatch.setattr(reconnect, "_clock_offset_s", lambda: next(offsets))
+        monkeypatch.setattr(reconnect, "_CLOCK_LOOK_S", 0.001)
 
-        asyncio.run(asyncio.wait_for(forwarder._pause(3600.0, -1.7e9), 60))
+        asyncio.run(asyncio.wait_for(reconnect.wait(3600.0, -1.7e9), 60))
 
         assert next(offsets, None) is None
 
