@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""What is worth keeping of this boot's time, and what is worth telling. Without I/O; times are seconds since the boot."""
+"""What of this boot's time is worth keeping, and what is worth telling. No I/O; times are seconds since the boot."""
 
 import math
 from typing import NamedTuple

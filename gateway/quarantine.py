@@ -36,12 +36,11 @@ def retry(store: Store, settings: StoreSection, problem: str | None = None, numb
     decoded, problems, last = 0, Counter[str](), (number or 1) - 1
     most = _AT_ONCE if number is None else 1
     while True:
-        _check_room(store, settings)
         with store.transaction() as ledger:
-            ledger.limits = Limits(
-                1 << 62, settings.horizon_mb << 20
-            )  # dropping is the service's, by its own numbering
             rows = [row for row in ledger.quarantined(problem, last, most) if number in (None, row.id)]
+            if rows:
+                _check_room(store, settings)
+            ledger.limits = Limits(cap_bytes=1 << 62)  # dropping is the service's, by its own numbering
             for row in rows:
                 again = _retry_one(ledger, row)
                 decoded += not again

@@ -274,6 +274,8 @@ class TestBootsOfTheDatabase:
         assert dropped == 5
         assert untold == Event("undated_uplinks_dropped", None, 60.0, "unset", {"uplinks": 5})
         assert told == [Event("undated_uplinks_dropped", None, NOON + 60, "ntp", {"uplinks": 5})]
+        held = store.connection.execute("SELECT sum(length(record) + 16) FROM outbox_0").fetchone()
+        assert held == (store.ledger.lanes()[0].bytes,)  # a date takes more bytes than seconds since the boot
 
     def test_a_database_of_before_dates_what_waits_there(self, tmp_path):
         db = sqlite3.connect(tmp_path / "old.sqlite3", isolation_level=None)

@@ -144,6 +144,20 @@ class TestRetry:
         )  # fmt: skip
 
 
+    def test_nor_does_the_last_that_finds_room(self, tmp_path, store, monkeypatch):
+        with monkeypatch.context() as broken:
+            broken.setitem(BY_F_PORT, TREE.f_port, Broken(*TREE))
+            keep_one(store, tree(2345))
+        keep_one(store, tree(1000), 8)
+        small = write_config(tmp_path, store={"cap_mb": 1})
+        store.connection.execute("UPDATE lanes SET bytes = 1048575 WHERE lane = 1")
+
+        result = CliRunner().invoke(gateway, ["quarantine", "retry", "--config", str(small)])
+
+        assert result.output == "1 decoded\n"
+        assert [f_cnt for f_cnt, *_ in messages(store)] == [8, 7]
+
+
 class TestListAndShow:
     def test_a_line_each_and_all_that_is_known_of_one(self, store, run):
         keep_one(store, bytes.fromhex("0102"), 7, at=UNIX_S + 0.5)
