@@ -154,11 +154,16 @@ class Operations:
     def _count(self, concentrator: str, what: str) -> None:
         counts = self._receptions.get(concentrator)
         if counts is None:
+            if len(self._receptions) >= _MOST_CONCENTRATORS:
+                self._forget_one()
             counts = self._receptions[concentrator] = dict.fromkeys(_RECEPTIONS, 0)
-            if len(self._receptions) > _MOST_CONCENTRATORS:
-                self._receptions.popitem(last=False)
         counts[what] += 1
         self._receptions.move_to_end(concentrator)
+
+    def _forget_one(self) -> None:
+        """The counts of whoever was silent longest of those that brought no frame of ours; if there is none, of all."""
+        useless = (eui for eui, counts in self._receptions.items() if not counts["accepted"] + counts["copies"])
+        del self._receptions[next(useless, next(iter(self._receptions)))]
 
     # --- uplinks
 

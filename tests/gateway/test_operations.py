@@ -120,6 +120,19 @@ class TestFrames:
 
         eventually(lambda: "collision_packet" in results())
 
+    def test_invented_concentrators_push_out_no_counts_of_a_true_one(
+        self, service, concentrator, node, monkeypatch
+    ):  # fmt: skip
+        monkeypatch.setattr("gateway.operations._MOST_CONCENTRATORS", 3)
+        join(concentrator, node)
+
+        for number in range(5):
+            with Concentrator(service.gwmp_port, f"0016c001ff10c00{number}") as invented:
+                send(invented, STRANGER.join_request())
+
+        (true,) = [each for each in service.status()["concentrator_list"] if each["eui"] == concentrator.eui]
+        assert (true["accepted"], true["refused"]) == (1, 0)
+
     def test_copies_are_lines_of_one_frame(self, site, service, concentrator, node):
         join(concentrator, node)
         uplink = node.uplink()
