@@ -264,7 +264,7 @@ def _describe_uplink(frame: Mapping[str, Any], language: str) -> list[str]:
     flags = _flags(frame, "confirmed", "ack", "adr", "adr_ack_req")
     lines = [f"uplink f_cnt={frame['f_cnt']}{port}{flags}", *_heard(frame), *_said_by(frame)]
     if frame.get("readings"):
-        lines += [_reading(reading, language) for reading in frame["readings"]]
+        lines += _readings(frame["readings"], language)
     elif frame.get("answers"):
         lines += [f"{answer['setting']} {answer['status']} {answer['value'] or ''}" for answer in frame["answers"]]
     elif frame["f_port"] and frame["payload_bytes"]:
@@ -274,9 +274,25 @@ def _describe_uplink(frame: Mapping[str, Any], language: str) -> list[str]:
     return lines
 
 
+def _readings(readings: list[Object], language: str) -> list[str]:
+    """The newest sample in full; of the older ones that it carries again, how many there are."""
+    at = readings[0]["at"]
+    older = [reading["at"] for reading in readings if reading["at"] != at]
+    lines = [_reading(reading, language) for reading in readings if reading["at"] == at]
+    if older:
+        since = "?" if older[-1] is None else f"{older[-1][:10]} {older[-1][11:19]}Z"
+        words = "und {} ältere Werte bis zurück zu {}" if language == "de" else "and {} older values back to {}"
+        lines.append(words.format(len(older), since))
+    return lines
+
+
+# How people write the units of decoders/quantities.py; a count needs none
+_UNITS = {"1": "", "Cel": " °C", "ug/m3": " µg/m³", "[ppm]": " ppm", "mA.h": " mAh", "By": " B"}
+
+
 def _reading(reading: Mapping[str, Any], language: str) -> str:
     quantity = QUANTITIES[reading["quantity"]]
-    unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+    unit = _UNITS.get(quantity.unit, f" {quantity.unit}")
     value = f"fault {reading['fault']}" if reading["value"] is None else f"{reading['value']:g}{unit}"
     at = f" ({reading['at'][:10]} {reading['at'][11:19]}Z)" if reading["at"] else ""
     return f"{quantity.de if language == 'de' else quantity.en} {value}{at}"

@@ -146,10 +146,24 @@ class TestWords:
             "DevStatusAns battery=200 margin_db=-6",
             "Battery voltage 3.612 V (2026-02-13 06:39:42Z)",
             "Soil moisture 23.45 % (2026-02-13 06:39:42Z)",
-            "Soil temperature 12.5 Cel (2026-02-13 06:39:42Z)",
-            "Surface temperature -3.25 Cel (2026-02-13 06:39:42Z)",
+            "Soil temperature 12.5 °C (2026-02-13 06:39:42Z)",
+            "Surface temperature -3.25 °C (2026-02-13 06:39:42Z)",
         ]
         assert when(frame) == "2026-02-13 06:39:42Z"
+
+    @pytest.mark.parametrize(
+        ("language", "words"),
+        [
+            ("en", "and 4 older values back to 2026-02-13 05:39:42Z"),
+            ("de", "und 4 ältere Werte bis zurück zu 2026-02-13 05:39:42Z"),
+        ],
+    )
+    def test_of_the_samples_that_an_uplink_carries_again_it_is_said_how_many(self, language, words):
+        frame = as_object(uplink())
+        newest = describe(frame, language)
+        frame["readings"] += [reading | {"at": "2026-02-13T05:39:42.000+00:00"} for reading in frame["readings"]]
+
+        assert describe(frame, language) == [*newest, words]
 
     def test_a_payload_that_no_layout_of_its_profile_reads_is_only_measured(self):
         entry = uplink(payload=b"\x01secret", f_port=77)
