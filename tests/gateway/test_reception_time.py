@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Which clock says when a frame was received, and what happens while none does."""
 
+import json
+
 import pytest
+from click.testing import CliRunner
 
 from decoders.uplink import UplinkKey
 from gateway import kernel_clock
 from gateway.boots import Began, Offset
+from gateway.cli import gateway
 from gateway.metrics import Metrics
 from gateway.reception_time import Boot, TimeKeeper
-from tests.gateway.nodes import Concentrator, Node, new_store, tree_payload
-from tests.gateway.running import GatewayThread, eventually, join, send
+from simulators.town import free_port
+from tests.gateway.nodes import Concentrator, Node, new_store, tree_payload, write_config
+from tests.gateway.running import GatewayProcess, GatewayThread, eventually, join, send
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 NOW_GPS_MS = 1_484_035_218_000
@@ -343,3 +348,13 @@ def assert_sizes_add_up(store):
     for lane in store.ledger.lanes():
         query = f"SELECT coalesce(sum(length(record) + 16), 0) FROM outbox_{lane.lane}"
         assert store.connection.execute(query).fetchone() == (lane.bytes,)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_command_asks_the_kernel_unless_the_clock_is_trusted(tmp_path, trusted):
+    path = write_config(tmp_path, network={"trust_clock": trusted}, page={"port": free_port()})
+
+    with GatewayProcess(path):
+        status = CliRunner().invoke(gateway, ["status", "--json", "--config", str(path)])
+
+    assert json.loads(status.output)["clock_sure"] == int(trusted or kernel_clock.is_synchronized())
