@@ -11,6 +11,7 @@ from gateway.card_cli import export, fsck
 from gateway.certificate_request import certificate_request
 from gateway.command import config_option, eui_argument, log_to_stderr, one_line_errors, open_database
 from gateway.config import Config, load
+from gateway.database import only_service
 from gateway.devices_cli import devices
 from gateway.downlink_cli import downlink
 from gateway.frames_cli import frames
@@ -53,7 +54,8 @@ def run(config_path: Path) -> None:
     log_to_stderr(config)
     store = open_database(config)
     try:
-        asyncio.run(_serve(config, store))
+        with only_service(config.gateway.database):
+            asyncio.run(_serve(config, store))
     finally:
         store.close()
 

@@ -4,11 +4,12 @@
 ``migrations/`` holds numbered SQL files; each is applied once, in one transaction with its record.
 """
 
+import fcntl
 import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -22,7 +23,7 @@ _HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#magic_heade
 def create_file(path: Path) -> None:
     """Make the file for its owner only, and its name durable; one that is there is closed to others."""
     if path.exists():
-        if _is_ours(path):
+        if path.stat().st_mode & 0o077 == 0 or _is_ours(path):
             _close_to_others(path)
         return
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -34,7 +35,11 @@ def create_file(path: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it may be our database: a wrong path in the configuration closes no folder, and no stranger's file."""
+    """Whether it may be our database: a wrong path in the configuration closes no folder, and no stranger's file.
+
+    Call it before SQLite has the file open in this process: to close it here gives up SQLite's locks.
+    https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
+    """
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -48,6 +53,22 @@ def _close_to_others(path: Path) -> None:
             file.chmod(0o600)
     if mode & 0o077:
         _log.warning("%s could be read by others (mode %04o); its mode is 0600 now", path, mode & 0o777)
+
+
+@contextmanager
+def only_service(path: Path) -> Iterator[None]:
+    """Hold the database for one service, until it ends however; raises StoreError where another has it."""
+    lock = path.with_name(f"{path.name}-lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(f"{lock} cannot be opened ({error.strerror})") from error
+    with os.fdopen(handle):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(f"{path} is in use: another gateway runs with it") from error
+        yield
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -448,6 +449,19 @@ class TestRun:
                 assert re.fullmatch(
                     rf"Error: .*: cannot listen on 127\.0\.0\.1:{port} \(address already in use\); .*\n", result.stderr
                 )
+
+    def test_a_second_service_on_the_same_database_is_one_line_and_the_first_goes_on(self, run, tmp_path):
+        with GatewayProcess(write_config(tmp_path)) as first:
+            second = run("run")
+
+            assert (second.exit_code, second.output.count("\n")) == (1, 1)
+            assert second.output.endswith("gateway.sqlite3 is in use: another gateway runs with it\n")
+            assert first.end() == 0
+
+        with GatewayProcess(write_config(tmp_path)) as killed:
+            killed.end(signal.SIGKILL)
+        with GatewayProcess(write_config(tmp_path)):
+            pass
 
     def test_a_host_that_is_not_ours_is_no_other_program_s_fault(self, tmp_path):
         host = "192.0.2.1"  # RFC 5737: nobody's
