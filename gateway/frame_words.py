@@ -266,7 +266,7 @@ def _describe_uplink(frame: Mapping[str, Any], language: str) -> list[str]:
     if frame.get("readings"):
         lines += _readings(frame["readings"], language)
     elif frame.get("answers"):
-        lines += [f"{answer['setting']} {answer['status']} {answer['value'] or ''}" for answer in frame["answers"]]
+        lines += [" ".join(map(str, (a["setting"], a["status"], *(a["value"] or ())))) for a in frame["answers"]]
     elif frame["f_port"] and frame["payload_bytes"]:
         lines.append(f"payload {frame['payload_bytes']} bytes")
     if frame["problem"]:

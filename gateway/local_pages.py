@@ -66,7 +66,7 @@ _STYLE = (
     "body{font:16px/1.5 sans-serif;margin:1rem;color:#111;background:#fff}table{border-collapse:collapse;width:100%}"
     "th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #bbb}"
     ".late{background:#fff3cd}.down{background:#f8d7da}small{color:#444}td{overflow-wrap:anywhere}"
-    "@media(max-width:60rem){table{display:block;overflow-x:auto}td:first-child{white-space:nowrap}}"
+    "@media(max-width:60rem){table{display:block;overflow-x:auto}td:not(:last-child){white-space:nowrap}}"
 )
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """firmware.journal, firmware.state and firmware.provisioning: what survives which damage."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -356,6 +359,20 @@ class TestIdentity:
         assert data[:-4].hex() == (
             "53460100" + "70b3d57ed0000001" + "70b3d57ed0ffff00" + "000102030405060708090a0b0c0d0e0f" + "100e0000"
         )
+
+    def test_what_the_readme_says_writes_an_identity_and_its_line_for_the_gateway(self, tmp_path, monkeypatch, capsys):
+        readme = Path(__file__).parents[2].joinpath("firmware", "README.md").read_text("utf-8")
+        program = re.search(r"## Provisioning.*?```python\n(.*?)```", readme, re.DOTALL)[1]
+        monkeypatch.chdir(tmp_path)
+
+        exec(compile(program, "README.md", "exec"), {})
+
+        identity = parse_identity((tmp_path / "identity.bin").read_bytes())
+        assert capsys.readouterr().out == (
+            "dev_eui,join_eui,app_key,profile,name\n"
+            f"70b3d57ed0000001,70b3d57ed0ffff00,{identity.app_key.hex()},tree,Löbdergraben 1\n"
+        )
+        assert identity.interval_s == 3600
 
     def test_the_key_is_not_printed(self):
         identity = parse_identity(pack_identity("70b3d57ed0000001", "70b3d57ed0ffff00", self.KEY))
