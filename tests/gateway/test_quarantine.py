@@ -143,7 +143,6 @@ class TestRetry:
             1, "Error: database: the outbox is full; try again when the cloud has taken some of it\n"
         )  # fmt: skip
 
-
     def test_nor_does_the_last_that_finds_room(self, tmp_path, store, monkeypatch):
         with monkeypatch.context() as broken:
             broken.setitem(BY_F_PORT, TREE.f_port, Broken(*TREE))
