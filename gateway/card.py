@@ -183,6 +183,7 @@ def _connection(uri: str) -> sqlite3.Connection | None:
         return None
     try:
         connection.execute("PRAGMA query_only = ON")
+        connection.execute("BEGIN")  # one view of it, however much the gateway writes meanwhile
         connection.execute("SELECT name FROM sqlite_master WHERE name = 'outbox_1'").fetchall()
     except sqlite3.Error:
         connection.close()

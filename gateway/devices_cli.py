@@ -30,10 +30,12 @@ def devices() -> None:
 
 @devices.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--profile", default="tree", show_default=True, help="Payload layout, where the file names none.")
+@click.option(
+    "--profile", help="Payload layout, where the file names none.  [default: that of the device so far, or tree]"
+)
 @config_option
 @one_line_errors
-def import_devices(file: Path, profile: str, config_path: Path) -> None:
+def import_devices(file: Path, profile: str | None, config_path: Path) -> None:
     """Store every device of a CSV file, or none if a row is bad. Doing it again changes nothing.
 
     The header tells whose file it is: ours, The Things Stack's or ChirpStack's.
@@ -43,9 +45,10 @@ def import_devices(file: Path, profile: str, config_path: Path) -> None:
         stadtfunk gateway devices import devices.csv --config gateway.toml
     """
     config = load(config_path)
-    found = read_devices(file, profile)
     store = open_database(config)
     try:
+        known = {} if profile else {row[0]: row[1] for row in store.ledger.devices()}
+        found = read_devices(file, profile or "tree", known)
         with store.transaction() as ledger:
             outcomes = Counter(ledger.put_device(device) for device in found)
     finally:

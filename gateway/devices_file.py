@@ -9,7 +9,7 @@ keeps the key of a LoRaWAN 1.0 device in ``nwk_key``. Their hex may be upper-cas
 import csv
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from decoders.profiles import PROFILES
@@ -36,16 +36,18 @@ _TTN_FIXED = {
 FORMATS = {"stadtfunk": COLUMNS, "chirpstack": CHIRPSTACK, "ttn": TTN}
 
 
-def read_devices(path: Path, profile: str = "tree") -> list[Device]:
+def read_devices(path: Path, profile: str = "tree", known: Mapping[str, str] | None = None) -> list[Device]:
     """Every device of the file; raises DevicesError with a line for each bad row.
 
-    ``profile`` is that of all devices where the file names none.
+    Where the file names no profile, it is that of ``known`` (by DevEUI), else ``profile``.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             semicolons = ";" in file.readline()
             file.seek(0)
-            return _devices(path, csv.reader(file, strict=True, delimiter=";" if semicolons else ","), profile)
+            return _devices(
+                path, csv.reader(file, strict=True, delimiter=";" if semicolons else ","), profile, known or {}
+            )
     except OSError as error:
         raise DevicesError([f"{path}: cannot be read ({error.strerror})"]) from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -86,14 +88,16 @@ def read_app_key(path: Path) -> str:
     return app_key
 
 
-def _ours(header: Sequence[str], row: list[str], profile: str) -> list[str]:
+def _ours(header: Sequence[str], row: list[str], profile: str, known: Mapping[str, str]) -> list[str]:
     """The columns of another server's row in our order; raises DevicesError."""
     if len(row) != len(header):
         raise DevicesError([f"has {len(row)} columns instead of {len(header)}"])
     values = {name: value.strip() for name, value in zip(header, row, strict=True)}
     key = next((values[name] for name in _KEY_COLUMNS if values.get(name)), "")
     name = values.get("name") or values.get("id", "")
-    return [values["dev_eui"].lower(), values["join_eui"].lower(), key.lower(), values.get("profile") or profile, name]
+    dev_eui = values["dev_eui"].lower()
+    named = values.get("profile") or known.get(dev_eui, profile)
+    return [dev_eui, values["join_eui"].lower(), key.lower(), named, name]
 
 
 def write_devices(path: Path, devices: Iterable[Device], columns: Sequence[str] = COLUMNS) -> int:
@@ -123,7 +127,7 @@ def write_devices(path: Path, devices: Iterable[Device], columns: Sequence[str] 
     return count
 
 
-def _devices(path: Path, rows: Iterable[list[str]], profile: str) -> list[Device]:
+def _devices(path: Path, rows: Iterable[list[str]], profile: str, known: Mapping[str, str]) -> list[Device]:
     devices: dict[str, Device] = {}
     problems = []
     header: tuple[str, ...] = COLUMNS
@@ -136,7 +140,7 @@ def _devices(path: Path, rows: Iterable[list[str]], profile: str) -> list[Device
         if not row:
             continue
         try:
-            device = device_from(row if header == COLUMNS else _ours(header, row, profile))
+            device = device_from(row if header == COLUMNS else _ours(header, row, profile, known))
         except DevicesError as error:
             problems.append(f"{path} line {line}: {error}")
             continue

@@ -10,6 +10,7 @@ import sqlite3
 import pytest
 from click.testing import CliRunner
 
+from gateway.card import opened
 from gateway.cli import gateway
 from gateway.store import open_store
 from tests.gateway.nodes import write_config
@@ -68,6 +69,19 @@ class TestLive:
         found = run("fsck", "--config", tmp_path / "gateway.toml", "--json")
 
         assert json.loads(found.output)["lanes"][1]["last_row"] == 101
+
+    def test_what_is_stored_and_dropped_during_the_check_is_no_problem(self, store):
+        with opened(store.path) as card:
+            rows = card.rows(1)
+            first = next(rows)
+            with store.transaction() as ledger:
+                ledger.append_record(1, uplink(NODE, 100))
+                ledger.confirm(1, 100, 9, 100)
+
+            facts = card.lane(1)
+
+            assert (facts.last_row, facts.readable, facts.problems) == (100, 100, [])
+            assert (first.delivered, sum(row.delivered for row in rows)) == (True, 19)
 
     def test_export_writes_a_reading_a_line(self, store, tmp_path):
         done = run("export", "--config", tmp_path / "gateway.toml", "--output", tmp_path / "out.csv")
