@@ -6,6 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,8 @@ def show_device(dev_eui: str, as_json: bool, config_path: Path) -> None:
         click.echo(json.dumps(facts))
         return
     for name, value in facts.items():
+        if name.endswith("_at") and value is not None:
+            value = datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         click.echo(f"{name} {'-' if value is None else value}")
 
 

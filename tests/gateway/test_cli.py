@@ -134,6 +134,8 @@ class TestDevicesShow:
 
         facts = json.loads(run("devices", "show", "70b3d57ed1000001", "--json").output)
 
+        lines = run("devices", "show", "70b3d57ed1000001").output.splitlines()
+        assert {"last_at 2026-02-13 06:39:42Z", "battery_at 2026-02-13 06:26:40Z"} <= set(lines)
         assert facts["dev_addr"] == "01000000"
         assert (facts["f_cnt_up"], facts["battery"], facts["battery_margin_db"]) == (9, 200, -6)
         assert (facts["rx1_delay_s"], facts["data_rate"], facts["tx_power"], facts["nb_trans"]) == (5, 5, 1, 2)
