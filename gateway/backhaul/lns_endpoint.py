@@ -35,6 +35,7 @@ _connections_log.setLevel(logging.WARNING)  # what matters of them is logged her
 
 _MAX_MESSAGE_BYTES = 16_384
 _MAX_STATIONS = 256
+_MAX_CONNECTIONS = 2 * _MAX_STATIONS  # those that have not said yet who they are included
 _MAX_WAITING = 200  # frames of one station not yet stored
 _STORE_AGAIN_S = 1.0
 _STORE_TRIES = 600
@@ -73,6 +74,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+class _Connection(ServerConnection):
+    """One of a bounded number: whoever opens more takes no file handle from broker and page for long."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self.server.handler_tasks) > _MAX_CONNECTIONS:
+            self.transport.abort()
 
 
 class LnsEndpoint:
@@ -115,7 +125,7 @@ class LnsEndpoint:
             self._server = await serve(
                 self._serve, host, port, ssl=self._security.tls, process_request=self._admit,
                 max_size=_MAX_MESSAGE_BYTES, compression=None, server_header=None,
-                logger=_connections_log,
+                logger=_connections_log, create_connection=_Connection,
             )  # fmt: skip
         except OSError as error:
             raise PortTaken("Basics Station (TCP)", "basics_station", host, port, error) from error

@@ -2,10 +2,12 @@
 """Basics Stations on the running service, over real websockets: who may connect, and what happens to a connection."""
 
 import json
+import socket
 import threading
+from contextlib import suppress
 
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import connect
 
 from gateway.backhaul.lns_endpoint import security
@@ -58,6 +60,24 @@ class TestDiscovery:
 
 
 class TestConnection:
+    def test_beyond_a_bound_a_connection_is_closed_at_once_and_later_ones_are_served(self, made, monkeypatch):
+        monkeypatch.setattr("gateway.backhaul.lns_endpoint._MAX_CONNECTIONS", 3)
+        place = ("127.0.0.1", made.gateway.lns_port)
+        held = [socket.create_connection(place, 60) for _ in range(3)]  # they never say who they are
+
+        with socket.create_connection(place, 9) as one_more, suppress(ConnectionResetError):
+            assert one_more.recv(1) == b""  # the others are given up after 10 s
+
+        for one in held:
+            one.close()
+
+        def served():
+            with suppress(ConnectionClosed, InvalidMessage, OSError), open_at(made, f"/router-{EUI}") as websocket:
+                websocket.send(VERSION)
+                return json.loads(websocket.recv(60))["msgtype"] == "router_config"
+
+        eventually(served)
+
     def test_the_first_message_must_be_the_version(self, made):
         with open_at(made, f"/router-{EUI}") as websocket:
             websocket.send('{"msgtype": "updf"}')
