@@ -5,7 +5,8 @@ A frame that did not arrive is a sample too: it was below the demodulation floor
 of transmissions that would fail under a setting is counted, not guessed from a maximum: the heard ones whose SNR, as if
 at full power, is below its floor, and the missed ones, fewer of them under a more robust setting as the lower tail of
 a Rayleigh channel has it. Of all settings (data rate, repetitions, power) the one wins whose airtime, with a price for
-every frame lost, is least: robust ones where they pay, fast ones where they do, whatever the node sends with now.
+every frame lost, is least: robust ones where they pay, fast ones where they do, whatever the node sends with now. Only
+settings that work are weighed: a node that nobody hears costs nearly no airtime, and must not win for that.
 
 Values in, values out; TS001-1.0.4 "Link ADR Commands (LinkADRReq, LinkADRAns)", RP002-1.0.4 "EU863-870".
 """
@@ -33,6 +34,8 @@ _SETTLED = 12  # frames between a change and a cheaper one
 _PROVED = 2  # transmissions that failed, before airtime is spent against it: one may have been a collision
 _URGENT_AFTER = 4  # frames between a change and a more robust one
 _LESS = 0.85  # of the present cost, or a change is not worth its downlink
+_WORKS = 0.5  # of the frames that the most robust setting would bring: no setting with less is advised
+_GIVEN_UP = 0.05  # likewise: one with less is left, whatever that costs
 _QUIETER = 0.05  # of the airtime: what less power may cost in losses
 _RESERVE_DB = 1.0  # what a floor is taken higher for: concentrators differ
 _CAUTION_DB = 1.5  # further, for whatever would be cheaper than now
@@ -115,10 +118,11 @@ def advise(link: Link, allowed: Callable[[Setting], bool] = lambda _setting: Tru
         return now
     loss = _Loss(link.frames)
     best = _best(loss, now, _CAUTION_DB, allowed)
+    given_up = loss.of(now) > loss.bearable(_GIVEN_UP, allowed)
     if loss.failed(now) < _PROVED and _airtime(best) > _airtime(now):
         return now
     if threshold_db(best) < threshold_db(now) or (best.nb_trans > now.nb_trans and best.data_rate <= now.data_rate):
-        return best if _cost(loss, best) < _LESS * _cost(loss, now) else now
+        return best if given_up or _cost(loss, best) < _LESS * _cost(loss, now) else now
     if link.since < _SETTLED or loss.known < _ENOUGH:
         return now
     cheaper = _cost(loss, best, _CAUTION_DB) < _LESS * _cost(loss, now)
@@ -145,6 +149,12 @@ class _Loss:
         failing = self._failing(round(4 * (threshold_db(setting) + caution_db)))
         return float(((failing + 0.5) / (self.known + 1)) ** setting.nb_trans)
 
+    def bearable(self, share: float, allowed: Callable[[Setting], bool], caution_db: float = 0.0) -> float:
+        """The most that a setting may lose that brings ``share`` of what the most robust one would."""
+        robust = (Setting(data_rate, 0, MAX_NB_TRANS) for data_rate in range(MAX_DATA_RATE + 1))
+        most_robust = next(filter(allowed, robust), None)
+        return 1.0 if most_robust is None else 1 - share * (1 - self.of(most_robust, caution_db))
+
     def failed(self, setting: Setting) -> float:
         """How many transmissions of those known have failed or would have."""
         return self._failing(round(4 * threshold_db(setting)))
@@ -167,18 +177,22 @@ _BY_AIRTIME = sorted(
 
 
 def _best(loss: _Loss, now: Setting, caution_db: float, allowed: Callable[[Setting], bool]) -> Setting:
-    """The cheapest, its losses counted in airtime; then with the least power that makes it no dearer."""
-    best, enough = now, inf
+    """The cheapest that works, its losses counted in airtime; then with the least power that makes it no dearer."""
+    best, enough, bearable = now, inf, loss.bearable(_WORKS, allowed, caution_db)
     for setting in _BY_AIRTIME:
         if _airtime(setting) >= enough:  # and so are all that follow
             break
-        if allowed(setting) and (cost := _cost(loss, setting, caution_db)) < enough:
+        if not allowed(setting) or loss.of(setting, caution_db) > bearable:
+            continue
+        if (cost := _cost(loss, setting, caution_db)) < enough:
             best, enough = setting, cost
     if enough == inf:
         enough = _cost(loss, best, caution_db)
     for tx_power in range(MAX_POWER, 0, -1):
         quieter = best._replace(tx_power=tx_power)
-        if allowed(quieter) and _cost(loss, quieter, caution_db) <= enough + _QUIETER * _airtime(best):
+        if not allowed(quieter) or loss.of(quieter, caution_db) > bearable:
+            continue
+        if _cost(loss, quieter, caution_db) <= enough + _QUIETER * _airtime(best):
             return quieter
     return best
 
