@@ -32,8 +32,13 @@ class DownlinkQueue:
         self._db = connection
 
     def put(self, command: DownlinkCommand, now: float | None) -> bool:
-        """Queue a command; False if it is known already. Raises Refused: unknown_dev_eui, expired, queue_full."""
-        if self._db.execute("SELECT 1 FROM downlinks WHERE command_id = ?", (command.id,)).fetchone():
+        """Queue it; False if it waits already. Raises Refused: id_taken, unknown_dev_eui, expired, queue_full."""
+        known = self._db.execute(
+            "SELECT dev_eui, f_port, frm_payload, confirmed FROM downlinks WHERE command_id = ?", (command.id,)
+        ).fetchone()
+        if known is not None:
+            if known != (command.dev_eui, command.f_port, command.frm_payload, command.confirmed):
+                raise Refused("id_taken")
             return False
         if now is not None and command.expires_at <= now:
             raise Refused("expired")

@@ -57,7 +57,19 @@ def opened(node, variant, f_cnt):
 
 class TestQueue:
     def test_the_same_command_twice_is_one(self, bench):
-        assert put(bench, command(), command()) == [True, False]
+        assert put(bench, command(), command(expires_at=LATER + 1)) == [True, False]
+
+    @pytest.mark.parametrize(
+        "other", [command(node=Node(2)), command(payload=b"\x01\x03"), command(confirmed=True)],
+        ids=["node", "payload", "confirmed"],
+    )  # fmt: skip
+    def test_another_one_under_the_name_of_one_that_waits_is_refused(self, bench, other):
+        put(bench, command())
+
+        with pytest.raises(Refused) as refused:
+            put(bench, other)
+
+        assert refused.value.reason == "id_taken"
 
     @pytest.mark.parametrize(
         ("item", "reason"),
