@@ -118,10 +118,10 @@ def advise(link: Link, allowed: Callable[[Setting], bool] = lambda _setting: Tru
         return now
     loss = _Loss(link.frames)
     best = _best(loss, now, _CAUTION_DB, allowed)
-    given_up = loss.of(now) > loss.bearable(_GIVEN_UP, allowed)
     if loss.failed(now) < _PROVED and _airtime(best) > _airtime(now):
         return now
     if threshold_db(best) < threshold_db(now) or (best.nb_trans > now.nb_trans and best.data_rate <= now.data_rate):
+        given_up = loss.of(now) > loss.bearable(_GIVEN_UP, allowed)
         return best if given_up or _cost(loss, best) < _LESS * _cost(loss, now) else now
     if link.since < _SETTLED or loss.known < _ENOUGH:
         return now
