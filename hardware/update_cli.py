@@ -126,11 +126,11 @@ def _pulled(name: str, session: Session) -> str:
 @click.argument("bundle", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--port", required=True, help="The node's serial port, such as /dev/ttyUSB0.")
 @click.option(
-    "--wait", type=click.FloatRange(1, 3600), default=60.0, show_default=True, help="Seconds for a node to answer."
+    "--wait", type=click.IntRange(1, 3600), default=60, show_default=True, help="Seconds for a node to answer."
 )
 @click.option("--reset/--no-reset", default=True, show_default=True, help="Reset the node by the cable, if it can.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def update(bundle: Path | None, port: str, wait: float, reset: bool, as_json: bool) -> None:
+def update(bundle: Path | None, port: str, wait: int, reset: bool, as_json: bool) -> None:
     """Send BUNDLE, as node bundle makes it, to the node at the cable; without BUNDLE, say what that node runs.
 
     A node listens for three seconds after a reset. If it does not answer, press its reset button while this waits.

@@ -23,6 +23,7 @@ from simulators.gwmp_forwarder import GatewaySilent
 from simulators.lns_cli import downlinks, lns
 from simulators.node_budget import HEAP_WK, smallest_heap_wk
 from simulators.node_run import one_cpu, run_node, table
+from simulators.number import Number
 from simulators.station_link import Rejected
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
 
@@ -145,7 +146,7 @@ def simulate() -> None:
 @click.option("--gateway-eui", default=GATEWAY_EUI, show_default=True, type=Eui(), help="Of the concentrator.")
 @click.option("--concentrators", default=1, show_default=True, type=click.IntRange(1, 20), help="How many.")
 @click.option("--interval", default=3600, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Stop after so many virtual days.")
+@click.option("--days", type=Number(min=0, min_open=True), help="Stop after so many virtual days.")
 @click.option("--frames", type=FramesFile(), help="Write every frame on the air to this file, JSON lines.")
 @click.option("--lockstep", is_flag=True, help="Wait for the gateway's answer to every uplink, however long.")
 @click.option("--registry", is_flag=True, help="Print the city's city.json and stop.")
@@ -232,16 +233,14 @@ def city(
 
 @simulate.command()
 @click.option("--profile", type=click.Choice(PROFILES), default="tree", show_default=True, help="What it measures.")
-@click.option(
-    "--days", default=30.0, show_default=True, type=click.FloatRange(min=0, min_open=True), help="Virtual days."
-)
+@click.option("--days", default=30.0, show_default=True, type=Number(min=0, min_open=True), help="Virtual days.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same frames.")
 @click.option("--interval", default=900, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
 @click.option(
     "--downlinks",
     default=0.05,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="Share of the uplinks that get a downlink without having asked.",
 )
 @click.option("--frames", type=FramesFile(), help="Write every frame on the air to this file, JSON lines.")
@@ -291,7 +290,7 @@ bench.add_command(edge)
 
 
 @bench.command("node")
-@click.option("--days", default=3.0, show_default=True, type=click.FloatRange(min=0.1), help="Virtual days of the run.")
+@click.option("--days", default=3.0, show_default=True, type=Number(min=0.1), help="Virtual days of the run.")
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same frames.")
 @click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
 def bench_the_node(days: float, seed: int, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import click
 
 from simulators import bench_downlinks, bench_lns, bench_node
 from simulators.load_gateway import GatewayFailed
+from simulators.number import Number
 
 
 @click.command()
@@ -17,7 +18,7 @@ from simulators.load_gateway import GatewayFailed
 @click.option(
     "--uplinks", default=bench_lns.UPLINKS, show_default=True, type=click.IntRange(min=100), help="Full load."
 )
-@click.option("--paced", default=bench_lns.PACED_S, show_default=True, type=click.FloatRange(min=1), help="Seconds.")
+@click.option("--paced", default=bench_lns.PACED_S, show_default=True, type=Number(min=1), help="Seconds.")
 @click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
 def lns(devices: int, uplinks: int, paced: float, as_json: bool) -> None:
     """Uplinks a second, CPU time, delay, memory and start of the network server, over both backhauls.

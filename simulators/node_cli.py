@@ -13,6 +13,7 @@ from simulators.board import KINDS
 from simulators.energy import Battery
 from simulators.node_energy import DAYS, Estimate, NeverSettled, currents, estimate
 from simulators.node_run import one_cpu
+from simulators.number import Number
 
 _WORDS = {
     "de": {
@@ -97,16 +98,10 @@ def lines(found: Estimate, language: str) -> list[str]:
 @click.command()
 @click.option("--profile", type=click.Choice(PROFILES), default="tree", show_default=True, help="What it measures.")
 @click.option("--sf", type=click.IntRange(7, 12), default=9, show_default=True, help="Spreading factor it sends with.")
-@click.option(
-    "--per-day", type=click.FloatRange(2, 288), default=24.0, show_default=True, help="Uplinks with a new reading."
-)
+@click.option("--per-day", type=Number(2, 288), default=24.0, show_default=True, help="Uplinks with a new reading.")
 @click.option("--board", type=click.Choice(sorted(KINDS)), default="heltec_v3", show_default=True, help="Its board.")
-@click.option(
-    "--battery-mah", type=click.FloatRange(min=1), default=2500.0, show_default=True, help="Capacity, LiFePO4."
-)
-@click.option(
-    "--days", type=click.FloatRange(min=0.01), help="Virtual days of the run.  [default: tree 3, air 1, traffic 0.125]"
-)
+@click.option("--battery-mah", type=Number(min=1), default=2500.0, show_default=True, help="Capacity, LiFePO4.")
+@click.option("--days", type=Number(min=0.01), help="Virtual days of the run.  [default: tree 3, air 1, traffic 0.125]")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same answer.")
 @click.option("--language", type=click.Choice(["de", "en"]), help="Of the answer.  [default: this machine's]")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON, with every current and its source.")
