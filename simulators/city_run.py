@@ -129,6 +129,7 @@ class CityRun:
             transmission.phy_payload,
             frequency_hz=transmission.frequency_hz,
             sf=transmission.sf,
+            end_us=transmission.end_us,
         )
 
     def _delivered(self, time_us: int, phy_payload: bytes) -> None:

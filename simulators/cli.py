@@ -24,6 +24,7 @@ from simulators.lns_cli import downlinks, lns
 from simulators.node_budget import HEAP_WK, smallest_heap_wk
 from simulators.node_run import one_cpu, run_node, table
 from simulators.number import Number
+from simulators.outage_cli import outage_command
 from simulators.station_link import Rejected
 from simulators.town import GATEWAY_EUI, Town, TownError, check_port
 
@@ -287,6 +288,7 @@ def bench() -> None:
 bench.add_command(lns)
 bench.add_command(downlinks)
 bench.add_command(edge)
+bench.add_command(outage_command)
 
 
 @bench.command("node")

