@@ -69,13 +69,22 @@ def keep(
 
 
 def _passed(layout: "Layout", settings: "Settings", values: "Values", mask: int, before: "list[Raw]") -> bool:
+    """Both as they are sent: in steps, and what was a fault says nothing."""
+    from decoders.payload import FAULT
+
     last: "Values" = {}
     if before:
         for field, raw in zip(layout.present(mask), before[0][1]):
-            last[field.name] = field.value(raw)
+            if raw < FAULT:
+                last[field.name] = field.value(raw)
     for number, (kind, limit) in settings.thresholds.items():
-        name = layout.fields[number].name
-        if _beyond(values.get(name, ""), kind, limit) and not _beyond(last.get(name, ""), kind, limit):
+        field = layout.fields[number]
+        raw = field.raw(values.get(field.name, ""))
+        if (
+            raw < FAULT
+            and _beyond(field.value(raw), kind, limit)
+            and not _beyond(last.get(field.name, ""), kind, limit)
+        ):
             return True
     return False
 

@@ -128,6 +128,35 @@ class TestSettings:
         assert [fields["FPort"] for _, fields in one.network.heard_uplinks][-3:] == [3] * 3
 
 
+class TestReplay:
+    def test_a_downlink_that_is_sent_again_after_a_power_cut_is_not_obeyed(self, street):
+        one = street()
+        one.run(HOUR_S // 2)
+        sent, send = [], one.network.send
+
+        def noting(uplink, phy_payload, delay_s):
+            sent.append(phy_payload)
+            send(uplink, phy_payload, delay_s)
+
+        one.network.send = noting
+        told(one, ("interval_s", 1800))
+        one.kernel.run_until(one.clock.now_us + 3 * HOUR_S * S, lambda: len(answers(one)) == 1)
+        one.node.power_off()
+        order = sent[0]
+        one.network.tells_time = one.network.hears = False
+        original = one.network._ended
+
+        def again(uplink):
+            original(uplink)
+            send(uplink, order, 1)
+
+        one.network._ended = again
+        one.node.power_on()
+        one.run(2 * HOUR_S)
+
+        assert len(answers(one)) == 1
+
+
 class TestOutage:
     def test_after_a_day_without_network_all_samples_arrive_once(self, street):
         one = street(1800)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The firmware as it ships: what it counts of itself, and a battery's state that does not flutter."""
+
+import pytest
+
+from firmware.provisioning import pack_identity
+from simulators.firmware_build import compile_module
+from simulators.node import ResetCause
+from simulators.node_memory import memory_of
+from simulators.traffic_node import TrafficNode
+from tests.firmware import heltec_bench
+from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
+
+INTERVAL_S = 600
+PROFILE = """
+def layout(profile):
+    from decoders.layouts.tree import LAYOUT
+    return LAYOUT
+
+def measure(board, profile, settings):
+    {body}
+"""
+
+
+@pytest.fixture
+def switched_on(tmp_path):
+    """Makes a street, switches its node on for some time, and takes its process away again."""
+    made = []
+
+    def make(seconds, profile="tree", **options):
+        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, INTERVAL_S, profile=profile)
+        made.append(heltec_bench.Street(tmp_path, identity=identity, **options))
+        made[-1].node.power_on()
+        made[-1].run(seconds)
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.kernel.close()
+
+
+def measures(folder, body):
+    """From now on the node's measuring is this."""
+    source = folder / "profile.py"
+    source.write_text(PROFILE.format(body=body))
+    compile_module(source, folder / "firmware/firmware/profile.mpy", "profile.py")
+
+
+class TestResets:
+    def test_those_of_the_watchdog_are_told_from_crashes(self, switched_on, tmp_path):
+        one = switched_on(INTERVAL_S // 2, files=True)
+        good = (tmp_path / "firmware/firmware/profile.mpy").read_bytes()
+        measures(tmp_path, "while True: board.clock.sleep_ms(10_000)")
+        one.kernel.run_until(
+            one.clock.now_us + 3600 * heltec_bench.S, lambda: one.node.statistics.boots[ResetCause.WATCHDOG] == 2
+        )
+        one.run(1)
+        (tmp_path / "firmware/firmware/profile.mpy").write_bytes(good)
+        one.run(INTERVAL_S)
+
+        counters = memory_of(one.node).counters
+        assert (counters.watchdog_resets, counters.crashes, counters.other_resets) == (2, 0, 0)
+
+    def test_the_wakes_of_a_node_that_counts_are_none(self, switched_on, monkeypatch):
+        monkeypatch.setattr(heltec_bench, "TreeNode", traffic_node)
+        one = switched_on(5 * INTERVAL_S, "traffic")
+
+        assert len(one.f_cnts()) >= 4
+        assert memory_of(one.node).counters.other_resets == 0
+
+
+def traffic_node(clock, air, firmware, truth, kind, *, noise_percent, adc_noise_uv, **options):
+    """Nobody passes."""
+    return TrafficNode(clock, air, firmware, [], kind, probes=("tubes",), **options)
+
+
+class TestReadingsLost:
+    def test_a_power_cut_before_the_time_was_known_counts_what_it_cost(self, switched_on):
+        one = switched_on(1)
+        one.network.tells_time = False
+        one.run(3 * INTERVAL_S)
+        one.node.power_off()
+        one.node.power_on()
+        one.run(INTERVAL_S // 2)
+
+        assert memory_of(one.node).counters.readings_lost == 3
+
+
+class TestBattery:
+    def test_it_is_low_at_3150_mv_and_fine_again_50_mv_above(self, switched_on, tmp_path):
+        one = switched_on(INTERVAL_S // 2, files=True)
+        powers = []
+        for battery_mv in (3_150, 3_149, 3_199, 3_200):
+            measures(tmp_path, f'return {{"battery_voltage": {battery_mv}}}')
+            one.run(4 * INTERVAL_S + 60)  # an interval is four times as long if it is low
+            powers.append(memory_of(one.node).power)
+
+        assert powers == [0, 1, 1, 0]

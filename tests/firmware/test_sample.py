@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""A sample on its way into the history: thresholds that make it urgent."""
+
+import pytest
+
+from firmware import sample
+from firmware.history import History
+from firmware.settings import Settings
+from firmware.state import Memory
+
+MOISTURE = 0  # its number among the fields of a tree
+BELOW, ABOVE = 1, 2
+
+
+@pytest.fixture
+def urgent(tmp_path):
+    """Keeps a sample of this moisture; whether it is urgent."""
+    memory, settings, history = Memory(), Settings(str(tmp_path), 900), History(str(tmp_path))
+    times = iter(range(900, 90_000, 900))
+
+    def keep(value, kind, limit):
+        settings.thresholds = {MOISTURE: (kind, limit)}
+        return sample.keep(memory, "tree", settings, history, next(times), {"soil_moisture": value}, False)
+
+    return keep
+
+
+class TestThresholds:
+    @pytest.mark.parametrize(("kind", "quiet", "loud"), [(BELOW, 1_500, 1_495), (ABOVE, 1_500, 1_505)])
+    def test_what_passes_one_is_urgent_once_until_it_has_come_back(self, urgent, kind, quiet, loud):
+        found = [urgent(value, kind, 1_500) for value in (quiet, loud, loud, quiet, loud)]
+
+        assert found == [False, True, False, False, True]
+
+    def test_the_first_sample_of_all_may_be(self, urgent):
+        assert urgent(1_000, BELOW, 1_500)
+
+    def test_what_is_less_than_a_step_beyond_is_not(self, urgent):
+        assert [urgent(value, BELOW, 1_500) for value in (1_500, 1_498, 1_498)] == [False, False, False]
+
+    @pytest.mark.parametrize(("kind", "quiet", "loud"), [(BELOW, 1_600, 1_400), (ABOVE, 1_400, 1_600)])
+    def test_a_fault_passes_none_and_hides_none(self, urgent, kind, quiet, loud):
+        assert [urgent(value, kind, 1_500) for value in (quiet, "no_answer", loud)] == [False, False, True]
