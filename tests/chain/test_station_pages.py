@@ -7,15 +7,36 @@ from playwright.sync_api import expect
 from decoders.uplink import Reading
 from tests.chain.test_pages import browser  # noqa: F401  # the fixture
 from tests.cloud_ingest.serving import served
-from tests.cloud_ingest.world import COUNTER, HOUR, NODES, SNIFFER, START, UP, batch, sample, small_city, uplink
+from tests.cloud_ingest.world import (
+    COUNTER,
+    HOUR,
+    NODES,
+    SNIFFER,
+    START,
+    UP,
+    batch,
+    registry_json,
+    sample,
+    small_city,
+    uplink,
+)
 from tests.cloud_ingest.world import with_stations as changes
 
 COUNTS = {"vehicle_count_approaching_medium": 84, "vehicle_count_receding_medium": 2, "bicycle_count": 31}
 
 
+def with_one_above_an_area():
+    """The air station stands where the name of the first area would be first."""
+    found = changes()
+    corners = registry_json()["reference_areas"][0]["polygon"]
+    lons, lats = [lon for lon, _ in corners], [lat for _, lat in corners]
+    found["stations"][1] |= {"lon": (min(lons) + max(lons)) / 2, "lat": max(lats)}
+    return found
+
+
 @pytest.fixture(scope="module")
 def city(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("city"), small_city(**changes()), public_url="") as found:
+    with served(tmp_path_factory.mktemp("city"), small_city(**with_one_above_an_area()), public_url="") as found:
         messages = []
         for n in range(6):
             at = START + n * HOUR
@@ -51,6 +72,20 @@ class TestStations:
         expect(page.locator("#map .badge.air")).to_have_count(1)
         expect(page.locator("#map .badge.traffic")).to_have_count(1)
         expect(page.locator("#legend")).to_contain_text("Verkehrszählung")
+
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_are_not_under_the_name_of_an_area(self, page, width):
+        page.set_viewport_size({"width": width, "height": 1000})
+
+        page.goto("/")
+
+        expect(page.locator("#map .site-marker")).to_have_count(6)
+        hidden = page.evaluate("""() => {
+            const boxes = (what) => [...document.querySelectorAll(what)].map((part) => part.getBoundingClientRect())
+            return boxes('.area-label').flatMap((a) => boxes('.site-marker').filter((b) =>
+                a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)).length
+        }""")
+        assert hidden == 0
 
     def test_an_air_station_draws_its_fine_dust_first_and_what_is_chosen_then(self, page):
         page.goto("/?site=L-01")

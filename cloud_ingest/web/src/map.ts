@@ -14,10 +14,23 @@ maplibregl.setWorkerUrl(workerUrl)
 
 const COLOURS = ['match', ['get', 'state'], 'green', '#1b7f4d', 'dry', '#b3500b', '#66707a'] as unknown as string
 
+interface AreaLabel {
+  readonly element: HTMLElement
+  readonly marker: maplibregl.Marker
+  readonly above: [number, number] // the middle of the area's upper edge, and of its lower one
+  readonly below: [number, number]
+}
+
+function sharedPixels(a: DOMRect, b: DOMRect): number {
+  const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left)
+  const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)
+  return wide > 0 && high > 0 ? wide * high : 0
+}
+
 export class CityMap {
   private readonly map: maplibregl.Map
   private readonly buttons = new Map<string, HTMLButtonElement>()
-  private readonly labels = new Map<string, HTMLElement>()
+  private readonly labels = new Map<string, AreaLabel>()
   private fitted = false
   private ready = false
   private areas: AreaCollection | null = null
@@ -49,6 +62,7 @@ export class CityMap {
       this.ready = true
       this.drawAreas()
     })
+    this.map.on('moveend', () => this.arrangeLabels())
     this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), 'top-right')
     this.map.addControl(new maplibregl.ScaleControl(), 'bottom-right')
   }
@@ -56,6 +70,33 @@ export class CityMap {
   private drawAreas(): void {
     // A source takes no data before the map has loaded.
     if (this.ready && this.areas) (this.map.getSource('areas') as maplibregl.GeoJSONSource).setData(this.areas)
+  }
+
+  /** Put each area's name where it hides no sign, no other name, and is whole; else where it hides least. */
+  private arrangeLabels(): void {
+    const frame = this.map.getContainer().getBoundingClientRect()
+    const overlaid = this.map.getContainer().parentElement?.querySelectorAll('.maplibregl-ctrl, #legend') ?? []
+    const taken = [...this.buttons.values(), ...overlaid].map((sign) => sign.getBoundingClientRect())
+    for (const { element, marker, above, below } of this.labels.values()) {
+      const { width, height } = element.getBoundingClientRect()
+      let best: { cost: number; at: [number, number]; offset: [number, number]; box: DOMRect } | null = null
+      for (const gap of [6, 18, 30]) {
+        for (const aside of [0, -width / 2, width / 2]) {
+          for (const [at, down] of [[above, -gap], [below, gap + height]] as const) {
+            const { x, y } = this.map.project(at)
+            const left = Math.max(0, Math.min(frame.width - width, x + aside - width / 2))
+            const box = new DOMRect(frame.left + left, frame.top + y + down - height, width, height)
+            const cut = width * height - sharedPixels(box, frame)
+            const hidden = taken.reduce((sum, other) => sum + sharedPixels(box, other), cut)
+            const cost = hidden + 4 * gap + Math.abs(aside) // rather near than without the last overlap
+            if (!best || cost < best.cost) best = { cost, at, offset: [left + width / 2 - x, down], box }
+          }
+        }
+      }
+      if (!best) continue
+      marker.setLngLat(best.at).setOffset(best.offset)
+      taken.push(best.box)
+    }
   }
 
   private name(selector: string, key: Word): void {
@@ -97,18 +138,19 @@ export class CityMap {
     const bounds = new maplibregl.LngLatBounds()
     for (const area of areas.features) {
       const ring = area.geometry.coordinates[0] ?? []
-      const top = ring.reduce((best, point) => (point[1]! > best[1]! ? point : best), ring[0]!)
       for (const point of ring) bounds.extend(point as [number, number])
       let label = this.labels.get(area.properties.id)
       if (!label) {
-        label = document.createElement('div')
-        label.className = 'area-label'
+        const element = document.createElement('div')
+        element.className = 'area-label'
+        const [lons, lats] = [ring.map((point) => point[0]!), ring.map((point) => point[1]!)]
+        const middle = (Math.min(...lons) + Math.max(...lons)) / 2
+        const above: [number, number] = [middle, Math.max(...lats)]
+        const marker = new maplibregl.Marker({ element, anchor: 'bottom', offset: [0, -6] }).setLngLat(above).addTo(this.map)
+        label = { element, marker, above, below: [middle, Math.min(...lats)] }
         this.labels.set(area.properties.id, label)
-        new maplibregl.Marker({ element: label, anchor: 'bottom', offset: [0, -6] })
-          .setLngLat([(Math.min(...ring.map((p) => p[0]!)) + Math.max(...ring.map((p) => p[0]!))) / 2, top[1]!])
-          .addTo(this.map)
       }
-      label.textContent = named(area.properties.name)
+      label.element.textContent = named(area.properties.name)
     }
     for (const { geometry, properties: tree } of trees.features) {
       this.mark(tree.id, named(tree.name), geometry.coordinates as [number, number], badge(tree.state), tree.id === selected)
@@ -124,5 +166,6 @@ export class CityMap {
       const side = this.map.getContainer().clientWidth < 500 ? 84 : 110 // half the width of an area's name
       this.map.fitBounds(bounds, { padding: { top: 70, bottom: 60, left: side, right: side }, animate: false, maxZoom: 16 })
     }
+    this.arrangeLabels()
   }
 }
