@@ -22,6 +22,7 @@ _EUI = re.compile("[0-9a-f]{16}")
 _KEY = re.compile("[0-9a-f]{32}")
 _MAX_NAME = 64
 _KEY_COLUMNS = ("app_key", "nwk_key")
+_NO_KEY = "0" * 32  # what ChirpStack writes for the key that a device of LoRaWAN 1.0 does not have
 
 # Columns of other servers' files, with what is the same for all our devices
 CHIRPSTACK = ("dev_eui", "join_eui", "nwk_key", "name")
@@ -93,11 +94,13 @@ def _ours(header: Sequence[str], row: list[str], profile: str, known: Mapping[st
     if len(row) != len(header):
         raise DevicesError([f"has {len(row)} columns instead of {len(header)}"])
     values = {name: value.strip() for name, value in zip(header, row, strict=True)}
-    key = next((values[name] for name in _KEY_COLUMNS if values.get(name)), "")
+    keys = {values[name].lower() for name in _KEY_COLUMNS if values.get(name)} - {_NO_KEY}
+    if len(keys) > 1:
+        raise DevicesError(["has an app_key and another nwk_key: a device of LoRaWAN 1.1, which is not supported"])
     name = values.get("name") or values.get("id", "")
     dev_eui = values["dev_eui"].lower()
     named = values.get("profile") or known.get(dev_eui, profile)
-    return [dev_eui, values["join_eui"].lower(), key.lower(), named, name]
+    return [dev_eui, values["join_eui"].lower(), next(iter(keys), ""), named, name]
 
 
 def write_devices(path: Path, devices: Iterable[Device], columns: Sequence[str] = COLUMNS) -> int:

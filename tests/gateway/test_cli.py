@@ -74,6 +74,20 @@ class TestOtherServersFiles:
         (device,) = json.loads(run("devices", "list", "--json").output)
         assert (device["dev_eui"], device["profile"], device["name"]) == (EUI.lower(), "air", "Linde am Markt")
 
+    def test_a_key_of_zeros_is_none(self, run, devices):
+        text = f"name,dev_eui,join_eui,app_key,nwk_key\nLinde,{EUI},{JOIN},{'0' * 32},{KEY}\n"
+        run("devices", "import", devices(f"name,dev_eui,join_eui,nwk_key\nLinde,{EUI},{JOIN},{KEY}\n"))
+
+        assert run("devices", "import", devices(text)).output == "0 added, 0 changed, 1 unchanged\n"
+
+    def test_a_device_with_two_keys_speaks_lorawan_1_1_and_is_refused(self, run, devices):
+        text = f"name,dev_eui,join_eui,app_key,nwk_key\nLinde,{EUI},{JOIN},{'1' * 32},{KEY}\n"
+
+        done = run("devices", "import", devices(text))
+
+        assert done.exit_code == 1
+        assert "LoRaWAN 1.1" in done.output
+
     @pytest.mark.parametrize("name", ["stadtfunk", "ttn", "chirpstack"])
     def test_what_is_exported_is_imported_again_unchanged(self, run, devices, tmp_path, name):
         run("devices", "import", devices(HEADER + ROW.replace(",tree,", ",air,")))
