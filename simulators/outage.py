@@ -72,8 +72,10 @@ def judge(acknowledged: Mapping[Key, float], sent: Mapping[Key, float], public: 
         found.setdefault((thing, quantity, at), []).extend([value] * count)
     missing = [key for key in acknowledged if key not in found]
     strange = [key for key in found if key not in sent]
-    moved = Counter((thing, quantity, acknowledged[thing, quantity, at]) for thing, quantity, at in missing)
-    moved &= Counter((thing, quantity, found[thing, quantity, at][0]) for thing, quantity, at in strange)  # type: ignore[misc]
+    moved: Counter[tuple[str, str, float | None]] = Counter(
+        (thing, quantity, acknowledged[thing, quantity, at]) for thing, quantity, at in missing
+    )
+    moved &= Counter((thing, quantity, found[thing, quantity, at][0]) for thing, quantity, at in strange)
     wrong = sum(key in sent and not {None, sent[key]} & set(values) for key, values in found.items())
     return Verdict(
         len(acknowledged),
