@@ -250,17 +250,21 @@ def _live(town: Town, city: CityRun, outage: Outage, progress: Callable[[float],
 
 
 def _held(town: Town) -> int:
-    status = town.get(f"http://127.0.0.1:{town.page_port}/status")
-    if status is None:
-        raise TownError("gateway", "does not answer")
-    return int(status["outbox_held"])
+    return _asked(town, "gateway", f"http://127.0.0.1:{town.page_port}/status", "outbox_held")
 
 
 def _stored(town: Town) -> int:
-    status = town.get(f"{town.url}/api/status")
-    if status is None:
-        raise TownError("ingest", "does not answer")
-    return int(status["readings"])
+    return _asked(town, "ingest", f"{town.url}/api/status", "readings")
+
+
+def _asked(town: Town, part: str, url: str, name: str) -> int:
+    """A number that ``part`` tells; a machine that is busy is asked again. Raises TownError."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while (status := town.get(url)) is None:
+        if not town.alive(part) or time.monotonic() > deadline:
+            raise TownError(part, f"does not answer: {town.last_line(part)}")
+        time.sleep(0.05)
+    return int(status[name])
 
 
 def _drain(town: Town, least: int = 0) -> None:
