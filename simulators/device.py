@@ -14,6 +14,8 @@ give the same frames. A bench in a few lines is in ``simulators/README.md``::
 DeviceError
     TooLate              time_us, now_us: a downlink that should have started already
     NotLoRa              dr: a data rate that this radio model cannot send
+    TooLong              length: more bytes than a LoRa frame holds
+    UnknownBoard         board: none of ``simulators.board.KINDS``
 """
 
 from collections import deque
@@ -39,6 +41,7 @@ _DR_BY_RATE = {(rate.sf, rate.bandwidth_hz): dr for dr, rate in enumerate(EU868.
 _PUBLIC_SYNC_WORD = 0x3444
 _PREAMBLE_SYMBOLS = 8
 _SLOW_SYMBOL_US = 16_380
+_MAX_FRAME_BYTES = 255  # SX1261/2 datasheet, rev. 1.2, "LoRa Frame": its length is one byte
 _MILD_AIR = AirTruth(5.0, 7.0, 9.0, 12.0, 425.0, 18.0, 60.0, 1000.0, 100.0, 1.0)
 _MILD = World(lambda _now_us: Truth(23.45, 18.2, 21.5, 0.0), lambda _now_us: _MILD_AIR)
 
@@ -58,6 +61,18 @@ class NotLoRa(DeviceError):
     def __init__(self, dr: int) -> None:
         super().__init__(f"DR{dr} is no LoRa data rate of {EU868.name}; there are DR0 to DR{len(EU868.data_rates) - 1}")
         self.dr = dr
+
+
+class TooLong(DeviceError):
+    def __init__(self, length: int) -> None:
+        super().__init__(f"a downlink of {length} bytes; a LoRa frame holds {_MAX_FRAME_BYTES}")
+        self.length = length
+
+
+class UnknownBoard(DeviceError):
+    def __init__(self, board: str) -> None:
+        super().__init__(f"no board {board!r}; there are {', '.join(KINDS)}")
+        self.board = board
 
 
 class Uplink(NamedTuple):
@@ -106,6 +121,7 @@ class Device:
     ``profile`` is tree, air or traffic; ``world`` says what its sensors are exposed to, ``board`` is one of
     ``simulators.board.KINDS``; ``confirmed``: its uplinks. ``firmware`` is an image or a folder (``NodeBench``); None
     builds this repository's image. ``on_transmit`` and ``on_listen`` are called when it happens, in virtual time.
+    Raises UnknownBoard.
     """
 
     def __init__(
@@ -129,6 +145,8 @@ class Device:
     ) -> None:
         self.on_transmit = on_transmit
         self.on_listen = on_listen
+        if board not in KINDS:
+            raise UnknownBoard(board)
         self._clock = Clock()
         self._air = _Cable(self._clock, seed)
         if firmware is None:
@@ -218,12 +236,14 @@ class Device:
     ) -> None:
         """Put a downlink on the air whose first symbol starts at ``time_us``; the node gets it if it listens then.
 
-        ``power_dbm`` is what an isotropic antenna at the node's place receives. Raises TooLate, NotLoRa.
+        ``power_dbm`` is what an isotropic antenna at the node's place receives. Raises TooLate, NotLoRa, TooLong.
         """
         if time_us < self._clock.now_us:
             raise TooLate(time_us, self._clock.now_us)
         if not 0 <= dr < len(EU868.data_rates):
             raise NotLoRa(dr)
+        if len(phy_payload) > _MAX_FRAME_BYTES:
+            raise TooLong(len(phy_payload))
         rate = EU868.data_rates[dr]
         down = Transmission(
             start_us=time_us,

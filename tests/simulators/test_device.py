@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simulators.device import Device, NotLoRa, TooLate, Uplink, Window
+from simulators.device import Device, NotLoRa, TooLate, TooLong, UnknownBoard, Uplink, Window
 from simulators.firmware_build import build_rom
 from simulators.small_network import SmallNetwork
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY, join_accept
@@ -142,6 +142,14 @@ class TestDownlinks:
     def test_a_data_rate_that_the_radio_has_not_is_refused(self, device):
         with pytest.raises(NotLoRa, match="DR99"):
             device.deliver(MINUTE, 868_100_000, 99, b"\x60")
+
+    def test_a_downlink_longer_than_a_lora_frame_is_refused(self, device):
+        with pytest.raises(TooLong, match="256 bytes; a LoRa frame holds 255"):
+            device.deliver(MINUTE, 868_100_000, 5, bytes(256))
+
+    def test_a_board_that_is_not_there_is_refused(self):
+        with pytest.raises(UnknownBoard, match="no board 'nope'"):
+            Device(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, board="nope")
 
 
 class TestRepeatability:
