@@ -40,6 +40,7 @@ class World:
         self.nodes = [Node(number + 1) for number in range(nodes)]
         settings = {"basics_station": {"enabled": True, "port": 0}} | sections
         config = load(write_config(folder, **settings))
+        self.config = config
         self.store = open_store(config.gateway.database, config.gateway.key_file)
         stack.callback(self.store.close)
         with self.store.transaction() as ledger:

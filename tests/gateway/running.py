@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from decoders.uplink import Watermark, decode_batch, encode_watermark
 from gateway.config import Config
 from gateway.reception_time import Boot
 from gateway.service import Gateway
-from gateway.store import Store
+from gateway.store import Ledger, Store, open_store
 from simulators.town import free_port
 from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node
 
@@ -38,6 +39,17 @@ def eventually(condition: Callable[[], Any], within_s: float = 60.0) -> Any:
         assert time.monotonic() < ends, f"still {value!r} after {within_s} s"
         time.sleep(0.005)
     return value
+
+
+@contextmanager
+def by_command(config: Config) -> Iterator[Ledger]:
+    """A transaction as a command's process makes it beside the running service: over a connection of its own."""
+    store = open_store(config.gateway.database, config.gateway.key_file)
+    try:
+        with store.transaction() as ledger:
+            yield ledger
+    finally:
+        store.close()
 
 
 class GatewayThread:

@@ -19,7 +19,7 @@ from gateway.radio import Priority
 from gateway.store import open_store
 from tests.gateway.nodes import GATEWAY_EUI, Node, new_store
 from tests.gateway.radio_world import GWMP, STATION, world
-from tests.gateway.running import Broker, eventually
+from tests.gateway.running import Broker, by_command, eventually
 from tests.gateway.test_network_server import Bench
 
 NOW = 1_770_964_782.0
@@ -323,7 +323,7 @@ class TestOverMqtt:
         with world(**over(broker)) as made:
             concentrator = made.concentrator(kind)
             node = made.nodes[0]
-            with made.store.transaction() as ledger:
+            with by_command(made.config) as ledger:
                 ledger.set_class(node.dev_eui, "C")
             eventually(lambda: node.dev_eui in made.gateway._applications.class_c)
             made.join(node)
@@ -357,7 +357,7 @@ class TestClassC:
         with world(nodes=2, network=network, **over(broker)) as made:
             made.it = made.concentrator(GWMP)
             made.node, made.other = made.nodes
-            with made.store.transaction() as ledger:
+            with by_command(made.config) as ledger:
                 ledger.set_class(made.node.dev_eui, "C")
             eventually(lambda: made.node.dev_eui in made.gateway._applications.class_c)
             made.join(made.node)

@@ -17,7 +17,7 @@ from gateway.cli import gateway
 from gateway.reception_time import Boot
 from simulators.town import free_port
 from tests.gateway.nodes import Concentrator, Node, new_store, tree_payload
-from tests.gateway.running import GatewayThread, eventually, join, send
+from tests.gateway.running import GatewayThread, by_command, eventually, join, send
 
 STRANGER = Node(77)
 
@@ -259,7 +259,7 @@ class TestPages:
         assert listed[Node(2).dev_eui]["state"] == "never"
 
     def test_a_name_is_text_and_nothing_else(self, site, concentrator):
-        with site.store.transaction() as ledger:
+        with by_command(site.config) as ledger:
             ledger.put_device(Node(3).device()._replace(name="<script>alert(1)</script>"))
 
         assert "<script>" not in site.page("/")
@@ -404,7 +404,7 @@ class TestFloods:
         assert [event.detail["state"] for event in site.events()] == ["began", "ended"]
 
     def test_an_imported_device_may_join_at_once_while_the_service_runs(self, site, concentrator):
-        with site.store.transaction() as ledger:
+        with by_command(site.config) as ledger:
             ledger.put_device(Node(5).device())
 
         join(concentrator, Node(5))
