@@ -5,7 +5,8 @@ from cloud_ingest.registry import City
 from cloud_ingest.store import Observation
 from decoders.faults import FAULTS
 from decoders.quantities import QUANTITIES
-from decoders.uplink import Reading, UplinkMessage
+from decoders.records import UplinkMessage
+from decoders.senml import Reading
 
 # A node's clock follows the network's; a reading sampled later than this after its reception is wrong about its time.
 MAX_AHEAD_S = 3600

@@ -14,7 +14,9 @@ from cloud_ingest import registry
 from cloud_ingest.commands import CONFIG, one_clear_line, opened_store
 from cloud_ingest.dead_letters import DeadLetter
 from cloud_ingest.ingest import Ingest
-from decoders.uplink import Event, MalformedBatch, Record, UplinkMessage, decode_batch
+from decoders.cbor_fields import MalformedBatch
+from decoders.records import Event, Record, UplinkMessage
+from decoders.uplink import decode_batch
 
 _REASON = click.option("--reason", help="Only those of this reason.")
 _HEX_BYTES = 256

@@ -4,7 +4,7 @@
 import json
 
 from cloud_ingest.store import SqliteStore
-from decoders.uplink import Event, Tombstone
+from decoders.records import Event, Tombstone
 
 _EVENTS_KEPT = 100_000
 _KINDS_COUNTED = 50  # what gateways may add to the metrics

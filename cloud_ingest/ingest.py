@@ -16,17 +16,9 @@ from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
 from decoders import topics
 from decoders.batch_head import Head, read_head
-from decoders.uplink import (
-    Batch,
-    Event,
-    MalformedBatch,
-    Record,
-    UnknownVersion,
-    UplinkMessage,
-    Watermark,
-    decode_batch,
-    encode_batch,
-)
+from decoders.cbor_fields import MalformedBatch, UnknownVersion
+from decoders.records import Event, Record, UplinkMessage
+from decoders.uplink import Batch, Watermark, decode_batch, encode_batch
 
 # Without a clock of our own: an uplink received this much later than all before it (or three intervals of the slowest
 # node) needs a second that agrees with it.

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from cloud_ingest import database, things
 from cloud_ingest.errors import StoreError
 from cloud_ingest.registry import City
-from decoders.uplink import UplinkKey
+from decoders.records import UplinkKey
 
 _RECENT = 50_000
 _INSERT = "INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?, ?)"

@@ -8,7 +8,8 @@ in one order (publisher.py).
 from cloud_ingest.progress import Progress
 from cloud_ingest.store import SqliteStore
 from decoders.batch_head import Head
-from decoders.uplink import LANES, Continues, Watermark
+from decoders.records import LANES
+from decoders.uplink import Continues, Watermark
 
 _STREAM = "WHERE gateway_eui = ? AND epoch = ? AND lane = ?"
 

@@ -5,7 +5,8 @@ import zlib
 from typing import NamedTuple
 
 from decoders.cbor_scan import UnexpectedCbor, argument_at
-from decoders.uplink import LANES, VERSION
+from decoders.records import LANES
+from decoders.uplink import VERSION
 
 _HEAD_BYTES = 128
 _UNSIGNED, _BYTES, _ARRAY = 0, 2, 4  # major types, RFC 8949 "Specification of the CBOR Encoding"

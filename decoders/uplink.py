@@ -17,52 +17,7 @@ import cbor2
 
 from decoders.cbor_fields import MAX_INT, MalformedBatch, UnknownVersion, array, eui, integer, loads
 from decoders.lorawan.errors import FieldRange
-from decoders.records import (
-    ALARM,
-    DIAGNOSTIC,
-    LANES,
-    READING,
-    Dropped,
-    Event,
-    Record,
-    TimeQuality,
-    Tombstone,
-    UplinkKey,
-    UplinkMessage,
-    decode_record,
-    encode_record,
-    unpack,
-)
-from decoders.senml import Reading
-
-__all__ = [
-    "ALARM",
-    "DIAGNOSTIC",
-    "LANES",
-    "MAX_BATCH_BYTES",
-    "READING",
-    "Batch",
-    "Continues",
-    "Dropped",
-    "Event",
-    "MalformedBatch",
-    "Reading",
-    "Record",
-    "TimeQuality",
-    "Tombstone",
-    "UnknownVersion",
-    "UplinkKey",
-    "UplinkMessage",
-    "Watermark",
-    "assemble_batch",
-    "decode_batch",
-    "decode_record",
-    "decode_watermark",
-    "encode_batch",
-    "encode_record",
-    "encode_watermark",
-    "fit",
-]
+from decoders.records import LANES, Record, encode_record, unpack
 
 VERSION = 2
 MAX_BATCH_BYTES = 2 << 20  # uncompressed; 500 of the longest uplinks have about half of it

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from decoders.lorawan.region import RECEIVE_DELAY2_MS
-from decoders.uplink import UplinkKey
+from decoders.records import UplinkKey
 from gateway.errors import Refused
 from gateway.radio import Reception
 from gateway.store import Session

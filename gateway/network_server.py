@@ -19,7 +19,7 @@ from decoders.downlink import DownlinkEvent
 from decoders.lorawan import mac_commands
 from decoders.lorawan.errors import MicMismatch
 from decoders.lorawan.frame import ACK, ADR, ADR_ACK_REQ, CONFIRMED_UP, DataFrame, verify_data
-from decoders.uplink import UplinkKey
+from decoders.records import UplinkKey
 from gateway import adr, mac_control
 from gateway.copies import Copies
 from gateway.downlink_frames import variants

@@ -4,7 +4,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from decoders.uplink import Reading
+from decoders.senml import Reading
 from tests.chain.test_pages import browser  # noqa: F401  # the fixture
 from tests.cloud_ingest.serving import served
 from tests.cloud_ingest.world import (

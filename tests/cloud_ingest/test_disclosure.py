@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloud_ingest.config import Config, DisclosureSettings
-from decoders.uplink import Reading
+from decoders.senml import Reading
 from tests.cloud_ingest.serving import served
 from tests.cloud_ingest.world import COUNTER, HOUR, START, UP, batch, observations, small_city, uplink
 from tests.cloud_ingest.world import with_stations as changes

@@ -13,7 +13,8 @@ from cloud_ingest import dead_letters, streams
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.store import SqliteStore
 from decoders import topics
-from decoders.uplink import Batch, Reading, Watermark, encode_batch
+from decoders.senml import Reading
+from decoders.uplink import Batch, Watermark, encode_batch
 from tests.cloud_ingest.world import (
     GATEWAY,
     HOUR,

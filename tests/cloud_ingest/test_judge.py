@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_ingest.judge import judge
-from decoders.uplink import Reading
+from decoders.senml import Reading
 from tests.cloud_ingest.world import (
     HOUR,
     NODES,

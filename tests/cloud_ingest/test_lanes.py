@@ -12,19 +12,8 @@ from hypothesis import strategies as st
 from cloud_ingest import cli, streams
 from cloud_ingest.gaps import Gap, gaps
 from cloud_ingest.store import SqliteStore
-from decoders.uplink import (
-    ALARM,
-    DIAGNOSTIC,
-    READING,
-    Batch,
-    Continues,
-    Dropped,
-    Event,
-    Record,
-    Tombstone,
-    Watermark,
-    encode_batch,
-)
+from decoders.records import ALARM, DIAGNOSTIC, READING, Dropped, Event, Record, Tombstone
+from decoders.uplink import Batch, Continues, Watermark, encode_batch
 from tests.cloud_ingest.serving import served
 from tests.cloud_ingest.world import GATEWAY, HOUR, NODES, START, UP, batch, observations, opened, sample, uplink
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from cloud_ingest.api import app
-from decoders.uplink import Reading
+from decoders.senml import Reading
 from tests.cloud_ingest.serving import served
 from tests.cloud_ingest.world import (
     COUNTER,

@@ -4,7 +4,7 @@
 import pytest
 
 from cloud_ingest import instruments
-from decoders.uplink import Reading
+from decoders.senml import Reading
 from tests.cloud_ingest.serving import served
 from tests.cloud_ingest.world import COUNTER, HOUR, NODES, SNIFFER, START, UP, batch, sample, small_city, uplink
 from tests.cloud_ingest.world import with_stations as changes

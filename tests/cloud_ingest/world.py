@@ -11,7 +11,9 @@ from cloud_ingest.ingest import Ingest
 from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
 from decoders import topics
-from decoders.uplink import READING, Batch, Reading, UplinkKey, UplinkMessage, encode_batch
+from decoders.records import READING, UplinkKey, UplinkMessage
+from decoders.senml import Reading
+from decoders.uplink import Batch, encode_batch
 
 GATEWAY = "0016c001f1500812"
 OTHER_GATEWAY = "0016c001f1500813"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decoders.batch_head import Head, read_head
-from decoders.uplink import LANES, Batch, Continues, Event, encode_batch
+from decoders.records import LANES, Event
+from decoders.uplink import Batch, Continues, encode_batch
 
 EVENT = Event("disk_short", None, 1_790_000_000.0, "ntp", {})
 SEQ = st.integers(1, (1 << 62) - 1)

@@ -12,22 +12,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from decoders.cbor_fields import MalformedBatch, UnknownVersion
 from decoders.lorawan.errors import FieldRange
-from decoders.senml import encode_pack
+from decoders.records import UplinkKey, UplinkMessage, encode_record
+from decoders.senml import Reading, encode_pack
 from decoders.uplink import (
     Batch,
     Continues,
-    MalformedBatch,
-    Reading,
-    UnknownVersion,
-    UplinkKey,
-    UplinkMessage,
     Watermark,
     assemble_batch,
     decode_batch,
     decode_watermark,
     encode_batch,
-    encode_record,
     encode_watermark,
     fit,
 )

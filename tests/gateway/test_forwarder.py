@@ -11,8 +11,9 @@ from dataclasses import replace
 import pytest
 
 from decoders import topics
-from decoders.records import ALARM, DIAGNOSTIC, READING, Event, Tombstone
-from decoders.uplink import Reading, UplinkKey, Watermark, encode_watermark
+from decoders.records import ALARM, DIAGNOSTIC, READING, Event, Tombstone, UplinkKey
+from decoders.senml import Reading
+from decoders.uplink import Watermark, encode_watermark
 from gateway import forwarder
 from gateway.config import load
 from gateway.errors import ConfigError

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from decoders.lorawan import mac_commands
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from decoders.lorawan.frame import ACK, ADR_ACK_REQ, UNCONFIRMED_DOWN
-from decoders.uplink import Reading, UplinkKey
+from decoders.records import UplinkKey
+from decoders.senml import Reading
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused
 from gateway.join_server import JoinServer

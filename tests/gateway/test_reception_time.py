@@ -6,7 +6,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from decoders.uplink import UplinkKey
+from decoders.records import UplinkKey
 from gateway import kernel_clock
 from gateway.boots import Began, Offset
 from gateway.cli import gateway

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from decoders.uplink import Reading, UplinkKey
+from decoders.records import UplinkKey
+from decoders.senml import Reading
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused, StoreError
 from gateway.store import open_store
