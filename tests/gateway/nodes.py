@@ -19,6 +19,7 @@ from decoders.lorawan.frame import (
     verify_data,
 )
 from decoders.profiles import TREE_V1
+from decoders.records import UplinkMessage
 from gateway.config import Config, load
 from gateway.radio import Reception
 from gateway.store import Device, Store, open_store
@@ -132,6 +133,15 @@ def new_store(folder: Path, nodes: list[Node], **sections: dict[str, Any]) -> tu
         for node in nodes:
             ledger.put_device(node.device())
     return config, store
+
+
+def uplinks_in(store: Store) -> list[UplinkMessage]:
+    """The readings in the outbox, as whoever reads beside the writer sees them."""
+    reader = store.reader()
+    try:
+        return reader.messages(1, 1000)
+    finally:
+        reader.close()
 
 
 class Concentrator:

@@ -13,7 +13,7 @@ from gateway.group_commit import GroupCommit
 from gateway.join_server import JoinServer
 from gateway.mac_control import Wanted
 from gateway.network_server import Accepted, Copy, NetworkServer
-from tests.gateway.nodes import GATEWAY_EUI, Node, new_store, reception
+from tests.gateway.nodes import GATEWAY_EUI, Node, new_store, reception, uplinks_in
 
 OTHERS = ("0016c001ff10b002", "0016c001ff10b003")
 
@@ -48,11 +48,7 @@ class Bench:
         return asyncio.run(main())
 
     def stored(self):
-        reader = self.store.reader()
-        try:
-            return [message.key.f_cnt for message in reader.messages(1, 100)]
-        finally:
-            reader.close()
+        return [message.key.f_cnt for message in uplinks_in(self.store)]
 
 
 @pytest.fixture

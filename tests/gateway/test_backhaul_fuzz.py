@@ -14,14 +14,13 @@ import random
 import time
 from copy import deepcopy
 
-import pytest
 from websockets.sync.client import connect
 
 from gateway.downlinks import Protocol
 from gateway.metrics import FAILURES, REFUSALS
-from tests.gateway.nodes import Concentrator, Node, new_store, rxpk_of
+from tests.gateway.nodes import Concentrator, Node, rxpk_of
 from tests.gateway.radio_world import STATION, world
-from tests.gateway.running import GatewayThread, eventually, join
+from tests.gateway.running import eventually, join
 from tests.gateway.test_lns import JREQ, UPDF
 
 COUNT = int(os.environ.get("STADTFUNK_FUZZ", "10000"))
@@ -54,19 +53,9 @@ def datagrams(dice, node):
         yield bytes(data), dice.choice(("127.0.0.2", "127.0.0.3", "127.0.0.4"))
 
 
-@pytest.fixture
-def service(tmp_path):
-    node = Node()
-    config, store = new_store(tmp_path, [node])
-    with GatewayThread(config, store) as gateway:
-        gateway.node = node
-        yield gateway
-    store.close()
-
-
-def test_bent_and_forged_datagrams_are_counted_and_survived(service, caplog):
+def test_bent_and_forged_datagrams_are_counted_and_survived(service, node, caplog):
     dice = random.Random(20261122)
-    endpoint, node, loop = service._endpoint, service.node, service._writer._loop
+    endpoint, loop = service._endpoint, service._writer._loop
     with Concentrator(service.gwmp_port, "0016c001ff10cccc") as concentrator:
         concentrator.pull()
         join(concentrator, node)
@@ -101,28 +90,23 @@ def test_bent_and_forged_datagrams_are_counted_and_survived(service, caplog):
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_spoofed_source_neither_speaks_for_a_concentrator_nor_gets_its_downlinks(service):
-    node, loop = service.node, service._writer._loop
-    with Concentrator(service.gwmp_port) as concentrator:
-        concentrator.pull()
-        join(concentrator, node)
-        forged = b"\x02\x00\x01\x02" + bytes.fromhex(concentrator.eui)
-        loop.call_soon_threadsafe(service._endpoint.datagram_received, forged, ("10.9.9.9", 4711))
-        eventually(lambda: service.metrics.refused["spoofed_source"] == 1)
+def test_a_spoofed_source_neither_speaks_for_a_concentrator_nor_gets_its_downlinks(service, concentrator, node):
+    join(concentrator, node)
+    forged = b"\x02\x00\x01\x02" + bytes.fromhex(concentrator.eui)
+    service._writer._loop.call_soon_threadsafe(service._endpoint.datagram_received, forged, ("10.9.9.9", 4711))
+    eventually(lambda: service.metrics.refused["spoofed_source"] == 1)
 
-        concentrator.push(node.uplink(confirmed=True))
+    concentrator.push(node.uplink(confirmed=True))
 
-        assert concentrator.receive()[0] == 3
+    assert concentrator.receive()[0] == 3
 
 
-def test_a_concentrator_may_move_once_it_has_been_silent(service):
-    loop = service._writer._loop
-    with Concentrator(service.gwmp_port) as concentrator:
-        concentrator.pull()
-        service._endpoint._concentrators[concentrator.eui].spoke_at = time.monotonic() - 121
-        moved = b"\x02\x00\x01\x02" + bytes.fromhex(concentrator.eui)
-        loop.call_soon_threadsafe(service._endpoint.datagram_received, moved, ("10.9.9.9", 4711))
-        eventually(lambda: service._endpoint._concentrators[concentrator.eui].way_down == ("10.9.9.9", 4711))
+def test_a_concentrator_may_move_once_it_has_been_silent(service, concentrator):
+    endpoint = service._endpoint
+    endpoint._concentrators[concentrator.eui].spoke_at = time.monotonic() - 121
+    moved = b"\x02\x00\x01\x02" + bytes.fromhex(concentrator.eui)
+    service._writer._loop.call_soon_threadsafe(endpoint.datagram_received, moved, ("10.9.9.9", 4711))
+    eventually(lambda: endpoint._concentrators[concentrator.eui].way_down == ("10.9.9.9", 4711))
 
     assert service.metrics.refused["spoofed_source"] == 0
 

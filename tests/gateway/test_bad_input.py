@@ -6,45 +6,15 @@ import sqlite3
 
 import pytest
 
-from tests.gateway.nodes import Concentrator, Node, new_store
-from tests.gateway.running import GatewayThread, eventually, join, send
+from tests.gateway.nodes import Concentrator, Node, uplinks_in
+from tests.gateway.running import eventually, join, send
 
 ONE, TWO = "0016c001ff10b001", "0016c001ff10b002"
 DAY_MS = 86_400_000
 
 
-@pytest.fixture
-def node():
-    return Node()
-
-
-@pytest.fixture
-def store(tmp_path, node):
-    config, store = new_store(tmp_path, [node])
-    store.config = config
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def service(store):
-    with GatewayThread(store.config, store) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def concentrator(service):
-    with Concentrator(service.gwmp_port, ONE) as concentrator:
-        concentrator.pull()
-        yield concentrator
-
-
 def stored(store):
-    reader = store.reader()
-    try:
-        return [message.key.f_cnt for message in reader.messages(1, 1000)]
-    finally:
-        reader.close()
+    return [message.key.f_cnt for message in uplinks_in(store)]
 
 
 def transmit_times(concentrator, node, **fields):

@@ -5,7 +5,6 @@ import sqlite3
 from importlib import resources
 from itertools import accumulate
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +18,7 @@ from gateway.packing import unpack
 from gateway.readings import date_waiting, decode
 from gateway.reception_time import Moment
 from gateway.store import Payload
-from tests.gateway.nodes import Node, new_store, tree_payload
+from tests.gateway.nodes import Node, tree_payload, uplinks_in
 
 NOON = 1_800_014_400.0  # 2027-01-15T12:00:00Z
 HOUR = 3600.0
@@ -127,24 +126,13 @@ def test_no_clocks_however_wrong_stop_the_dating(spans):
     assert all(one is not None for one in dated[: max(sure, default=0)])
 
 
-@pytest.fixture
-def store(tmp_path):
-    _, store = new_store(tmp_path, [Node()])
-    yield store
-    store.close()
-
-
 def receive(ledger, boot_id, seconds, f_cnt):
     payload = Payload(UplinkKey(Node().dev_eui, 3, f_cnt), 2, "tree", tree_payload(0))
     ledger.wait_for_time(payload, boot_id, seconds)
 
 
 def uplinks(store):
-    reader = store.reader()
-    try:
-        return [(one.key.f_cnt, one.received_at, one.time_quality) for one in reader.messages(1, 1000)]
-    finally:
-        reader.close()
+    return [(one.key.f_cnt, one.received_at, one.time_quality) for one in uplinks_in(store)]
 
 
 @given(

@@ -31,11 +31,6 @@ def command(name="one", payload=b"\x01\x02", *, node=None, confirmed=False, expi
 
 
 @pytest.fixture
-def node():
-    return Node()
-
-
-@pytest.fixture
 def bench(tmp_path, node):
     return Bench(tmp_path, node)
 

@@ -31,11 +31,6 @@ class Bench:
 
 
 @pytest.fixture
-def node():
-    return Node()
-
-
-@pytest.fixture
 def bench(tmp_path, node):
     bench = Bench(tmp_path, [node, Node(2)])
     yield bench

@@ -17,7 +17,7 @@ from gateway.mac_control import Wanted
 from gateway.network_server import Accepted, Copy, NetworkServer, candidate_counters
 from gateway.replay_window import is_late_first, seen_after
 from gateway.store import open_store
-from tests.gateway.nodes import GATEWAY_EUI, Node, new_store, reception, tree_payload
+from tests.gateway.nodes import GATEWAY_EUI, new_store, reception, tree_payload, uplinks_in
 
 OTHER = "0016c001ff10b002"
 NO_STATUS = Wanted(dev_status_every_s=0)
@@ -53,22 +53,13 @@ class Bench:
         return refused.value.reason
 
     def messages(self):
-        reader = self.store.reader()
-        try:
-            return reader.messages(1, 100)
-        finally:
-            reader.close()
+        return uplinks_in(self.store)
 
     def session(self):
         return self.store.ledger.sessions(self.node.dev_addr)[0].session
 
     def f_cnt_up(self):
         return self.store.ledger.sessions(self.node.dev_addr)[0].f_cnt_up
-
-
-@pytest.fixture
-def node():
-    return Node()
 
 
 @pytest.fixture

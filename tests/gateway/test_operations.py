@@ -28,6 +28,7 @@ class Site:
     def __init__(self, folder, node, **sections):
         self.folder, self.node = folder, node
         self.config, self.store = new_store(folder, [node, Node(2)], page={"port": free_port()}, **sections)
+        self.store.config = self.config
 
     def run(self, *arguments):
         return CliRunner().invoke(gateway, [*arguments, "--config", str(self.folder / "gateway.toml")])
@@ -66,11 +67,6 @@ class Site:
 
 
 @pytest.fixture
-def node():
-    return Node()
-
-
-@pytest.fixture
 def site(tmp_path, node):
     site = Site(tmp_path, node)
     yield site
@@ -78,16 +74,8 @@ def site(tmp_path, node):
 
 
 @pytest.fixture
-def service(site):
-    with GatewayThread(site.config, site.store) as running:
-        yield running
-
-
-@pytest.fixture
-def concentrator(service):
-    with Concentrator(service.gwmp_port) as concentrator:
-        concentrator.pull()
-        yield concentrator
+def store(site):
+    return site.store
 
 
 class TestFrames:

@@ -14,7 +14,7 @@ from gateway.config import load
 from gateway.readings import keep
 from gateway.reception_time import Moment
 from gateway.store import Payload, open_store
-from tests.gateway.nodes import Concentrator, Node, write_config
+from tests.gateway.nodes import Concentrator, Node, uplinks_in, write_config
 from tests.gateway.running import GatewayThread, eventually, join, send
 
 GPS_S = 1_455_000_000
@@ -61,14 +61,10 @@ def keep_one(store, data, f_cnt=7, f_port=TREE.f_port, at=float(UNIX_S), quality
 
 
 def messages(store):
-    reader = store.reader()
-    try:
-        return [
-            (one.key.f_cnt, one.received_at, one.time_quality, [(r.quantity, r.at, r.value) for r in one.readings])
-            for one in reader.messages(1, 1000)
-        ]
-    finally:
-        reader.close()
+    return [
+        (one.key.f_cnt, one.received_at, one.time_quality, [(r.quantity, r.at, r.value) for r in one.readings])
+        for one in uplinks_in(store)
+    ]
 
 
 class TestRetry:

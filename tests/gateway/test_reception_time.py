@@ -13,7 +13,7 @@ from gateway.cli import gateway
 from gateway.metrics import Metrics
 from gateway.reception_time import Boot, TimeKeeper
 from simulators.town import free_port
-from tests.gateway.nodes import Concentrator, Node, new_store, tree_payload, write_config
+from tests.gateway.nodes import Concentrator, tree_payload, uplinks_in, write_config
 from tests.gateway.running import GatewayProcess, GatewayThread, eventually, join, send
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
@@ -149,31 +149,10 @@ class TestRestoredClock:
         assert kernel_clock.is_set(max_error_us) is synchronized
 
 
-@pytest.fixture
-def node():
-    return Node()
-
-
-@pytest.fixture
-def store(tmp_path, node):
-    config, store = new_store(tmp_path, [node])
-    store.config = config
-    yield store
-    store.close()
-
-
-def outbox(store):
-    reader = store.reader()
-    try:
-        return reader.messages(1, 1000)
-    finally:
-        reader.close()
-
-
 def moistures(store):
     return [
         (message.received_at, reading.at, reading.value)
-        for message in outbox(store)
+        for message in uplinks_in(store)
         for reading in message.readings
         if reading.quantity == "soil_moisture"
     ]
@@ -197,9 +176,9 @@ class TestClockNotSet:
         clocks = Clocks(0.0, boot_s=1000.0)
         with clocks.service(store) as service:
             receive_three(service, clocks, node)
-            before, waiting = outbox(store), service.status()["waiting_for_time"]
+            before, waiting = uplinks_in(store), service.status()["waiting_for_time"]
             clocks.boot_s, clocks.unix_s = 3000.0, NOW
-            eventually(lambda: len(outbox(store)) == 3)
+            eventually(lambda: len(uplinks_in(store)) == 3)
 
             assert service.status()["waiting_for_time"] == 0
         assert (before, waiting) == ((), 3)
@@ -213,7 +192,7 @@ class TestClockNotSet:
             receive_three(service, clocks, node)
         clocks.boot_s, clocks.unix_s = 3000.0, NOW
         with clocks.service(store):
-            eventually(lambda: len(outbox(store)) == 3)
+            eventually(lambda: len(uplinks_in(store)) == 3)
 
         assert [at for _, at, _ in moistures(store)] == [1_799_998_000, 1_799_998_600, 1_799_999_200]
 
@@ -222,14 +201,14 @@ class TestClockNotSet:
         with clocks.service(store) as service:
             receive_three(service, clocks, node)
         with Clocks(NOW, boot_s=10.0, boot_id="second").service(store) as service:
-            eventually(lambda: len(outbox(store)) == 3)
+            eventually(lambda: len(uplinks_in(store)) == 3)
             quarantined = service.status()["quarantine"]
 
         # the last was received at second 2200 of a boot that ended, at the latest, when the next began: at NOW - 10
         assert moistures(store) == [
             (NOW - 1210, 1_799_998_790, 30.0), (NOW - 610, 1_799_999_390, 25.0), (NOW - 10, 1_799_999_990, 20.0)
         ]  # fmt: skip
-        assert {message.time_quality for message in outbox(store)} == {"saved"}
+        assert {message.time_quality for message in uplinks_in(store)} == {"saved"}
         assert quarantined == 0
 
     def test_a_boot_that_learned_the_time_too_late_to_date_its_uplinks_dates_them_in_the_next(self, store, node):
@@ -239,22 +218,22 @@ class TestClockNotSet:
         with store.transaction() as ledger:  # the power went between the two transactions
             ledger.note_boot("first", 2300.0, Offset(NOW - 2300, "concentrator"))
         with Clocks(NOW + 86_400, boot_s=10.0, boot_id="second").service(store):
-            eventually(lambda: len(outbox(store)) == 3)
+            eventually(lambda: len(uplinks_in(store)) == 3)
 
         assert [at for at, _, _ in moistures(store)] == [NOW - 1300, NOW - 700, NOW - 100]
-        assert {message.time_quality for message in outbox(store)} == {"concentrator"}
+        assert {message.time_quality for message in uplinks_in(store)} == {"concentrator"}
 
     def test_after_a_reboot_samples_with_a_time_of_their_own_go_to_the_cloud(self, store, node):
         clocks = Clocks(0.0)
         with clocks.service(store) as service:
             receive_three(service, clocks, node, gps_s=1_455_000_000)
         with Clocks(NOW, boot_s=10.0, boot_id="second").service(store):
-            eventually(lambda: len(outbox(store)) == 3)
+            eventually(lambda: len(uplinks_in(store)) == 3)
 
         session = store.ledger.sessions(node.dev_addr)[0].session
-        assert [message.key for message in outbox(store)] == [UplinkKey(node.dev_eui, session, n) for n in range(3)]
+        assert [message.key for message in uplinks_in(store)] == [UplinkKey(node.dev_eui, session, n) for n in range(3)]
         assert moistures(store)[0] == (1_770_964_782.0, 1_770_964_782, 30.0)
-        assert {message.time_quality for message in outbox(store)} == {"ntp"}
+        assert {message.time_quality for message in uplinks_in(store)} == {"ntp"}
 
     def test_nobody_is_told_a_time_that_is_not_known(self, store, node):
         with Clocks(0.0).service(store) as service, Concentrator(service.gwmp_port) as concentrator:
@@ -283,7 +262,7 @@ class TestClockNotSet:
             eventually(lambda: service.status()["waiting_for_time"] == 0)
 
             assert service.status()["quarantine"] == 1
-        assert (duplicates, len(outbox(store))) == (1, 1)
+        assert (duplicates, len(uplinks_in(store))) == (1, 1)
 
 
 class TestRestoredClockOfTheService:
@@ -294,10 +273,10 @@ class TestRestoredClockOfTheService:
         clocks.synchronized = False
         with clocks.service(store) as service:
             receive_three(service, clocks, node)
-            before = outbox(store)
+            before = uplinks_in(store)
             sure_before = service.status()["clock_sure"]
             clocks.unix_s, clocks.boot_s, clocks.synchronized = NOW + 90_000, 4000.0, True
-            eventually(lambda: {message.time_quality for message in outbox(store)} == {"ntp"})
+            eventually(lambda: {message.time_quality for message in uplinks_in(store)} == {"ntp"})
             repaired = service.status()["counters"]["times_repaired"]
             sure_after = service.status()["clock_sure"]
 
@@ -321,9 +300,9 @@ class TestRestoredClockOfTheService:
             ledger.confirm(1, 2, 7, 2)
         clocks.synchronized = True
         with clocks.service(store) as service:
-            eventually(lambda: outbox(store)[-1].time_quality == "ntp")
+            eventually(lambda: uplinks_in(store)[-1].time_quality == "ntp")
 
-        assert [message.time_quality for message in outbox(store)] == ["saved", "saved", "ntp"]
+        assert [message.time_quality for message in uplinks_in(store)] == ["saved", "saved", "ntp"]
         assert_sizes_add_up(store)
 
     def test_a_node_is_not_told_a_time_that_was_only_restored(self, store, node):
@@ -341,7 +320,7 @@ class TestRestoredClockOfTheService:
             receive_three(service, clocks, node, gps_s=1_455_000_000)
 
         assert moistures(store)[0] == (1_770_964_782.0, 1_770_964_782, 30.0)
-        assert {message.time_quality for message in outbox(store)} == {"ntp"}
+        assert {message.time_quality for message in uplinks_in(store)} == {"ntp"}
 
 
 def assert_sizes_add_up(store):

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from gateway.room import Room, free_bytes
-from tests.gateway.nodes import Concentrator, Node, new_store
+from tests.gateway.nodes import Concentrator
 from tests.gateway.running import GatewayThread, eventually, join, send
 
 MIB = 1 << 20
@@ -20,19 +20,6 @@ class Disk:
 
     def __call__(self, folder):
         return self.free
-
-
-@pytest.fixture
-def node():
-    return Node()
-
-
-@pytest.fixture
-def store(tmp_path, node):
-    config, store = new_store(tmp_path, [node])
-    store.config = config
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -9,42 +9,8 @@ import urllib.request
 
 import pytest
 
-from tests.gateway.nodes import Concentrator, Node, new_store, tree_payload
+from tests.gateway.nodes import Concentrator, Node, tree_payload, uplinks_in
 from tests.gateway.running import GatewayThread, eventually, join, send
-
-
-@pytest.fixture
-def node():
-    return Node()
-
-
-@pytest.fixture
-def store(tmp_path, node):
-    config, store = new_store(tmp_path, [node, Node(2)])
-    store.config = config
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def service(store):
-    with GatewayThread(store.config, store) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def concentrator(service):
-    with Concentrator(service.gwmp_port) as concentrator:
-        concentrator.pull()
-        yield concentrator
-
-
-def outbox(store):
-    reader = store.reader()
-    try:
-        return reader.messages(1, 1000)
-    finally:
-        reader.close()
 
 
 class TestAcknowledgement:
@@ -69,7 +35,7 @@ class TestAcknowledgement:
 
         send(concentrator, node.uplink(), node.uplink())
 
-        assert [message.key.f_cnt for message in outbox(store)] == [0, 1]
+        assert [message.key.f_cnt for message in uplinks_in(store)] == [0, 1]
 
     def test_a_refused_frame_is_acknowledged_too(self, service, concentrator):
         send(concentrator, bytes(23), b"", Node(9).uplink())
@@ -93,7 +59,7 @@ class TestAcknowledgement:
         send(concentrator, frames[acknowledged])
 
         assert service.metrics.refused["store_full"] == 1
-        assert [message.key.f_cnt for message in outbox(store)] == list(range(acknowledged + 1))
+        assert [message.key.f_cnt for message in uplinks_in(store)] == list(range(acknowledged + 1))
 
     def test_a_bug_is_counted_and_costs_no_other_frame(self, store, service, concentrator, node, monkeypatch, caplog):
         join(concentrator, node)
@@ -113,7 +79,7 @@ class TestAcknowledgement:
             concentrator.receive(0.3)
 
         assert service.metrics.refused["internal_error"] == 1
-        assert [message.key.f_cnt for message in outbox(store)] == [0, 2]
+        assert [message.key.f_cnt for message in uplinks_in(store)] == [0, 2]
         assert "ZeroDivisionError" in caplog.text
 
 
@@ -132,7 +98,7 @@ class TestManyConcentrators:
             answers.append(concentrator.receive()[0])
 
         assert answers == [3, 1, 1]
-        assert len(outbox(store)) == 1
+        assert len(uplinks_in(store)) == 1
         assert service.metrics.refused["duplicate"] == 2
         assert service.status()["concentrators"] == 3
 
@@ -198,7 +164,7 @@ class TestTime:
             join(concentrator, node)
             send(concentrator, node.uplink(), **{"tmms": 1_455_000_000_500} | clocks)
 
-        assert outbox(store)[0].received_at == pytest.approx(received_at, abs=0.001)
+        assert uplinks_in(store)[0].received_at == pytest.approx(received_at, abs=0.001)
 
     def test_a_concentrator_that_knew_the_time_once_serves_when_our_clock_is_not_set(self, store, node):
         with (
@@ -210,7 +176,7 @@ class TestTime:
             send(concentrator, node.uplink(), tmms=1_455_000_000_500)
             send(concentrator, node.uplink(tree_payload(gps_s=0)), tmms=None, time=None)
 
-        first, second = outbox(store)
+        first, second = uplinks_in(store)
         assert first.received_at == 1_770_964_782.5
         assert second.received_at == pytest.approx(1_770_964_783.5, abs=1.0)
 
@@ -233,7 +199,7 @@ class TestAnythingMayArrive:
         send(concentrator, node.uplink())
 
         assert service.metrics.refused["malformed_datagram"] >= 590
-        assert [message.key.f_cnt for message in outbox(store)] == [0]
+        assert [message.key.f_cnt for message in uplinks_in(store)] == [0]
 
     def test_random_frames_are_counted_and_the_next_uplink_is_stored(self, store, service, concentrator, node):
         join(concentrator, node)
@@ -249,7 +215,7 @@ class TestAnythingMayArrive:
 
         assert sum(service.metrics.refused.values()) == before + 200
         assert service.metrics.refused["mic_mismatch"] >= 80  # the others broke the header
-        assert [message.key.f_cnt for message in outbox(store)] == [0]
+        assert [message.key.f_cnt for message in uplinks_in(store)] == [0]
 
     def test_more_than_can_wait_is_not_acknowledged(self, service, concentrator, monkeypatch):
         monkeypatch.setattr("gateway.backhaul.gwmp_endpoint._MAX_WAITING", 0)

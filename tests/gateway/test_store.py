@@ -19,18 +19,6 @@ READINGS = (
 )
 
 
-@pytest.fixture
-def node():
-    return Node()
-
-
-@pytest.fixture
-def store(tmp_path, node):
-    _, store = new_store(tmp_path, [node])
-    yield store
-    store.close()
-
-
 def append_and_fail(ledger, f_cnt: int, session=None) -> None:
     """What a work looks like that fails half-way."""
     if session is not None:

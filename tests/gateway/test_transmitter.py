@@ -11,15 +11,10 @@ import urllib.request
 import pytest
 
 from decoders.downlink import DownlinkCommand, encode_command
-from tests.gateway.nodes import Concentrator, Node, new_store
+from tests.gateway.nodes import Concentrator, new_store
 from tests.gateway.running import GatewayThread, eventually, join
 
 ONE, TWO = "0016c001ff10b001", "0016c001ff10b002"
-
-
-@pytest.fixture
-def node():
-    return Node()
 
 
 def serve(tmp_path, node, **downlinks):
@@ -70,13 +65,6 @@ class TestRealTime:
 
 class TestErrors:
     """PROTOCOL.md 5.5 "TX_ACK packet": every error leads to another window or concentrator."""
-
-    @pytest.fixture
-    def service(self, tmp_path, node):
-        config, store = new_store(tmp_path, [node])
-        with GatewayThread(config, store) as service:
-            yield service
-        store.close()
 
     @pytest.mark.parametrize(
         "error",
