@@ -29,7 +29,8 @@ _log = logging.getLogger(__name__)
 NEWER_FIELDS = "newer_fields"
 MOST_READINGS = 4096  # of one payload; 256 samples of the longest layout are 3,328
 
-_told: set[tuple[int, str]] = set()  # bugs of decoders that are in the log: a node repeats its payloads
+_told: set[tuple[int | str, str]] = set()  # what is in the log: bugs by FPort, problems by DevEUI; nodes repeat theirs
+_MOST_TOLD = 10_000  # then all may be told again
 _MOST_DATED = 100  # in one transaction
 
 
@@ -53,6 +54,11 @@ def keep(ledger: Ledger, payload: Payload, moment: Moment) -> str:
     decoded = decode(payload, moment)
     if decoded.problem:
         ledger.quarantine(payload, moment.unix_s or 0.0, moment.quality, decoded.problem, decoded.detail)
+        _log.log(
+            logging.WARNING if _is_news(payload.key.dev_eui, decoded.problem) else logging.DEBUG,
+            "payload in quarantine dev_eui=%s f_port=%d problem=%s",
+            payload.key.dev_eui, payload.f_port, decoded.problem,
+        )  # fmt: skip
     if decoded.record:
         row = ledger.append_encoded(decoded.lane, decoded.record)
         if decoded.is_estimate:
@@ -106,11 +112,20 @@ def decode(payload: Payload, moment: Moment) -> Decoded:
     except _Unfit as unfit:
         return Decoded(unfit.problem, str(unfit.__cause__ or ""))
     except Exception as error:
-        bug = (payload.f_port, type(error).__name__)
-        level = logging.DEBUG if bug in _told else logging.ERROR
-        _told.add(bug)
+        name = type(error).__name__
+        level = logging.ERROR if _is_news(payload.f_port, name) else logging.DEBUG
         _log.log(level, "a decoder failed; this is a bug f_port=%d", payload.f_port, exc_info=True)
-        return Decoded("decoder_failed", f"{bug[1]}: {error}")
+        return Decoded("decoder_failed", f"{name}: {error}")
+
+
+def _is_news(whose: int | str, what: str) -> bool:
+    """Whether that was not told yet."""
+    if (whose, what) in _told:
+        return False
+    if len(_told) >= _MOST_TOLD:
+        _told.clear()
+    _told.add((whose, what))
+    return True
 
 
 def _decoded(payload: Payload, moment: Moment) -> Decoded:

@@ -98,6 +98,44 @@ def test_a_tree_sends_no_air_quality():
     assert kept(AIR.f_port, packed(AIR, {"pm2_5": 1}))[1] == "other_profile"
 
 
+class TestWarning:
+    """STYLE.md 9: a payload in quarantine is something an operator should act on; the log is no copy of it."""
+
+    def warnings(self, caplog, *payloads):
+        with caplog.at_level(logging.DEBUG):
+            for dev_eui, f_port, data in payloads:
+                keep(Ledger(), Payload(KEY._replace(dev_eui=dev_eui), f_port, "tree", data), Moment(1e9, "ntp"))
+        return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+    def test_one_line_says_whose_payload_nobody_could_read_and_why(self, caplog):
+        warnings = self.warnings(caplog, ("70b3d57ed1000101", 99, b"x"))
+
+        assert warnings == ["payload in quarantine dev_eui=70b3d57ed1000101 f_port=99 problem=no_layout"]
+
+    def test_the_rest_of_a_flood_is_not_told_but_another_reason_or_device_is(self, caplog):
+        one, other = "70b3d57ed1000102", "70b3d57ed1000103"
+
+        warnings = self.warnings(
+            caplog, *[(one, 99, b"x")] * 50, (one, 3, b""), (other, 99, b"x"), (one, 99, b"y"), (one, 3, b"")
+        )
+
+        assert warnings == [
+            "payload in quarantine dev_eui=70b3d57ed1000102 f_port=99 problem=no_layout",
+            "payload in quarantine dev_eui=70b3d57ed1000102 f_port=3 problem=malformed_payload",
+            "payload in quarantine dev_eui=70b3d57ed1000103 f_port=99 problem=no_layout",
+        ]
+
+    def test_fields_newer_than_this_software_are_told_too_and_what_is_read_is_not(self, caplog):
+        newer = TREE._replace(version=3, fields=(*TREE.fields, Field("sap_flow", "1", 1, 0, 1, 8)))
+        known, unknown = {"soil_moisture": 2345}, {"soil_moisture": 2345, "sap_flow": 12}
+
+        warnings = self.warnings(
+            caplog, ("70b3d57ed1000104", 3, packed(TREE, known)), ("70b3d57ed1000104", 3, packed(newer, unknown))
+        )
+
+        assert warnings == ["payload in quarantine dev_eui=70b3d57ed1000104 f_port=3 problem=newer_fields"]
+
+
 class TestDecoderWithABug:
     """Issue 6, "Poison safe": it is kept raw, and nothing behind it waits."""
 
