@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The city's registry `city.json`: reference areas, trees, other stations and nodes, strictly checked.
 
-Lengths of time in seconds, coordinates longitude before latitude in degrees (WGS 84). An unknown key, a missing one,
-a name used twice or a reference to nothing is a ConfigError that names the place.
+Lengths of time in seconds, coordinates longitude before latitude in degrees (WGS 84). An id used twice
+or a reference to nothing is a ConfigError that names the place, and so is what strict_json refuses.
 """
 
-import json
-import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +13,7 @@ from typing import Any
 
 from cloud_ingest.errors import ConfigError
 from cloud_ingest.instruments import INSTRUMENTS
+from cloud_ingest.strict_json import Table, number, read
 from decoders.quantities import QUANTITIES
 
 # rule quantity -> does a dry soil read lower (moisture) or higher (tension)?
@@ -143,14 +142,8 @@ def load(path: Path) -> City:
 
 def parse(text: str, where: str = "city.json") -> City:
     """Build the city from JSON ``text``; raises ConfigError."""
-    try:
-        data = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        words = _JSON_WORDS.get(error.msg, error.msg)
-        raise ConfigError(where, f"line {error.lineno}, column {error.colno}: not JSON: {words}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(where, f"is not JSON: {error}") from error
-    top = _Table(data, where, ("name", "center", "zoom", "reference_areas", "trees", "nodes"), ("stations",))
+    data = read(text, where)
+    top = Table(data, where, ("name", "center", "zoom", "reference_areas", "trees", "nodes"), ("stations",))
     areas = [_area(item) for item in top.tables("reference_areas", _AREA_KEYS)]
     trees = [_tree(item) for item in top.tables("trees", _TREE_KEYS)]
     stations = [_station(item) for item in top.tables("stations", _STATION_KEYS)] if "stations" in top.data else []
@@ -174,70 +167,8 @@ _TREE_KEYS = ("id", "name", "latin", "planted", "area", "lon", "lat")
 _STATION_KEYS = ("id", "kind", "name", "lon", "lat")
 _NODE_KEYS = (("dev_eui", "interval_s"), ("tree", "station", "depth_cm", "since", "instruments"))
 
-_JSON_WORDS = {
-    "Expecting value": "a value is expected here",
-    "Expecting ',' delimiter": "a comma or a closing bracket is missing before this place",
-    "Expecting ':' delimiter": "a colon is missing between a key and its value",
-    "Expecting property name enclosed in double quotes": "a key in double quotes is missing, or a comma is too many",
-    "Illegal trailing comma before end of object": "a comma too many",
-    "Illegal trailing comma before end of array": "a comma too many",
-    "Extra data": "the file goes on after its end",
-    "Unterminated string starting at": "a text begins here and does not end",
-    "Invalid control character at": "a line break or tabulator inside a text",
-    "Invalid \\escape": "a backslash that means nothing; write two",
-    "Unexpected UTF-8 BOM (decode using utf-8-sig)": "a byte order mark; save the file as UTF-8 without one",
-}
 
-
-class _Table:
-    """One JSON object with exactly the ``required`` keys and perhaps the ``optional`` ones."""
-
-    def __init__(self, data: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
-        if not isinstance(data, dict):
-            raise ConfigError(where, "must be an object")
-        for key in data:
-            if key not in required + optional:
-                raise ConfigError(where, f"unknown key {key!r}; known are {', '.join(required + optional)}")
-        for key in required:
-            if key not in data:
-                raise ConfigError(where, f"{key!r} is missing")
-        self.data, self.where = data, where
-
-    def at(self, key: str) -> str:
-        return f"{self.where}: {key}"
-
-    def value(self, key: str) -> Any:
-        return self.data[key]
-
-    def text(self, key: str) -> str:
-        value = self.data[key]
-        if not isinstance(value, str) or not value.strip() or len(value) > 200 or not value.isprintable():
-            raise ConfigError(self.at(key), "must be a short text")
-        return value
-
-    def matching(self, key: str, pattern: re.Pattern[str], words: str) -> str:
-        value = self.data[key]
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ConfigError(self.at(key), f"must be {words}, not {value!r}")
-        return value
-
-    def number(self, key: str, low: float, high: float) -> float:
-        return _number(self.data[key], low, high, self.at(key))
-
-    def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
-        value = self.data.get(key, default)
-        if type(value) is not int or not low <= value <= high:
-            raise ConfigError(self.at(key), f"must be a whole number from {low} to {high}, not {value!r}")
-        return value
-
-    def tables(self, key: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> "list[_Table]":
-        items = self.data[key]
-        if not isinstance(items, list):
-            raise ConfigError(self.at(key), "must be a list")
-        return [_Table(item, f"{self.where}: {key}[{i}]", required, optional) for i, item in enumerate(items)]
-
-
-def _area(item: _Table) -> Area:
+def _area(item: Table) -> Area:
     ring = item.value("polygon")
     if not isinstance(ring, list) or len(ring) < 4 or ring[0] != ring[-1]:
         raise ConfigError(item.at("polygon"), "must be a closed ring of at least four [lon, lat] points")
@@ -246,12 +177,12 @@ def _area(item: _Table) -> Area:
         item.matching("id", _ID, "an id of letters, digits, '.', '_' or '-'"),
         _name(item),
         points,
-        _rule(_Table(item.value("rule"), item.at("rule"), ("quantity", "act", "clear"), ("debounce_s",))),
+        _rule(Table(item.value("rule"), item.at("rule"), ("quantity", "act", "clear"), ("debounce_s",))),
         item.whole("litres_per_tree", 1, 10_000),
     )
 
 
-def _rule(item: _Table) -> Rule:
+def _rule(item: Table) -> Rule:
     quantity = item.value("quantity")
     known = [name for name in DRY_IS_LOW if name in QUANTITIES]
     if quantity not in known:
@@ -263,7 +194,7 @@ def _rule(item: _Table) -> Rule:
     return Rule(quantity, act, clear, item.whole("debounce_s", 0, 7 * 86400, DEFAULT_DEBOUNCE_S))
 
 
-def _tree(item: _Table) -> Tree:
+def _tree(item: Table) -> Tree:
     return Tree(
         item.matching("id", _ID, "an id of letters, digits, '.', '_' or '-'"),
         _name(item),
@@ -275,7 +206,7 @@ def _tree(item: _Table) -> Tree:
     )
 
 
-def _station(item: _Table) -> Station:
+def _station(item: Table) -> Station:
     if item.value("kind") not in STATION_KINDS:
         raise ConfigError(item.at("kind"), f"must be one of {', '.join(STATION_KINDS)}, not {item.value('kind')!r}")
     return Station(
@@ -287,7 +218,7 @@ def _station(item: _Table) -> Station:
     )
 
 
-def _node(item: _Table) -> Node:
+def _node(item: Table) -> Node:
     sites = [key for key in ("tree", "station") if key in item.data]
     if len(sites) != 1:
         raise ConfigError(item.where, "must have either 'tree' or 'station'")
@@ -303,14 +234,14 @@ def _node(item: _Table) -> Node:
     )
 
 
-def _instruments(item: _Table) -> tuple[str, ...]:
+def _instruments(item: Table) -> tuple[str, ...]:
     names = item.data.get("instruments", [])
     if not isinstance(names, list) or not all(name in INSTRUMENTS for name in names):
         raise ConfigError(item.at("instruments"), f"must be a list of some of {', '.join(INSTRUMENTS)}, not {names!r}")
     return tuple(names)
 
 
-def _since(item: _Table) -> int:
+def _since(item: Table) -> int:
     if "since" not in item.data:
         return 0
     text = item.data["since"]
@@ -323,23 +254,15 @@ def _since(item: _Table) -> int:
     raise ConfigError(item.at("since"), f"must be a time with its zone such as 2026-07-01T12:00:00Z, not {text!r}")
 
 
-def _name(item: _Table) -> Name:
-    table = _Table(item.value("name"), item.at("name"), ("de", "en"))
+def _name(item: Table) -> Name:
+    table = Table(item.value("name"), item.at("name"), ("de", "en"))
     return Name(table.text("de"), table.text("en"))
 
 
 def _point(value: Any, where: str) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
         raise ConfigError(where, "must be made of [lon, lat] pairs")
-    return (_number(value[0], -180, 180, where), _number(value[1], -90, 90, where))
-
-
-def _number(value: Any, low: float, high: float, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(where, f"must be a number, not {value!r}")
-    if not low <= value <= high or not math.isfinite(value):
-        raise ConfigError(where, f"must be from {low} to {high}, not {value!r}")
-    return float(value)
+    return (number(value[0], -180, 180, where), number(value[1], -90, 90, where))
 
 
 def _by_id(items: list[Any], where: str, kind: str) -> dict[str, Any]:
@@ -368,14 +291,3 @@ def _check_references(city: City, nodes: list[Node], where: str) -> None:
         if node.site in taken:
             raise ConfigError(where, f"{node.site!r} has two nodes; one is allowed")
         taken.add(node.site)
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key is written twice in one object")
-    return table
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not a JSON number")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
+from cloud_ingest.api.odata_tokens import Tokens
 from cloud_ingest.errors import QueryError
 
 DEFAULT_TOP, MAX_TOP = 100, 1000
@@ -20,20 +21,8 @@ _MAX_DEPTH = 40
 _MAX_EXPANDS = 30
 MAX_EXPAND_DEPTH = 6
 _MAX_ORDERS = 10
-_MAX_INT = 1 << 53
-
-_TOKEN = re.compile(
-    r"""\s*(?:
-      (?P<text>'(?:[^']|'')*')
-    | (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))
-    | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w-])
-    | (?P<option>\$[A-Za-z]+)
-    | (?P<name>[A-Za-z_@][\w.@-]*)
-    | (?P<mark>[(),/;=])
-    )""",
-    re.VERBOSE | re.ASCII,
-)
 _COMPARISONS = ("eq", "ne", "gt", "ge", "lt", "le")
+_DIRECTIONS = ("asc", "desc")  # in any case: frost-sta-client writes them large
 
 
 _T = TypeVar("_T")
@@ -128,41 +117,38 @@ def parse_filter(text: str) -> Expression:
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
+        self._tokens = Tokens(text)
         self._depth = 0
         self._expands = 0
         self._expand_depth = 0
-        self._kind, self._token, self._next = self._scan(0)
 
     def end(self) -> None:
-        if self._kind != "end":
-            raise self._unexpected("the end")
+        self._tokens.end()
 
     def option(self, query: Query, name: str) -> Query:
-        begin = self._at
+        begin = self._tokens.at
         match name:
             case "$top":
-                query = replace(query, top=self._whole(name))
+                query = replace(query, top=self._tokens.whole(name))
             case "$skip":
-                query = replace(query, skip=self._whole(name))
+                query = replace(query, skip=self._tokens.whole(name))
             case "$skiptoken":
-                query = replace(query, after=self._whole(name))
+                query = replace(query, after=self._tokens.whole(name))
             case "$count":
-                query = replace(query, count=self._boolean(name))
+                query = replace(query, count=self._tokens.boolean(name))
             case "$orderby":
                 query = replace(query, orderby=tuple(self._list(self._order)))
                 if len(query.orderby) > _MAX_ORDERS:
                     raise QueryError(f"$orderby names more than {_MAX_ORDERS} things")
             case "$select":
-                query = replace(query, select=tuple(self._list(self._selected)))
+                query = replace(query, select=tuple(self._list(self._tokens.name)))
             case "$expand":
                 query = replace(query, expand=self._expand())
             case "$filter":
                 query = replace(query, filter=self.expression())
             case _:
                 raise QueryError(f"{name!r} is not an option we know")
-        return replace(query, texts={**query.texts, name: self._text[begin : self._at].strip()})
+        return replace(query, texts={**query.texts, name: self._tokens.since(begin)})
 
     def expression(self) -> Expression:
         """or-terms of and-terms of comparisons, 'not' and parentheses."""
@@ -170,58 +156,55 @@ class _Parser:
 
     def _junction(self, word: str, part: Callable[[], Expression]) -> Expression:
         terms = [part()]
-        while self._kind == "name" and self._token == word:
-            self._step()
+        while self._tokens.word(word):
+            self._tokens.step()
             terms.append(part())
         return terms[0] if len(terms) == 1 else Junction(word, tuple(terms))
 
     def _term(self) -> Expression:
         self._enter()
         try:
-            if self._kind == "name" and self._token == "not":
-                self._step()
+            if self._tokens.word("not"):
+                self._tokens.step()
                 return Not(self._term())
-            if self._take("("):
+            if self._tokens.take("("):
                 inside = self.expression()
-                self._demand(")")
+                self._tokens.demand(")")
                 return inside
             left = self._operand()
-            if self._kind != "name" or self._token not in _COMPARISONS:
-                raise self._unexpected(f"one of {', '.join(_COMPARISONS)}")
-            return Compare(self._step(), left, self._operand())
+            if not self._tokens.word(*_COMPARISONS):
+                raise self._tokens.unexpected(f"one of {', '.join(_COMPARISONS)}")
+            return Compare(self._tokens.step(), left, self._operand())
         finally:
             self._depth -= 1
 
     def _operand(self) -> Path | Literal:
-        kind = self._kind
+        kind = self._tokens.kind
         if kind == "text":
-            return Literal(self._step()[1:-1].replace("''", "'"))
+            return Literal(self._tokens.step()[1:-1].replace("''", "'"))
         if kind == "time":
-            return Literal(Instant(instant(self._step())))
+            return Literal(Instant(instant(self._tokens.step())))
         if kind == "number":
-            text = self._step()
+            text = self._tokens.step()
             whole = int(text) if re.fullmatch(r"-?\d+", text) and len(text) < 17 else None
             return Literal(float(text) if whole is None else whole)
-        if kind == "name" and self._token in ("true", "false", "null"):
-            return Literal({"true": True, "false": False, "null": None}[self._step()])
+        if self._tokens.word("true", "false", "null"):
+            return Literal({"true": True, "false": False, "null": None}[self._tokens.step()])
         return self._path()
 
     def _path(self) -> Path:
-        segments = [self._name()]
-        while self._take("/"):
-            segments.append(self._name())
-        if self._token == "(" and self._kind == "mark":
+        segments = [self._tokens.name()]
+        while self._tokens.take("/"):
+            segments.append(self._tokens.name())
+        if self._tokens.token == "(" and self._tokens.kind == "mark":
             raise QueryError(f"function {segments[-1]!r} is not offered")
         return Path(tuple(segments))
 
     def _order(self) -> Order:
         path = self._path()
-        if self._kind == "name" and self._token.lower() in ("asc", "desc"):  # frost-sta-client writes them large
-            return Order(path, self._step().lower() == "desc")
+        if self._tokens.kind == "name" and self._tokens.token.lower() in _DIRECTIONS:
+            return Order(path, self._tokens.step().lower() == "desc")
         return Order(path, False)
-
-    def _selected(self) -> str:
-        return self._name()
 
     def _expand(self) -> dict[str, Query]:
         found: dict[str, Query] = {}
@@ -240,24 +223,24 @@ class _Parser:
         if self._expand_depth > MAX_EXPAND_DEPTH:
             raise QueryError(f"$expand is nested more than {MAX_EXPAND_DEPTH} deep")
         try:
-            name = self._name()
-            if self._take("/"):
-                begin = self._at
+            name = self._tokens.name()
+            if self._tokens.take("/"):
+                begin = self._tokens.at
                 inner, query = self._expanded()
-                return name, Query(expand={inner: query}, texts={"$expand": self._text[begin : self._at].strip()})
+                return name, Query(expand={inner: query}, texts={"$expand": self._tokens.since(begin)})
             query = Query()
-            if self._take("("):
+            if self._tokens.take("("):
                 while True:
-                    option = self._step() if self._kind == "option" else ""
+                    option = self._tokens.step() if self._tokens.kind == "option" else ""
                     if not option:
-                        raise self._unexpected("an option such as $top")
+                        raise self._tokens.unexpected("an option such as $top")
                     if option in query.texts:
                         raise QueryError(f"{option} is given twice")
-                    self._demand("=")
+                    self._tokens.demand("=")
                     query = self.option(query, option)
-                    if not self._take(";"):
+                    if not self._tokens.take(";"):
                         break
-                self._demand(")")
+                self._tokens.demand(")")
             return name, query
         finally:
             self._depth -= 1
@@ -265,60 +248,14 @@ class _Parser:
 
     def _list(self, part: Callable[[], _T]) -> list[_T]:
         items = [part()]
-        while self._take(","):
+        while self._tokens.take(","):
             items.append(part())
         return items
-
-    def _name(self) -> str:
-        if self._kind != "name":
-            raise self._unexpected("a name")
-        name = self._step()
-        return "id" if name == "@iot.id" else name
-
-    def _whole(self, name: str) -> int:
-        if self._kind != "number" or not re.fullmatch(r"\d{1,16}", self._token) or int(self._token) > _MAX_INT:
-            raise QueryError(f"{name} must be a whole number, not {self._token!r}")
-        return int(self._step())
-
-    def _boolean(self, name: str) -> bool:
-        if self._token not in ("true", "false"):
-            raise QueryError(f"{name} must be true or false, not {self._token!r}")
-        return self._step() == "true"
-
-    def _take(self, mark: str) -> bool:
-        if self._kind == "mark" and self._token == mark:
-            self._step()
-            return True
-        return False
-
-    def _demand(self, mark: str) -> None:
-        if not self._take(mark):
-            raise self._unexpected(f"'{mark}'")
 
     def _enter(self) -> None:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise QueryError(f"nested more than {_MAX_DEPTH} deep")
-
-    def _step(self) -> str:
-        token = self._token
-        self._at = self._next
-        self._kind, self._token, self._next = self._scan(self._at)
-        return token
-
-    def _scan(self, at: int) -> tuple[str, str, int]:
-        match = _TOKEN.match(self._text, at)
-        if match:
-            assert match.lastgroup is not None
-            return match.lastgroup, match[match.lastgroup], match.end()
-        if self._text[at:].strip():
-            raise QueryError(f"cannot read {self._text[at : at + 30].strip()!r}")
-        return "end", "", len(self._text)
-
-    def _unexpected(self, wanted: str) -> QueryError:
-        return QueryError(
-            f"expected {wanted}, found {self._token!r}" if self._token else f"expected {wanted} at the end"
-        )
 
 
 def instant(text: str) -> float:
