@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from simulators.clock import Clock, Event
 from simulators.micropython import _ops
+from simulators.pad import Pad
 from simulators.wires import I2cBus, I2cOutcome, OneWireDevice, SerialPort, SerialSettings, SpiDevice, Wire
 
-_IN, _OUT, _OPEN_DRAIN = 1, 3, 7  # machine.Pin
 _RISING, _FALLING = 1, 2
 _RTC_PADS = range(22)  # ESP32-S3: GPIO0..21 keep a hold over deep sleep by themselves
 ONEWIRE_SLOT_US = 70
@@ -55,37 +55,6 @@ def _at(devices: Mapping[int, _Device], number: int, bus: str) -> _Device:
     return devices[number]
 
 
-class _Pad:
-    """One GPIO: its output latch, its direction, its hold."""
-
-    __slots__ = ("driving", "held", "idle", "isolated", "latch", "mode", "pull", "wire")
-
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
-        self.idle = wire.level
-        self.latch = 0
-        self.mode = _IN
-        self.pull = 0
-        self.held = False
-        self.isolated = False
-        self.driving = False
-
-    def apply(self) -> None:
-        """An input leaves its wire alone: a chip may drive it."""
-        if not self.held:
-            drove = self.driving
-            self.driving = self.mode == _OUT or (self.mode == _OPEN_DRAIN and not self.latch)
-            self.driving = self.driving and not self.isolated
-            if self.driving or drove:
-                self.wire.drive(self.latch if self.driving else self.idle)
-
-    def release(self, keep_hold: bool) -> None:
-        """The chip is reset: the pad becomes an input, unless it is held and the hold outlasts this."""
-        self.latch, self.mode, self.pull, self.isolated = 0, _IN, 0, False
-        self.held = self.held and keep_hold
-        self.apply()
-
-
 class Board:
     """Applies the operations of ``simulators.micropython._ops`` to the devices, at the clock's present time."""
 
@@ -93,7 +62,7 @@ class Board:
         self._clock = clock
         self._wiring = wiring
         self._edge = edge
-        self._pads = {gpio: _Pad(wire) for gpio, wire in wiring.pins.items()}
+        self._pads = {gpio: Pad(wire) for gpio, wire in wiring.pins.items()}
         self._triggers: dict[int, int] = {}
         self._random = random.Random(seed)
         self._hold_in_sleep = False

@@ -89,25 +89,12 @@ class BoardSim:
         self.chips.append(self.radio)
         self.spi: dict[int, SpiDevice] = {self.table.LORA_SPI: self.radio_faults.spi}  # a test may take the chip away
         self.i2c = I2cBus(pull_up=self.sensor_power)
-        table = self.table
-        # nobody at the far end of any line, so far
-        numbers = (table.RS485_UART, table.SDI12_UART, table.SERIAL_UART)
-        self._uart: dict[int, SerialPort] = {number: SerialPort(clock) for number in numbers}
+        self._uart = self._silent_lines()
         self._one_wire: dict[int, OneWireDevice | None] = {self.table.ONE_WIRE: None}
         self._noise = random.Random(f"adc {seed}")
         self._noise_uv = adc_noise_uv
-        self._adc: dict[int, Callable[[], int]] = {gpio: lambda: 0 for gpio in self._inputs()}
-        self._adc |= self._own_inputs(read_celsius)
-        self.wiring = Wiring(
-            pins=self._wires,
-            spi=self.spi,
-            uart=self._uart,
-            onewire=self._one_wire,
-            adc=self._adc,
-            i2c={self.table.I2C_BUS: self.i2c},
-            console=self.console,
-            power=self.board_power,
-        )
+        self._adc = self._open_inputs() | self._own_inputs(read_celsius)
+        self.wiring = self._wired()
         self.bench = NodeBench(
             clock,
             self.wiring,
@@ -160,6 +147,18 @@ class BoardSim:
 
     # --- wires ---
 
+    def _wired(self) -> Wiring:
+        return Wiring(
+            pins=self._wires,
+            spi=self.spi,
+            uart=self._uart,
+            onewire=self._one_wire,
+            adc=self._adc,
+            i2c={self.table.I2C_BUS: self.i2c},
+            console=self.console,
+            power=self.board_power,
+        )
+
     def _idle(self, gpio: int) -> int:
         """Where a pin's wire is pulled to. Nothing pulls NSS up on any board: a pad that floats may wake the chip."""
         table = self.table
@@ -174,8 +173,14 @@ class BoardSim:
             return 1 - self.kind.connects
         return 0
 
-    def _inputs(self) -> list[int]:
-        return [self.table.WATERMARK_ADC, *self.table.ANALOG.values()]
+    def _silent_lines(self) -> dict[int, SerialPort]:
+        """The serial lines, nobody at the far end of any."""
+        table = self.table
+        return {number: SerialPort(self.clock) for number in (table.RS485_UART, table.SDI12_UART, table.SERIAL_UART)}
+
+    def _open_inputs(self) -> dict[int, Callable[[], int]]:
+        """The analogue inputs for sensors, none of them there."""
+        return {gpio: lambda: 0 for gpio in (self.table.WATERMARK_ADC, *self.table.ANALOG.values())}
 
     def _own_inputs(self, read_celsius: Callable[[int], float]) -> dict[int, Callable[[], int]]:
         """Battery and processor."""

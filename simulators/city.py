@@ -15,25 +15,22 @@ import csv
 import functools
 import hashlib
 import io
-import math
 import random
 from typing import Any, NamedTuple
 
+from simulators.flat_map import Lat, Lon, metres, moved, outline
 from simulators.retention import SOILS, SoilClass
 from simulators.soil import PROBE_M, TreePit
 from simulators.stations import STATIONS, Station, Surroundings, chosen
 from simulators.weather import DAY_US, HOUR_US, Weather
 
 START_UNIX_S = 1_783_296_000  # 2026-07-06 00:00:00 UTC
-EARTH_RADIUS_M = 6_371_008.8  # IUGG mean radius
 JOIN_EUI = "024a454e41000000"
 ACT_SHARE, CLEAR_SHARE, FULL_SHARE = 0.40, 0.50, 0.90  # REW: dry, fine again, what a watering aims at
 ROOT_DEPTH_M, PIT_AREA_M2, WATERING_EFFICIENCY = 0.5, 1.0, 0.7
 
 _STATION_EUIS = 0x800000  # of the last three bytes; trees' nodes count from 1
 
-Lon = float
-Lat = float
 GATEWAY: tuple[Lon, Lat] = (11.58472, 50.92889)  # the roof of the JenTower
 CENTER: tuple[Lon, Lat] = (11.586, 50.927)
 
@@ -153,7 +150,7 @@ class City:
                 {
                     "id": area.id,
                     "name": {"de": area.de, "en": area.en},
-                    "polygon": _outline([tree for tree in self.trees if AREAS[tree.area] is area]),
+                    "polygon": outline([(tree.lon, tree.lat) for tree in self.trees if AREAS[tree.area] is area]),
                     "rule": area.rule(),
                     "litres_per_tree": area.litres_per_tree(),
                 }
@@ -214,7 +211,7 @@ class City:
     def position(self, index: int) -> tuple[float, float]:
         """Metres east and north of the gateway, of a device."""
         place = self.trees[index] if index < self.nodes else self.stations[index - self.nodes]
-        return _metres(self.gateway, (place.lon, place.lat))
+        return metres(self.gateway, (place.lon, place.lat))
 
     def surroundings(self, station: Station) -> Surroundings:
         """What is at a station."""
@@ -291,44 +288,7 @@ def _more_tree(index: int) -> Tree:
     """Trees beyond the twelve: the same kinds, scattered around the three of their area."""
     like = TREES[index % len(TREES)]
     dice = random.Random(f"tree {index}")
-    lon, lat = _moved((like.lon, like.lat), dice.uniform(-120, 120), dice.uniform(-120, 120))
+    lon, lat = moved((like.lon, like.lat), dice.uniform(-120, 120), dice.uniform(-120, 120))
     return like._replace(
         id=f"J-{index + 1:04d}", planted=dice.randint(2022, 2025), lon=round(lon, 6), lat=round(lat, 6)
     )
-
-
-def _metres(origin: tuple[Lon, Lat], point: tuple[Lon, Lat]) -> tuple[float, float]:
-    """Metres east and north of ``origin``, equirectangular: right to a few centimetres across a city."""
-    scale = math.radians(1) * EARTH_RADIUS_M
-    return (point[0] - origin[0]) * scale * math.cos(math.radians(origin[1])), (point[1] - origin[1]) * scale
-
-
-def _moved(point: tuple[Lon, Lat], east_m: float, north_m: float) -> tuple[Lon, Lat]:
-    scale = math.radians(1) * EARTH_RADIUS_M
-    return point[0] + east_m / (scale * math.cos(math.radians(point[1]))), point[1] + north_m / scale
-
-
-def _outline(trees: list[Tree], margin_m: float = 25.0) -> list[list[float]]:
-    """A closed ring, counter-clockwise, around the trees: the convex hull of an octagon about each."""
-    turns = [math.pi * (n + 0.5) / 4 for n in range(8)]
-    points = sorted(
-        _moved((tree.lon, tree.lat), margin_m * math.cos(turn), margin_m * math.sin(turn))
-        for tree in trees
-        for turn in turns
-    )
-
-    def half(ordered: list[tuple[float, float]]) -> list[tuple[float, float]]:
-        chain: list[tuple[float, float]] = []
-        for point in ordered:
-            while len(chain) > 1 and _turn(chain[-2], chain[-1], point) <= 0:
-                chain.pop()
-            chain.append(point)
-        return chain[:-1]
-
-    ring = half(points) + half(points[::-1])
-    return [[round(lon, 6), round(lat, 6)] for lon, lat in [*ring, ring[0]]]
-
-
-def _turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
-    """Positive where a-b-c turns left."""
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

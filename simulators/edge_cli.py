@@ -2,15 +2,15 @@
 """``stadtfunk bench edge``: store and forward in numbers."""
 
 import asyncio
-import json
 import subprocess
 from pathlib import Path
 
 import click
 
-from simulators import bench_edge, bench_node
+from simulators import bench_edge
 from simulators.firmware_build import REPOSITORY
 from simulators.load_gateway import GatewayFailed
+from simulators.metric_table import rows, tell
 from simulators.town import TownError
 
 
@@ -44,13 +44,4 @@ def edge(kills: int, quick: bool, folder: Path, as_json: bool) -> None:
         raise click.ClickException(str(failed)) from failed
     except subprocess.CalledProcessError as failed:
         raise click.ClickException(f"{failed.cmd[2:4]}: {str(failed.stderr).strip()[-300:]}") from failed
-    bench_node.write(metrics, bench_edge.RESULTS)
-    if as_json:
-        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
-        return
-    click.echo(f"{'metric':<44}{'value':>12} {'unit':<4}{'bare SQLite':>12}{'goal':>10}  holds")
-    for metric in metrics:
-        goal = "" if metric.goal is None else f"{'>=' if metric.at_least else '<='} {metric.goal:g}"
-        bare = "" if metric.baseline is None else f"{metric.baseline:g}"
-        holds = {None: "", True: "yes", False: "NO"}[metric.holds]
-        click.echo(f"{metric.metric:<44}{metric.value:>12g} {metric.unit:<4}{bare:>12}{goal:>10}  {holds}")
+    tell(metrics, bench_edge.RESULTS, as_json, rows(metrics, "bare SQLite"))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: EUPL-1.2
 """``stadtfunk bench lns`` and ``stadtfunk bench downlinks``: the network server's numbers."""
 
-import json
 import sys
 
 import click
 
-from simulators import bench_downlinks, bench_lns, bench_node
+from simulators import bench_downlinks, bench_lns
 from simulators.load_gateway import GatewayFailed
+from simulators.metric_table import rows, tell
 from simulators.number import Number
 
 
@@ -43,16 +43,7 @@ def lns(devices: int, uplinks: int, paced: float, as_json: bool) -> None:
     except GatewayFailed as failed:
         raise click.ClickException(str(failed)) from failed
     metrics = bench_lns.metrics(measured)
-    bench_node.write(metrics, bench_lns.RESULTS)
-    if as_json:
-        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
-        return
-    click.echo(f"{'metric':<54}{'value':>9} {'unit':<4}{'limit':>9}{'goal':>9}  holds")
-    for metric in metrics:
-        goal = "" if metric.goal is None else f"{'>=' if metric.at_least else '<='} {metric.goal:g}"
-        limit = "" if metric.baseline is None else f"{metric.baseline:g}"
-        holds = {None: "", True: "yes", False: "NO"}[metric.holds]
-        click.echo(f"{metric.metric:<54}{metric.value:>9g} {metric.unit:<4}{limit:>9}{goal:>9}  {holds}")
+    tell(metrics, bench_lns.RESULTS, as_json, rows(metrics, "limit"))
 
 
 @click.command()
@@ -69,10 +60,4 @@ def downlinks(as_json: bool) -> None:
             cells = bench_downlinks.measure(lambda done: bar.update(round(done * 100) - bar.pos))
     except GatewayFailed as failed:
         raise click.ClickException(str(failed)) from failed
-    metrics = bench_downlinks.metrics(cells)
-    bench_node.write(metrics, bench_downlinks.RESULTS)
-    if as_json:
-        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
-        return
-    for line in bench_downlinks.lines(cells):
-        click.echo(line)
+    tell(bench_downlinks.metrics(cells), bench_downlinks.RESULTS, as_json, bench_downlinks.lines(cells))

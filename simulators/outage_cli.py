@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: EUPL-1.2
 """``stadtfunk bench outage``: a month without a broker."""
 
-import json
 import sys
 import tempfile
 from pathlib import Path
 
 import click
 
-from simulators import bench_node, outage
+from simulators import outage
+from simulators.metric_table import rows, tell
 from simulators.number import Number
 from simulators.town import TownError
 
@@ -45,11 +45,4 @@ def outage_command(days: float, nodes: int, air: int, traffic: int, cuts: int, s
     except TownError as error:
         raise click.ClickException(str(error)) from error
     metrics = done.metrics()
-    bench_node.write(metrics, outage.RESULTS)
-    if as_json:
-        click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
-        return
-    for metric in metrics:
-        goal = "" if metric.goal is None else f"{'>=' if metric.at_least else '<='} {metric.goal:g}"
-        holds = {None: "", True: "yes", False: "NO"}[metric.holds]
-        click.echo(f"{metric.metric:<28}{metric.value:>12g} {metric.unit:<4}{goal:>10}  {holds}")
+    tell(metrics, outage.RESULTS, as_json, rows(metrics))

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from simulators import bench_node
-from simulators.cli import bench, simulate
+from simulators.bench_cli import bench
+from simulators.cli import simulate
 from simulators.firmware_build import build_rom
 from simulators.node_run import run_node, table
 

@@ -5,7 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from hardware.update_cli import update
-from simulators.cli import bench, simulate
+from simulators.bench_cli import bench
+from simulators.cli import simulate
 from simulators.node_cli import energy
 
 OPTIONS = [
