@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The running gateway: wires backhauls, servers, store, forwarder and page, and handles what concentrators report.
+"""The running gateway: wires backhauls, servers, store, forwarder and page, and starts and stops them.
 
-Start here: ``Gateway.received`` is the way of an uplink.
+Start here, then ``uplinks.py``: the way of an uplink.
 """
 
 import asyncio
@@ -13,44 +13,41 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from decoders.lorawan import frame
-from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from decoders.lorawan.gps_time import gps_from_unix
 from decoders.records import ALARM
 from gateway.applications import Applications
-from gateway.arrivals import Arrivals, Outcome
 from gateway.backhaul.gwmp import Stat
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.backhaul.interface import Backhaul, Heard
 from gateway.backhaul.lns_endpoint import LnsEndpoint, is_loopback, security
-from gateway.boots import SURE, Began, Offset
-from gateway.clock_watch import ClockWatch, Note, is_sure
+from gateway.boots import SURE
+from gateway.clock_watch import is_sure
 from gateway.config import Config
+from gateway.dating import LateDating, begin_boot
 from gateway.downlink_page import DownlinkPage
 from gateway.downlinks import Protocol
-from gateway.errors import Refused, StoreError, StoreFull
+from gateway.errors import StoreError
 from gateway.forwarder import Forwarder
 from gateway.group_commit import GroupCommit
-from gateway.join_server import Joined, JoinServer
+from gateway.join_server import JoinServer
 from gateway.local_pages import LocalPages
 from gateway.metrics import Metrics
-from gateway.network_server import Copy, NetworkServer
+from gateway.network_server import NetworkServer
 from gateway.operations import Operations
 from gateway.outbox import Limits
 from gateway.page import Page
 from gateway.page_token import form_key, load_token
-from gateway.radio import Reception
-from gateway.readings import date_waiting
 from gateway.reception_time import Boot, TimeKeeper, this_boot
 from gateway.room import Room
 from gateway.status import StatusReport
 from gateway.store import Store
 from gateway.transmitter import Transmitter
+from gateway.uplinks import Uplinks
 from gateway.watch import Detail
 
 _log = logging.getLogger(__name__)
 
-_DATE_EVERY_S = 1.0
+_LOOK_EVERY_S = 1.0
 
 
 class Gateway:
@@ -78,9 +75,8 @@ class Gateway:
         network = config.network
         self._boot = boot or this_boot()
         self._time_keeper = TimeKeeper(
-            clock, self._boot, network.time_tolerance_s, self.metrics, is_synchronized, self._begin_boot()
+            clock, self._boot, network.time_tolerance_s, self.metrics, is_synchronized, begin_boot(store, self._boot)
         )  # fmt: skip
-        self._clock_watch = ClockWatch(self._boot.seconds())
         self._network_server = NetworkServer(
             config.gateway.eui, network.duplicate_window_s, self._boot.id, config.downlinks.confirmed_tries,
             config.wanted, network.adr,
@@ -119,22 +115,22 @@ class Gateway:
             lambda: is_sure(self._time_keeper.offset()),
         )  # fmt: skip
         self._page = self._make_page()
-        self._arrivals = Arrivals(self._writer, self._network_server, self._serve)
+        self._uplinks = Uplinks(
+            store.ledger, self._writer, self._network_server, self._join_server, self._time_keeper, self._operations,
+            self._applications, self._transmitter, self._backhauls, self.metrics, self._forwarder.wake,
+            virtual=config.downlinks.virtual_time,
+        )  # fmt: skip
+        self._late_dating = LateDating(
+            store.ledger, self._writer, self._reader, self._boot, self._time_keeper, self.metrics, self._tell,
+            self._forwarder.wake,
+        )  # fmt: skip
         self._endpoint: GwmpEndpoint | None = None
         self._lns: LnsEndpoint | None = None
         self._forwarding: asyncio.Task[None] | None = None
-        self._dating: asyncio.Task[None] | None = None
+        self._looking_after: asyncio.Task[None] | None = None
         self.gwmp_port = 0
         self.lns_port = 0
         self.page_port = 0
-
-    def _begin_boot(self) -> Began:
-        try:
-            with self._store.transaction() as ledger:
-                return ledger.begin_boot(self._boot.id, self._boot.seconds())
-        except StoreError as error:  # a full disk is no reason not to start
-            _log.warning("this boot could not be stored yet: %s", error)
-            return Began(None, "unset", None)
 
     def _make_page(self) -> Page:
         pages = LocalPages(
@@ -163,7 +159,7 @@ class Gateway:
             pin_s=config.gwmp.pin_s,
         )  # fmt: skip
         self._forwarding = asyncio.create_task(self._forwarder.run())
-        self._dating = asyncio.create_task(self._date())
+        self._looking_after = asyncio.create_task(self._look_after())
         _log.info(
             "gateway ready eui=%s gwmp=%s:%d page=%s:%d epoch=%d outbox=%d",
             config.gateway.eui, config.gwmp.host, self.gwmp_port, config.page.host, self.page_port,
@@ -203,9 +199,9 @@ class Gateway:
             await self._lns.close()
         self._transmitter.close()
         await self._page.close()
-        if self._dating is not None:
-            self._dating.cancel()
-            await asyncio.wait([self._dating])
+        if self._looking_after is not None:
+            self._looking_after.cancel()
+            await asyncio.wait([self._looking_after])
         if self._forwarding is not None:
             await self._forwarder.say_goodbye()
             self._forwarding.cancel()
@@ -249,62 +245,15 @@ class Gateway:
         self._transmitter.refused(concentrator, order_id, reason)
 
     async def received(self, concentrator: str, speech: Protocol, frames: Sequence[Heard]) -> bool:
-        """Have every frame stored or refused, and answers under way; False when one could not be stored."""
-        jobs = []
-        for heard in frames:
-            reception = self._reception(concentrator, speech, heard)
-            ended_us = self._transmitter.heard(reception, heard.concentrator_gps_ms, speech)
-            if reason := self._operations.refusal(reception):
-                self._refused(reception, ended_us, Refused(reason))
-                continue
-            jobs.append((reception, ended_us, self._arrivals.begin(reception)))
-        complete = True
-        for reception, ended_us, job in jobs:
-            try:
-                outcome = await job
-            except (Refused, MalformedFrame, MicMismatch) as refusal:
-                self._refused(reception, ended_us, refusal)
-            except StoreError as error:
-                complete = False
-                self._store_failed(error)
-            except Exception:
-                complete = False
-                self.metrics.refuse("internal_error")
-                _log.exception("an uplink could not be handled; this is a bug")
-            else:
-                self._accepted(reception, outcome)
-                if outcome.answer is not None:
-                    self._transmitter.owe(reception, ended_us, outcome.answer)
-                else:
-                    self._transmitter.copy(reception, ended_us)
-        if self._config.downlinks.virtual_time:
-            await self._transmitter.taken()
-        return complete
+        return await self._uplinks.received(concentrator, speech, frames)
 
-    def _serve(self, reception: Reception) -> Outcome:
-        """In the writer thread, within its transaction."""
-        kind = frame.m_type(reception.phy_payload)
-        if kind == frame.JOIN_REQUEST:
-            return self._join_server.answer(reception, self._ledger)
-        if kind in (frame.UNCONFIRMED_UP, frame.CONFIRMED_UP):
-            return self._network_server.handle(reception, self._ledger)
-        raise Refused("unexpected_m_type")
+    # --- what is to be done besides
 
-    def _reception(self, concentrator: str, speech: Protocol, heard: Heard) -> Reception:
-        moment = self._time_keeper.received(
-            heard.gps_ms, heard.unix_s, host_clock=speech is Protocol.BASICS_STATION
-        )  # fmt: skip
-        return Reception(
-            concentrator, heard.tmst_us, heard.frequency_hz, heard.sf, heard.bandwidth_hz, heard.rssi_dbm, heard.snr_db,
-            moment.gps_ms, moment.boot_s if moment.unix_s is None else moment.unix_s, heard.phy_payload, heard.antenna,
-            moment.quality, moment.boot_s,
-        )  # fmt: skip
-
-    async def _date(self) -> None:
-        """Date the uplinks that wait for a time, as soon as somebody knows it."""
+    async def _look_after(self) -> None:
+        """Date the uplinks that wait for a time, as soon as somebody knows it; send again, or drop, what is due."""
         while True:
             try:
-                taken = await self._date_some()
+                taken = await self._late_dating.date_some()
                 self._applications.class_c = self._reader.class_c()
                 if not self._config.downlinks.virtual_time:
                     await self._applications.retry(time.monotonic())
@@ -314,86 +263,7 @@ class Gateway:
                 taken = 0
                 _log.warning("uplinks go on waiting for a time: %s", error)
             if not taken:
-                await asyncio.sleep(_DATE_EVERY_S)
-
-    async def _date_some(self) -> int:
-        offset = self._time_keeper.offset()
-        await self._note_boot(offset)
-        if offset is None or not self._reader.undated():
-            return 0
-        dated = await self._writer.run(lambda: date_waiting(self._ledger, self._boot.id))
-        for _ in dated.problems:
-            self.metrics.refuse("decode_failed")
-        self.metrics.count("times_repaired", dated.repaired)
-        if dated.taken:
-            self._forwarder.wake()
-        return dated.taken
-
-    async def _note_boot(self, offset: Offset | None) -> None:
-        note = self._clock_watch.look(self._boot.seconds(), offset)
-        if note is None:
-            return
-        await self._writer.run(lambda: self._keep_note(note))
-        self._clock_watch.stored(note)
-        if note.is_news and offset is not None:
-            _log.info("clock quality=%s", offset.quality)
-        if note.event == "clock_unset":
-            _log.warning("nobody knows the time for sure; what comes is dated later, or flagged as uncertain")
-
-    def _keep_note(self, note: Note) -> None:
-        """In the writer's thread, within its transaction."""
-        self._ledger.note_boot(self._boot.id, note.boot_s, note.offset)
-        if note.event:
-            self._tell(note.event, None, {"quality": note.offset.quality if note.offset else "unset"})
-
-    def _accepted(self, reception: Reception, outcome: Outcome) -> None:
-        rssi_dbm = round(reception.rssi_dbm)
-        backhaul = self._backhauls.get(reception.concentrator)
-        if backhaul is not None:
-            backhaul.proved(reception.concentrator)
-        self._operations.accepted(reception, outcome)
-        if not isinstance(outcome, Joined):
-            self._applications.located(outcome.key.dev_eui, reception)
-        if isinstance(outcome, Copy):
-            self.metrics.refuse("duplicate")
-            _log.debug("copy dev_eui=%s f_cnt=%d rssi_dbm=%d", outcome.key.dev_eui, outcome.key.f_cnt, rssi_dbm)
-            return
-        if isinstance(outcome, Joined):
-            self.metrics.count("joins")
-            _log.info(
-                "join dev_eui=%s dev_addr=%08x dr=%d rssi_dbm=%d",
-                outcome.dev_eui, outcome.dev_addr, reception.data_rate, rssi_dbm,
-            )  # fmt: skip
-            return
-        self.metrics.count("uplinks")
-        self._applications.report(outcome.event)
-        if outcome.problem:
-            self.metrics.refuse("decode_failed")
-        if outcome.stored:
-            self._forwarder.wake()
-        _log.info(
-            "uplink dev_eui=%s f_cnt=%d f_port=%d dr=%d rssi_dbm=%d",
-            outcome.key.dev_eui, outcome.key.f_cnt, outcome.f_port or 0, reception.data_rate, rssi_dbm,
-        )  # fmt: skip
-
-    def _refused(
-        self, reception: Reception, ended_us: int, refusal: Refused | MalformedFrame | MicMismatch
-    ) -> None:  # fmt: skip
-        if isinstance(refusal, Refused):
-            reason = refusal.reason
-            if reason == "duplicate":  # a Join-Request through another concentrator
-                self._transmitter.copy(reception, ended_us)
-        else:
-            reason = "mic_mismatch" if isinstance(refusal, MicMismatch) else "malformed_frame"
-        self.metrics.refuse(reason)
-        self._operations.refused(reception, reason)
-        _log.debug("< %s %s: %s", reception.concentrator, reception.phy_payload.hex(), refusal)
-
-    def _store_failed(self, error: StoreError) -> None:
-        reason = "store_full" if isinstance(error, StoreFull) else "store_failed"
-        if not self.metrics.refused[reason] & 0x3FF:  # the first, then every 1024th
-            _log.error("uplinks are not stored: %s", error)
-        self.metrics.refuse(reason)
+                await asyncio.sleep(_LOOK_EVERY_S)
 
     def _tell(self, kind: str, dev_eui: str | None, detail: Detail) -> None:
         """An event for the cloud. In the writer's thread, within its transaction."""

@@ -235,7 +235,7 @@ class TestLog:
         send(concentrator, node.uplink())
         send(concentrator, node.uplink()[:-1] + b"\x00", Node(5).uplink())
 
-        lines = [record.getMessage() for record in caplog.records if record.name == "gateway.service"]
+        lines = [record.getMessage() for record in caplog.records if record.name == "gateway.uplinks"]
 
         assert "uplink dev_eui=70b3d57ed1000001 f_cnt=0 f_port=2 dr=3 rssi_dbm=-97" in lines
         assert sum(line.startswith("uplink") for line in lines) == 1
