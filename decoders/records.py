@@ -38,7 +38,7 @@ ALARM, READING, DIAGNOSTIC = LANES = (0, 1, 2)
 MAX_RECORD_BYTES = 1 << 16
 MAX_DROPPED = 1000  # devices (with their sessions) of one tombstone
 MAX_DETAILS = 8
-_MAX_F_CNT = (1 << 32) - 1
+MAX_F_CNT = (1 << 32) - 1
 _UPLINK, _EVENT, _TOMBSTONE = range(3)
 _DETAIL_TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,500}")
 
@@ -123,7 +123,7 @@ def _encode_uplink(message: UplinkMessage) -> bytes:
     try:
         received_ms = milliseconds_of("received_at", received_at)
         integer("session", session)
-        integer("f_cnt", f_cnt, _MAX_F_CNT)
+        integer("f_cnt", f_cnt, MAX_F_CNT)
         data = b"".join(
             (
                 b"\x87\x00",
@@ -186,7 +186,7 @@ def _unpack_uplink(fields: list[Any]) -> UplinkMessage:
     _, session, f_cnt, received_ms, quality, profile, pack = array("uplink", fields, 7)
     dev_eui, readings = from_pack(pack)
     return UplinkMessage(
-        UplinkKey(dev_eui, integer("session", session), integer("f_cnt", f_cnt, _MAX_F_CNT)),
+        UplinkKey(dev_eui, integer("session", session), integer("f_cnt", f_cnt, MAX_F_CNT)),
         milliseconds("received_ms", received_ms),
         text("profile", profile, NAME),
         readings,
@@ -230,8 +230,8 @@ def _unpack_tombstone(fields: list[Any]) -> Tombstone:
 
 def _dropped(fields: Any) -> Dropped:
     dev_eui, session, first_f_cnt, last_f_cnt, count = array("dropped", fields, 5)
-    integer("first_f_cnt", first_f_cnt, _MAX_F_CNT)
-    integer("last_f_cnt", last_f_cnt, _MAX_F_CNT, first_f_cnt)
+    integer("first_f_cnt", first_f_cnt, MAX_F_CNT)
+    integer("last_f_cnt", last_f_cnt, MAX_F_CNT, first_f_cnt)
     most = last_f_cnt - first_f_cnt + 1
     return Dropped(
         eui("dev_eui", dev_eui),

@@ -27,7 +27,7 @@ _FAULT = "fault:"
 _EUI = re.compile("[0-9a-f]{16}")
 _URN = re.compile("urn:dev:mac:([0-9a-f]{16})_")
 _UNIT = re.compile("[!-~]{1,32}")
-_FIRST_ABSOLUTE_S = 1 << 28  # RFC 8428 "Time": SenML times below are relative to now
+FIRST_ABSOLUTE_S = 1 << 28  # RFC 8428 "Time": SenML times below are relative to now
 
 
 class Reading(NamedTuple):
@@ -51,7 +51,7 @@ def encode_pack(dev_eui: str, readings: tuple[Reading, ...]) -> bytes:
     parts = [head(4, len(readings))]
     for index, (quantity, unit, at, value, fault) in enumerate(readings):
         offset = at - base_time
-        if type(at) is not int or not _FIRST_ABSOLUTE_S <= at <= MAX_TIME_S:
+        if type(at) is not int or not FIRST_ABSOLUTE_S <= at <= MAX_TIME_S:
             raise FieldRange("at", at)
         if (value is None) == (fault is None):
             raise FieldRange(quantity, value)
@@ -104,15 +104,25 @@ def _reading(record: Any, base_time: int, base_labels: frozenset[int]) -> Readin
     if not {_N, _U} <= labels or not labels <= {_N, _U, _V, _VS, _T} or (_V in labels) == (_VS in labels):
         raise MalformedBatch("record must have n, u and either v or vs")
     offset = record.get(_T, 0)
-    if type(offset) is not int or not _FIRST_ABSOLUTE_S <= base_time + offset <= MAX_TIME_S:
+    if type(offset) is not int or not FIRST_ABSOLUTE_S <= base_time + offset <= MAX_TIME_S:
         raise MalformedBatch("time of a record is out of range")
-    unit = text("unit", record[_U], _UNIT)
+    quantity, unit = quantity_and_unit(record)
     value = fault = None
     if _V in labels:
         value = number("value", record[_V])
     else:
-        words = record[_VS]
-        if type(words) is not str or not words.startswith(_FAULT):
-            raise MalformedBatch("text value must be fault:<name>")
-        fault = text("fault", words[len(_FAULT) :], NAME)
-    return Reading(text("quantity", record[_N], NAME), _UCUM_UNIT.get(unit, unit), base_time + offset, value, fault)
+        fault = fault_of(record[_VS])
+    return Reading(quantity, unit, base_time + offset, value, fault)
+
+
+def quantity_and_unit(record: dict[int, Any]) -> tuple[str, str]:
+    """What a record with both measures, and in which unit of UCUM; raises MalformedBatch."""
+    unit = text("unit", record.get(_U), _UNIT)
+    return text("quantity", record.get(_N), NAME), _UCUM_UNIT.get(unit, unit)
+
+
+def fault_of(words: Any) -> str:
+    """The name of the fault that a text value is; raises MalformedBatch."""
+    if type(words) is not str or not words.startswith(_FAULT):
+        raise MalformedBatch("text value must be fault:<name>")
+    return text("fault", words[len(_FAULT) :], NAME)

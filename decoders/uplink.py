@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import cbor2
 
+from decoders import quick_batch
 from decoders.cbor_fields import MAX_INT, MalformedBatch, UnknownVersion, array, eui, integer, loads
 from decoders.lorawan.errors import FieldRange
 from decoders.records import LANES, Record, encode_record, unpack
@@ -105,6 +106,9 @@ def decode_batch(data: bytes) -> Batch:
         raise MalformedBatch(f"not zlib: {error}") from error
     if not inflate.eof or inflate.unused_data:
         raise MalformedBatch("truncated" if not inflate.eof else "bytes after the end")
+    quick = quick_batch.read(plain)
+    if quick is not None:
+        return _head([*quick.fields, list(quick.messages)])._replace(records=quick.messages)
     fields = loads(plain)
     head = _head(fields)
     return head._replace(records=tuple(unpack(record) for record in fields[-1]))
