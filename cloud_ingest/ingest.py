@@ -119,7 +119,8 @@ class Ingest:
         with self._store.transaction():
             applied = self._refuse(Message(topic, payload, Refusal(reason, problem)))
             head = read_head(payload)
-            if reason in dead_letters.LAST_COPIES and head is not None and topic == topics.up(head.gateway_eui):
+            gateway_eui = None if topics.up_lane_of(topic) is None else topics.gateway_eui_of(topic)
+            if reason in dead_letters.LAST_COPIES and head is not None and head.gateway_eui == gateway_eui:
                 streams.note(self._store, head)
                 watermark = streams.watermark(self._store, head.gateway_eui, head.epoch)
                 applied = Applied(head.gateway_eui, watermark, frozenset())
@@ -163,7 +164,7 @@ class Ingest:
 
     def _content(self, topic: str, payload: bytes) -> Batch | Refusal:
         gateway_eui = topics.gateway_eui_of(topic)
-        if gateway_eui is None or topic != topics.up(gateway_eui):
+        if gateway_eui is None or topics.up_lane_of(topic) is None:
             return Refusal("unknown_topic", "not a gateway's up topic")
         if self._gateways and gateway_eui not in self._gateways:
             return Refusal("unknown_gateway", "not listed in mqtt.gateways")

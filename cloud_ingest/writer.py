@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The one thread that writes: takes messages in order, commits what waits together, judges when there is time."""
+"""The one thread that writes: takes messages, those of the lower lane first (inbox.py), commits what waits together,
+judges when there is time.
+"""
 
 import faulthandler
 import logging
-import queue
 import sqlite3
 import threading
 import time
@@ -12,9 +13,12 @@ from typing import NamedTuple
 
 from cloud_ingest import attempts, judge
 from cloud_ingest.errors import StoreError
+from cloud_ingest.inbox import Inbox
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
+from decoders import topics
+from decoders.records import LANES, READING
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +27,8 @@ _IDLE_S = 0.1  # also how long a commit of another process may go unnoticed
 _JUDGE_EVERY_S = 0.5  # while messages pour in
 _JUDGE_FOR_S = 0.2
 _STUCK_S = 120  # a message that takes longer ends the process, and is tried alone by the next
+_WORK = -1  # the inbox's lane of functions; none waits for messages
+_ROOM = 1024  # messages of a lane that wait, at most; more are not taken from the broker
 _GROUP_BYTES = 1 << 14  # about 800 uplinks: watermarks come often enough for gateways to go on meanwhile
 
 
@@ -48,7 +54,7 @@ class Writer(threading.Thread):
         self._city = city
         self._ingest = ingest
         self._now = now
-        self._inbox: queue.Queue[Delivery | Callable[[], None]] = queue.Queue(maxsize=4096)
+        self._inbox: Inbox[Delivery | Callable[[], None]] = Inbox((_WORK, *LANES), _ROOM)
         self._put_back: Delivery | Callable[[], None] | None = None
         self._stopping = threading.Event()
         self._to_judge = dict.fromkeys(city.areas)  # all once at the start; a set in order of arrival
@@ -68,13 +74,11 @@ class Writer(threading.Thread):
         return next(iter(self._refusals.copy().values()), None)
 
     def put(self, item: Delivery | Callable[[], None]) -> None:
-        """Hand over a message, or a function to run between two messages; waits while the inbox is full."""
+        """Hand over a message, or a function to run between two messages; waits while its lane is full."""
+        lane = _lane_of(item)
         while not self._stopping.is_set() and self.failed is None:
-            try:
-                self._inbox.put(item, timeout=_IDLE_S)
+            if self._inbox.put(lane, item, _IDLE_S):
                 return
-            except queue.Full:
-                continue
 
     def stop(self) -> None:
         """Finish the message at hand and end; what waits stays unacknowledged and comes again."""
@@ -92,9 +96,8 @@ class Writer(threading.Thread):
             _log.exception("writer stopped")
 
     def _turn(self) -> None:
-        try:
-            item = self._next(0.0 if self._to_judge else _IDLE_S)
-        except queue.Empty:
+        item = self._next(0.0 if self._to_judge else _IDLE_S)
+        if item is None:
             self._guarded(self._judge)
             self._guarded(self._notice_others)
             return
@@ -107,9 +110,9 @@ class Writer(threading.Thread):
         if self._to_judge and time.monotonic() - self._judged_at > _JUDGE_EVERY_S:
             self._guarded(self._judge)
 
-    def _next(self, timeout_s: float) -> Delivery | Callable[[], None]:
+    def _next(self, timeout_s: float) -> Delivery | Callable[[], None] | None:
         item, self._put_back = self._put_back, None
-        return self._inbox.get(timeout=timeout_s) if item is None else item
+        return self._inbox.get(timeout_s) if item is None else item
 
     def _apply(self, first: Delivery) -> None:
         """The message and what else waits, in one transaction; nothing is acknowledged before it."""
@@ -136,9 +139,8 @@ class Writer(threading.Thread):
 
     def _gather(self, group: list[Delivery], suspects: set[str]) -> None:
         while sum(len(delivery.payload) for delivery in group) < _GROUP_BYTES:
-            try:
-                item = self._next(0.0)
-            except queue.Empty:
+            item = self._next(0.0)
+            if item is None:
                 return
             if not isinstance(item, Delivery) or self._is_suspect(item, suspects):
                 self._put_back = item
@@ -214,3 +216,10 @@ class Writer(threading.Thread):
         self._refusals[kind] = f"the store refuses to write: {error}"
         _log.warning("store refuses, trying again in %g s: %s", _RETRY_S, error)
         self._stopping.wait(_RETRY_S)
+
+
+def _lane_of(item: Delivery | Callable[[], None]) -> int:
+    if not isinstance(item, Delivery):
+        return _WORK
+    lane = topics.up_lane_of(item.topic)
+    return READING if lane is None else lane
