@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Who has fallen silent: nodes by the interval they are known to send at, concentrators by a fixed one. No I/O.
+"""Who has fallen silent: nodes by the interval they are known to send at; concentrators: ears.py. No I/O.
 
 Silence is counted, not computed from two times: only while this gateway runs, by its monotonic clock, and for a node
 only while a concentrator that used to hear it is alive. So neither a jump of any clock nor an outage of our own makes
@@ -15,13 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.silence import DOWN, ENOUGH, KEPT, LATE, OK, Limits, fair, judge, relearned
-
-NODE, CONCENTRATOR = "node", "concentrator"
-_WORSE = {OK: 0, LATE: 1, DOWN: 2}
+from gateway.ears import Ears, Hearing
+from gateway.silence import CONCENTRATOR, ENOUGH, KEPT, NODE, OK, WORSE, Change, Limits, fair, judge, relearned
 
 UNKNOWN_S = 86_400.0  # the interval of a node while it is neither set nor learned
-_CONCENTRATOR_LATE, _CONCENTRATOR_DOWN = 2.0, 5.0  # intervals
 _MOST_HEARD_BY = 4
 _LONGEST_TICK_S = 30.0  # whoever was not run for longer has not listened
 
@@ -37,22 +34,6 @@ class NodeRecord(NamedTuple):
     received: int = 0
     missed: int = 0
     heard_by: tuple[str, ...] = ()
-
-
-class Change(NamedTuple):
-    """One has another state now. ``interval_s`` is what its silence was measured by."""
-
-    kind: str  # NODE or CONCENTRATOR
-    eui: str
-    state: str
-    before: str
-    silent_s: float
-    interval_s: float
-
-    @property
-    def event(self) -> str:
-        """Its name: node_late, node_down, node_back, concentrator_late and so on."""
-        return f"{self.kind}_{'back' if self.state == OK else self.state}"
 
 
 @dataclass(slots=True)
@@ -79,30 +60,13 @@ class _Node:
         return self.set_s or self.usual_s or UNKNOWN_S
 
 
-class _Ears(NamedTuple):
-    """The concentrators that would hear a node: whether one is alive, one has just spoken, how long all were silent."""
-
-    alive: bool
-    speaking: bool
-    silent_s: float
-
-
-@dataclass(slots=True)
-class _Concentrator:
-    state: str
-    silent_s: float = 0.0
-    heard: bool = False
-    spoke: bool = False  # since its state changed last
-
-
 class Liveness:
     """All that have been heard at least once. ``now_s`` is a monotonic clock."""
 
     def __init__(self, limits: Limits, concentrator_s: float) -> None:
         self._limits = limits
-        self._concentrator_s = concentrator_s
+        self._ears = Ears(concentrator_s)
         self._nodes: dict[str, _Node] = {}
-        self._concentrators: dict[str, _Concentrator] = {}
         self._set: dict[str, float] = {}
         self._last_tick_s: float | None = None
 
@@ -113,8 +77,7 @@ class Liveness:
         for dev_eui, record in nodes.items():
             node = self._nodes[dev_eui] = _new(record, self._set.get(dev_eui))
             node.silent_s = fair(node.silent_s, node.interval_s(), self._limits)
-        for eui, state in concentrators.items():
-            self._concentrators[eui] = _Concentrator(state)
+        self._ears.restore(concentrators)
 
     def registered(self, intervals: Mapping[str, float | None]) -> None:
         """The devices there are, with the interval that is set for each, if any; others are forgotten."""
@@ -126,9 +89,7 @@ class Liveness:
 
     def only_concentrators(self, euis: Iterable[str]) -> None:
         """Forget the others."""
-        known = set(euis)
-        for eui in [eui for eui in self._concentrators if eui not in known]:
-            del self._concentrators[eui]
+        self._ears.only(euis)
 
     def to_keep(self, *, counts: bool = False) -> dict[str, NodeRecord]:
         """What has changed since the last time and could not be found out again after a stop.
@@ -184,17 +145,11 @@ class Liveness:
 
     def proved(self, concentrator: str) -> bool:
         """A frame of ours came through it, so it is watched from now on; whether it was not before."""
-        new = concentrator not in self._concentrators
-        if new:
-            self._concentrators[concentrator] = _Concentrator(OK)
-        self._concentrators[concentrator].heard = True
-        return new
+        return self._ears.proved(concentrator)
 
     def spoke(self, concentrator: str) -> None:
         """It is there."""
-        known = self._concentrators.get(concentrator)
-        if known is not None:
-            known.heard = True
+        self._ears.spoke(concentrator)
 
     def _joined(self, dev_eui: str, concentrator: str) -> _Node:
         node = self._nodes.get(dev_eui)
@@ -211,40 +166,21 @@ class Liveness:
         passed_s = 0.0 if self._last_tick_s is None else now_s - self._last_tick_s
         gap = not 0.0 <= passed_s <= _LONGEST_TICK_S
         self._last_tick_s = now_s
-        changes = []
-        speaking = {eui for eui, known in self._concentrators.items() if known.heard}
-        for eui, concentrator in self._concentrators.items():
-            concentrator.silent_s = 0.0 if concentrator.heard or gap else concentrator.silent_s + passed_s
-            concentrator.spoke |= concentrator.heard
-            concentrator.heard = False
-            state = self._concentrator_state(concentrator)
-            worse = _WORSE[state] - _WORSE[concentrator.state]
-            if worse > 0 or (worse < 0 and concentrator.spoke):
-                changes.append(
-                    Change(CONCENTRATOR, eui, state, concentrator.state, concentrator.silent_s, self._concentrator_s)
-                )
-        ears: dict[tuple[tuple[str, ...], tuple[str, ...]], _Ears] = {}
+        changes = self._ears.tick(passed_s, gap)
+        ears: dict[tuple[tuple[str, ...], tuple[str, ...]], Hearing] = {}
         for dev_eui, node in self._nodes.items():
             key = node.heard_by, node.heard_before
             if (hearing := ears.get(key)) is None:
-                hearing = ears[key] = self._ears(_either(node), speaking)
+                hearing = ears[key] = self._ears.hearing(_either(node))
             self._listen(node, passed_s, gap, hearing)
             interval_s = node.interval_s()
             state = judge(node.silent_s, interval_s, self._limits)
-            if state != node.state:
-                worse = _WORSE[state] > _WORSE[node.state]
-                if hearing.speaking if worse else node.spoke:
-                    changes.append(Change(NODE, dev_eui, state, node.state, node.silent_s, interval_s))
+            may_change = hearing.speaking if WORSE[state] > WORSE[node.state] else node.spoke
+            if state != node.state and may_change:
+                changes.append(Change(NODE, dev_eui, state, node.state, node.silent_s, interval_s))
         return changes
 
-    def _ears(self, heard_by: tuple[str, ...], speaking: set[str]) -> _Ears:
-        """Of those that would hear a node: all, where none of them is watched any more."""
-        euis = [eui for eui in heard_by if eui in self._concentrators] or list(self._concentrators)
-        alive = any(self._concentrator_state(self._concentrators[eui]) == OK for eui in euis)
-        silent_s = min((self._concentrators[eui].silent_s for eui in euis), default=0.0)
-        return _Ears(alive, any(eui in speaking for eui in euis), silent_s)
-
-    def _listen(self, node: _Node, passed_s: float, gap: bool, ears: _Ears) -> None:
+    def _listen(self, node: _Node, passed_s: float, gap: bool, ears: Hearing) -> None:
         """One more span in which it could have been heard, or not."""
         if ears.alive and (gap or not node.listening):  # again, after nobody did
             node.silent_s = fair(node.silent_s, node.interval_s(), self._limits)
@@ -255,15 +191,10 @@ class Liveness:
             node.silent_s = max(0.0, node.silent_s - ears.silent_s)
         node.heard, node.listening = False, ears.alive
 
-    def _concentrator_state(self, concentrator: _Concentrator) -> str:
-        return judge(concentrator.silent_s, self._concentrator_s, Limits(_CONCENTRATOR_LATE, _CONCENTRATOR_DOWN))
-
     def settle(self, change: Change) -> None:
         """It is on the disk that this has changed."""
         if change.kind == CONCENTRATOR:
-            concentrator = self._concentrators.get(change.eui)
-            if concentrator is not None:
-                concentrator.state, concentrator.spoke = change.state, False
+            self._ears.settle(change)
             return
         node = self._nodes.get(change.eui)
         if node is not None:
@@ -296,7 +227,7 @@ class Liveness:
 
     def concentrators(self) -> dict[str, tuple[str, float]]:
         """(state, silent for how many s) of those that are watched."""
-        return {eui: (known.state, known.silent_s) for eui, known in self._concentrators.items()}
+        return self._ears.states()
 
 
 def _either(node: _Node) -> tuple[str, ...]:

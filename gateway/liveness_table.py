@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from gateway.errors import DevicesError, shown
-from gateway.liveness import CONCENTRATOR, Change, NodeRecord
+from gateway.liveness import NodeRecord
+from gateway.silence import CONCENTRATOR, Change
 
 
 class LivenessTable:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""How long a silence may be: how often a node sends, and when it is late or down. Pure functions of times."""
+"""How long a silence may be: how often a node sends, when it is late or down, and a change of that. Pure functions."""
 
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 OK, LATE, DOWN = "ok", "late", "down"
+WORSE = {OK: 0, LATE: 1, DOWN: 2}
+NODE, CONCENTRATOR = "node", "concentrator"
 
 KEPT = 8  # spacings
 ENOUGH = 3  # of them before they say something
@@ -18,6 +20,22 @@ class Limits(NamedTuple):
 
     late: float = 2.5
     down: float = 6.0
+
+
+class Change(NamedTuple):
+    """One has another state now. ``interval_s`` is what its silence was measured by."""
+
+    kind: str  # NODE or CONCENTRATOR
+    eui: str
+    state: str
+    before: str
+    silent_s: float
+    interval_s: float
+
+    @property
+    def event(self) -> str:
+        """Its name: node_late, node_down, node_back, concentrator_late and so on."""
+        return f"{self.kind}_{'back' if self.state == OK else self.state}"
 
 
 def judge(silent_s: float, interval_s: float, limits: Limits) -> str:

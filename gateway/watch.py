@@ -14,9 +14,9 @@ from pathlib import Path
 from gateway.database import connect
 from gateway.errors import StoreError
 from gateway.group_commit import GroupCommit
-from gateway.liveness import NODE, Change, Liveness, NodeRecord
+from gateway.liveness import Liveness, NodeRecord
 from gateway.liveness_table import LivenessTable
-from gateway.silence import DOWN, LATE
+from gateway.silence import DOWN, LATE, NODE, Change
 
 _log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.liveness import Change, Liveness, NodeRecord
-from gateway.silence import DOWN, LATE, OK, Limits, fair, judge, usual
+from gateway.liveness import Liveness, NodeRecord
+from gateway.silence import DOWN, LATE, OK, Change, Limits, fair, judge, usual
 
 NODE = "70b3d57ed1000001"
 HERE, THERE = "0016c001ff10b001", "0016c001ff10b002"
