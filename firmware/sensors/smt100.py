@@ -6,7 +6,7 @@ of a fault; the driver raises nothing for a sensor's sake.
 """
 
 from firmware.sensors.modbus import Modbus
-from firmware.sensors.soil import plausible
+from firmware.sensors.soil import in_soil, plausible
 
 if False:  # types only
     from firmware.hal import Clock, Pin, Uart, Values
@@ -36,7 +36,7 @@ class Smt100:
         registers, fault = self._modbus.read_holding_registers(self._address, _FIRST, _COUNT)
         if fault is not None:
             return dict.fromkeys(self.QUANTITIES, fault)
-        return {name: plausible(name, registers[n] - zero) for n, (name, zero) in enumerate(_REGISTERS)}
+        return in_soil({name: plausible(name, registers[n] - zero) for n, (name, zero) in enumerate(_REGISTERS)})
 
     def stop(self) -> None:
         """Nothing to do before its power goes off."""

@@ -2,8 +2,8 @@
 """Truebner SMT50 soil moisture and temperature sensor with two analogue outputs. DS = SMT50 data sheet.
 
 DS: moisture in % is U * 50 / 3 V, temperature in degrees Celsius (U - 0.5 V) * 100; 300 ms after power-on they hold.
-A resistor pulls each input to ground, so that a sensor that is not there shows -50 degrees, which no sensor measures. A
-moisture wire that is cut alone looks like dry soil: only the temperature tells that somebody is there.
+A resistor pulls each input to ground, so that a sensor that is not there shows -50 degrees, which no sensor measures,
+and a moisture wire that is cut alone shows 0 %, which no soil has.
 """
 
 from firmware.sensors.soil import plausible
@@ -14,6 +14,7 @@ if False:  # types only
 _START_MS = 350
 _READINGS = 8  # averaged: one step of the converter is 0.1 degrees
 _OPEN_UV = 100_000  # less than -40 degrees
+_CUT_UV = 30_000  # half a per cent of water; soil dries to about 2 %, a converter's zero may be off by 20 mV
 _SUPPLY_UV = 3_050_000  # more than any output gives
 _WETTEST = 5_000  # DS: 0 to 50 %
 _ROUNDING = 25  # half a per cent of that: tolerance of the converter
@@ -43,7 +44,9 @@ class Smt50:
         if fault is not None:
             return dict.fromkeys(self.QUANTITIES, fault)
         values: "Values" = {"soil_moisture": "short_circuit", "soil_temperature": "short_circuit"}
-        if moisture_uv < _SUPPLY_UV:
+        if moisture_uv < _CUT_UV:
+            values["soil_moisture"] = "open_circuit"
+        elif moisture_uv < _SUPPLY_UV:
             moisture = (moisture_uv + 300) // 600
             values["soil_moisture"] = min(moisture, _WETTEST) if moisture <= _WETTEST + _ROUNDING else "out_of_range"
         if temperature_uv < _SUPPLY_UV:

@@ -4,11 +4,12 @@
 if False:  # types only
     from firmware.hal import Value, Values
 
-# lowest and highest value in hundredths: SMT100 data sheet, -40..80 degrees Celsius; pure water; air to water
+# lowest and highest value in hundredths: SMT100 data sheet, -40..80 degrees Celsius; pure water; from what lies between
+# air (1) and dry soil (Topp, Davis & Annan 1980: 1.9 without any water) to water
 _LIMITS = {
     "soil_temperature": (-4_000, 8_000),
     "soil_moisture": (0, 10_000),
-    "soil_permittivity": (100, 10_000),
+    "soil_permittivity": (140, 10_000),
 }
 _FREEZING_CENTI_CEL = 0
 _WATER = ("soil_moisture", "soil_water_tension", "soil_permittivity")
@@ -18,6 +19,14 @@ def plausible(name: str, value: int) -> "Value":
     """``value`` in hundredths, if a probe can have measured it."""
     lowest, highest = _LIMITS[name]
     return value if lowest <= value <= highest else "out_of_range"
+
+
+def in_soil(values: "Values") -> "Values":
+    """``values`` of a probe that reckons moisture from permittivity: without the one there is not the other."""
+    permittivity = values["soil_permittivity"]
+    if isinstance(permittivity, str):
+        values["soil_moisture"] = permittivity
+    return values
 
 
 def frozen(values: "Values", soil_temperature: "Value") -> "Values":

@@ -162,8 +162,13 @@ def a_broken_blade_is_out_of_range(driver: ModuleType) -> None:
     assert Sensor(driver, fault=Fault.OUT_OF_RANGE).read() == ("out_of_range", "out_of_range")
 
 
-def a_blade_in_the_air_reads_dry(driver: ModuleType) -> None:
-    assert Sensor(driver, fault=Fault.IN_AIR).read()[0] == 0
+def a_blade_in_the_air_is_out_of_range_and_not_dry(driver: ModuleType) -> None:
+    moisture, temperature = Sensor(driver, fault=Fault.IN_AIR).read()
+
+    assert moisture == "out_of_range"
+    assert temperature in range(1_230, 1_239)
+    dust_dry = Sensor(driver, vwc=0.0).read()[0]  # Topp: a permittivity of 1.9
+    assert isinstance(dust_dry, int)
 
 
 def asks_as_in_the_published_example(driver: ModuleType) -> None:
@@ -328,10 +333,18 @@ def a_babbling_line_is_left_alone(driver: ModuleType) -> None:
 
 
 def knows_the_permittivity(driver: ModuleType) -> None:
-    for raw, permittivity in (("04d2", 1_234), ("0064", 100), ("0063", "out_of_range"), ("2711", "out_of_range")):
+    for raw, permittivity, moisture in (
+        ("04d2", 1_234, 2_345),
+        ("008c", 140, 2_345),
+        ("008b", "out_of_range", "out_of_range"),  # the moisture is reckoned from it
+        ("2710", 10_000, 2_345),
+        ("2711", "out_of_range", "out_of_range"),
+    ):
         slave = Slave(driver, frame(f"01 03 06 2af8 0929 {raw}"))
 
-        assert slave.driver.read()["soil_permittivity"] == permittivity
+        values = slave.driver.read()
+        assert (values["soil_permittivity"], values["soil_moisture"]) == (permittivity, moisture)
+        assert values.get("soil_temperature") == 1_000
 
 
 def it_has_the_shape_of_every_driver(driver: ModuleType) -> None:
@@ -350,7 +363,7 @@ BEHAVIOURS: list[Behaviour] = [
     asks_once_for_registers_0_to_2_when_all_is_well,
     asks_the_address_it_was_given,
     a_broken_blade_is_out_of_range,
-    a_blade_in_the_air_reads_dry,
+    a_blade_in_the_air_is_out_of_range_and_not_dry,
     asks_as_in_the_published_example,
     drives_the_line_only_while_it_sends,
     lets_go_in_time_for_the_fastest_answer,

@@ -51,8 +51,8 @@ class Bench:
 
 
 def reads_what_the_data_sheets_formulas_say(driver: ModuleType) -> None:
-    # 0 V, 1.5 V, 3 V; 0.1 V, 0.5 V, 0.62 V, 1.3 V
-    for vwc, centi_percent in ((0.0, 0), (25.0, 2_500), (50.0, 5_000)):
+    # 0.06 V, 1.5 V, 3 V; 0.1 V, 0.5 V, 0.62 V, 1.3 V
+    for vwc, centi_percent in ((1.0, 100), (25.0, 2_500), (50.0, 5_000)):
         for celsius, centi_cel in ((-40.0, -4_000), (0.0, 0), (12.0, 1_200), (80.0, 8_000)):
             bench = Bench(driver, vwc, celsius)
 
@@ -89,6 +89,13 @@ def a_sensor_that_is_not_there_is_an_open_circuit(driver: ModuleType) -> None:
         assert Bench(driver, fault=fault).measure() == ("open_circuit", "open_circuit")
 
 
+def a_moisture_wire_that_is_cut_is_no_dry_soil_and_the_other_goes_on(driver: ModuleType) -> None:
+    for vwc in (5.0, 45.0):
+        assert Bench(driver, vwc, fault=Fault.MOISTURE_WIRE_CUT).measure() == ("open_circuit", 1_230)
+    assert Bench(driver, 0.45).measure()[0] == "open_circuit"  # 27 mV: no soil is so dry, a converter may be so wrong
+    assert Bench(driver, 0.6).measure()[0] in (59, 60, 61)
+
+
 def an_output_at_the_supply_is_a_short_circuit_and_the_other_goes_on(driver: ModuleType) -> None:
     assert Bench(driver, fault=Fault.MOISTURE_SHORT).measure() == ("short_circuit", 1_230)
     assert Bench(driver, fault=Fault.TEMPERATURE_SHORT).measure() == (2_345, "short_circuit")
@@ -119,6 +126,7 @@ BEHAVIOURS: list[Behaviour] = [
     averages_the_converters_noise,
     waits_until_the_outputs_hold_and_no_longer,
     a_sensor_that_is_not_there_is_an_open_circuit,
+    a_moisture_wire_that_is_cut_is_no_dry_soil_and_the_other_goes_on,
     an_output_at_the_supply_is_a_short_circuit_and_the_other_goes_on,
     what_no_soil_can_have_is_out_of_range,
     nothing_is_read_before_the_start_or_after_the_stop,
