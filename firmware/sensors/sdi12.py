@@ -6,7 +6,7 @@ SPEC = "SDI-12 Version 1.4", 2019. Every try begins with a break and three tries
 ``bad_answer``, ``not_ready``.
 """
 
-from firmware.sensors.soil import plausible
+from firmware.sensors.soil import in_soil, plausible
 
 if False:  # types only
     from firmware.hal import Clock, Pin, Uart, Values
@@ -21,6 +21,7 @@ _GAP_US = _CHARACTER_US + 4_000  # SPEC 7: 1.66 ms at most between two character
 _LONGEST = 82  # SPEC 4.4 "SDI-12 Commands and Responses": 75 characters of values, address, checksum, line end
 _TRIES = 3
 _LATE_MS = 500  # past the time that a sensor says it needs
+_PATIENCE_S = 10  # an SMT100 asks for one. SPEC allows 999, which one wrong bit may say, and the watchdog not 30
 
 # Truebner, "SMT100 SDI-12": counts, permittivity, water by volume in %, temperature in degrees Celsius, supply in V
 _START_MS = 400  # from power on to an answer; as the Modbus version
@@ -76,6 +77,8 @@ class Sdi12:
         if len(answer) != 4 or not answer.isdigit():
             return [], "bad_answer"
         seconds, count = int(answer[:3]), int(answer[3:])
+        if seconds > _PATIENCE_S:
+            return [], "bad_answer"
         if seconds:
             self._await_service_request(seconds * 1000 + _LATE_MS)
         values: "list[int]" = []
@@ -188,7 +191,7 @@ class Smt100Sdi12:
             fault = "bad_answer"
         if fault is not None:
             return dict.fromkeys(self.QUANTITIES, fault)
-        return {name: plausible(name, values[place]) for name, place in _PLACES}
+        return in_soil({name: plausible(name, values[place]) for name, place in _PLACES})
 
     def stop(self) -> None:
         """Nothing to do before its power goes off."""

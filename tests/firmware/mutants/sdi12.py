@@ -36,6 +36,8 @@ MUTANTS = (
     Mutant("address ignored", "and body[:1] == address", "and body[:1]"),
     Mutant("line end ignored", 'answer[-2:] == b"\\r\\n" and', ""),
     Mutant("no wait for the measurement", "        if seconds:\n", "        if False:\n"),
+    Mutant("a quarter of an hour if it wants", "_PATIENCE_S = 10", "_PATIENCE_S = 999"),
+    Mutant("no patience for slow ones", "_PATIENCE_S = 10", "_PATIENCE_S = 5"),
     Mutant("always the announced time", "        self._receive(most_ms)", "        self._clock.sleep_ms(most_ms)"),
     Mutant("milliseconds for seconds", "seconds * 1000 + _LATE_MS", "seconds + 50"),
     Mutant("only the first values", 'b"0123456789"', 'b"0"'),

@@ -47,9 +47,10 @@ class Sensor(Line):
         values: Sequence[str] | None = None,
         fault: Fault | None = None,
         address: str = "0",
+        limit_ms: int = 6_000,
         **options: Any,
     ) -> None:
-        super().__init__(driver)
+        super().__init__(driver, limit_ms)
         self.power = Wire(0)
         self.sim = Sdi12SensorSim(
             self.clock,
@@ -256,8 +257,23 @@ def a_sensor_that_gets_no_values_is_not_ready(driver: ModuleType) -> None:
     assert Prepared(driver, b"00000\r\n").bus.measure(b"0") == ([], "not_ready")
 
 
+def a_sensor_that_wants_minutes_is_not_waited_for(driver: ModuleType) -> None:
+    for answer in (b"00115\r\n", b"09995\r\n"):
+        sensor = Prepared(driver, answer)
+
+        assert sensor.bus.measure(b"0") == ([], "bad_answer")
+        assert sensor.clock.now_us < 4_000_000
+    assert Sensor(driver, measuring_us=9_900_000, limit_ms=12_000).read() == (2_345, 1_234)
+
+
 def a_broken_blade_is_out_of_range(driver: ModuleType) -> None:
     assert Sensor(driver, fault=Fault.OUT_OF_RANGE).read() == ("out_of_range", "out_of_range")
+
+
+def a_blade_in_the_air_is_out_of_range(driver: ModuleType) -> None:
+    sensor = Sensor(driver, values=["+18500", "+1.02", "+0.00", "+21.00", "+12.1"])
+
+    assert sensor.read() == ("out_of_range", 2_100)
 
 
 def another_sensor_is_no_smt100(driver: ModuleType) -> None:
@@ -330,7 +346,9 @@ BEHAVIOURS: list[Behaviour] = [
     the_third_try_still_counts,
     the_last_tries_fault_is_told,
     a_sensor_that_gets_no_values_is_not_ready,
+    a_sensor_that_wants_minutes_is_not_waited_for,
     a_broken_blade_is_out_of_range,
+    a_blade_in_the_air_is_out_of_range,
     another_sensor_is_no_smt100,
     an_answer_of_the_wrong_kind_is_bad,
     a_babbling_line_is_left_alone,
