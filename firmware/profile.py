@@ -147,12 +147,17 @@ def count(board: "Board", profile: str, probes: "Iterable[Probe]") -> "Values":
 
 def _round(probes: "Iterable[Probe]") -> "Values":
     values: "Values" = {}
-    for probe in probes:
-        if hasattr(probe, "soil_temperature") and "soil_temperature" in values:
-            probe.soil_temperature = values["soil_temperature"]  # a tension depends on it
-        for name, value in probe.read().items():
-            if not isinstance(value, str) or name not in values:  # of two probes for one quantity the one that works
-                values[name] = value
+    for told in (False, True):  # last those whose value depends on the soil's temperature
+        for probe in probes:
+            if hasattr(probe, "soil_temperature"):
+                if not told:
+                    continue
+                probe.soil_temperature = values.get("soil_temperature")
+            elif told:
+                continue
+            for name, value in probe.read().items():
+                if not isinstance(value, str) or name not in values:  # of two probes for one the one that works
+                    values[name] = value
     return values
 
 
@@ -162,9 +167,9 @@ def _finish(board: "Board", rounds: "list[Values]", profile: str) -> "Values":
     for name in rounds[0]:
         numbers = [value for value in [values_[name] for values_ in rounds] if not isinstance(value, str)]
         values[name] = (sum(numbers) + len(numbers) // 2) // len(numbers) if numbers else rounds[-1][name]
-    from firmware.sensors.onboard import Battery
+    from firmware.sensors.onboard import Battery, NodeTemperature
 
     values.update(Battery(board).read())
     if profile != "tree":  # the others have a housing that gets hot
-        values["node_temperature"] = board.node_temperature()
+        values.update(NodeTemperature(board).read())
     return values

@@ -15,7 +15,8 @@ def open_probe(name: str, board: "Board", mine: "list[str]") -> "Probe":
     if name == "ds18b20":
         from firmware.sensors.ds18b20 import Ds18b20
 
-        if "watermark" in mine and "smt100" not in mine and "smt50" not in mine:  # beside it, in the soil
+        soil = [other for other in ("smt100", "smt50", "smt100_sdi12") if other in mine]
+        if "watermark" in mine and not soil:  # beside it, in the soil
             return Ds18b20(board.one_wire(), clock, "soil_temperature")
         return Ds18b20(board.one_wire(), clock)
     if name == "watermark":
