@@ -10,6 +10,7 @@ from decoders.downlink import MAX_PAYLOAD_BYTES, MalformedCommand, decode_comman
 from gateway.applications import Applications
 from gateway.errors import StoreError
 from gateway.page import Answer, BadRequest, Content, Request, as_json
+from gateway.page_html import document, words_of
 
 _MOST_HOURS = 30 * 24
 _WORDS = {
@@ -41,8 +42,8 @@ class DownlinkPage:
     async def form(self, request: Request) -> Content:
         """What to send to whom."""
         dev_eui = html.escape(request.query.get("dev_eui", ""))
-        words = {name: pair[request.language == "en"] for name, pair in _WORDS.items()}
-        return _html(
+        words = words_of(_WORDS, request.language)
+        return _titled(
             request.language,
             words["title"],
             '<form method="post" action="/downlink">'
@@ -79,16 +80,11 @@ class DownlinkPage:
             raise BadRequest(f"it could not be queued: {error}") from error
         if request.program:
             return "application/json", as_json(event._asdict())
-        words = {name: pair[request.language == "en"] for name, pair in _WORDS.items()}
+        words = words_of(_WORDS, request.language)
         back = f'<p><a href="/node?dev_eui={event.dev_eui}">{words["back"]}</a></p>'
         said = f"{words[event.state]} {html.escape(event.reason)} ({html.escape(event.id)})"
-        return _html(request.language, words["title"], f"<p>{said}</p>{back}")
+        return _titled(request.language, words["title"], f"<p>{said}</p>{back}")
 
 
-def _html(language: str, title: str, body: str) -> Content:
-    return "text/html", (
-        f'<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        "<style>body{font:16px/1.5 sans-serif;margin:1rem;color:#111;background:#fff}</style>"
-        f"<h1>{title}</h1>{body}</html>\n"
-    )
+def _titled(language: str, title: str, body: str) -> Content:
+    return document(language, title, (f"<h1>{title}</h1>", body))

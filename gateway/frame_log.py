@@ -4,7 +4,7 @@
 Each node has a ring; the fewer nodes there are the longer it is. Who is asked about is *watched* for an hour and has a
 long one. DevEUIs that are not registered have a small table of their own, which no flood of invented ones can make
 grow, and what anybody may send in a node's name pushes out little of what it has sent itself. Frames are kept as they
-came and put into words when somebody asks (frame_words.py). Event loop only.
+came and put into words when somebody asks (frame_objects.py, frame_words.py). Event loop only.
 """
 
 import math

@@ -9,26 +9,27 @@ import html
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from gateway import frame_words
+from gateway import frame_objects, frame_words
 from gateway.database import connect
 from gateway.frame_log import FrameLog
 from gateway.liveness import Liveness
 from gateway.metrics import NODE_GAUGES, node_exposition
 from gateway.node_table import NodeRow, cells, link_of, live, needs_somebody, node_rows, span
 from gateway.page import Answer, BadRequest, Content, Request, as_json
+from gateway.page_html import Lines, Link, document, table, words_of
 from gateway.reception_time import Boot
+
+_T = TypeVar("_T")
 
 MOST_NODES = 1000  # on a page and in the metrics; those who need somebody come first
 MOST_LINES = 200
 _EUI = re.compile("[0-9a-f]{16}")
-_REFRESH_S = 10
 
-# By the names that the pages use: (German, English)
 _WORDS = {
     "title": ("Gateway", "Gateway"),
     "concentrators": ("Konzentratoren", "Concentrators"),
@@ -62,12 +63,6 @@ _WORDS = {
     "downlink": ("Downlink senden", "Send a downlink"),
     "more": ("und weitere", "and more"),
 }
-_STYLE = (
-    "body{font:16px/1.5 sans-serif;margin:1rem;color:#111;background:#fff}table{border-collapse:collapse;width:100%}"
-    "th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #bbb}"
-    ".late{background:#fff3cd}.down{background:#f8d7da}small{color:#444}td{overflow-wrap:anywhere}"
-    "@media(max-width:60rem){table{display:block;overflow-x:auto}td:not(:last-child){white-space:nowrap}}"
-)
 
 
 class ConcentratorRow(NamedTuple):
@@ -110,22 +105,17 @@ class LocalPages:
         }
 
     async def _rows(self, most: int) -> list[NodeRow]:
-        rows = await asyncio.to_thread(self._read, most)
+        rows = await asyncio.to_thread(self._read, lambda database: node_rows(database, most))
         return [live(row, self._liveness.now(row.dev_eui)) for row in rows]
 
-    def _read(self, most: int) -> list[NodeRow]:
-        try:
-            with closing(connect(self._database)) as connection:
-                connection.execute("PRAGMA query_only = ON")
-                return node_rows(connection, most)
-        except sqlite3.Error as error:
-            raise BadRequest(f"the database cannot be read ({error})") from error
+    async def _link(self, dev_eui: str) -> dict[str, Any] | None:
+        return await asyncio.to_thread(self._read, lambda database: link_of(database, dev_eui))
 
-    def _link(self, dev_eui: str) -> dict[str, Any] | None:
+    def _read(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
             with closing(connect(self._database)) as connection:
                 connection.execute("PRAGMA query_only = ON")
-                return link_of(connection, dev_eui)
+                return question(connection)
         except sqlite3.Error as error:
             raise BadRequest(f"the database cannot be read ({error})") from error
 
@@ -146,13 +136,13 @@ class LocalPages:
             found = settled[-most:] if most else []
         else:
             found = self._log.frames(dev_eui, most)
-        frames = [frame_words.as_object(entry) for entry in found]
-        link = await asyncio.to_thread(self._link, dev_eui)
+        frames = [frame_objects.as_object(entry) for entry in found]
+        link = await self._link(dev_eui)
         return "application/json", as_json({"dev_eui": dev_eui, "last": last, "link": link, "frames": frames})
 
     async def strangers(self, _request: Request) -> Content:
         """The last Join-Request of every DevEUI that is not registered."""
-        found = [{"dev_eui": dev_eui, **frame_words.as_object(join)} for dev_eui, join in self._log.strangers()]
+        found = [{"dev_eui": dev_eui, **frame_objects.as_object(join)} for dev_eui, join in self._log.strangers()]
         return "application/json", as_json(found)
 
     async def nodes(self, _request: Request) -> Content:
@@ -189,7 +179,7 @@ class LocalPages:
         """Concentrators, nodes, and who has tried to join."""
         rows = await self._rows(MOST_NODES + 1)
         rows.sort(key=lambda row: ("down", "late", "ok", "never").index(row.state))
-        words = _Words(request.language)
+        words = words_of(_WORDS, request.language)
         concentrators = [
             (
                 known.state,
@@ -200,8 +190,8 @@ class LocalPages:
             for known in self._concentrators()
         ]  # fmt: skip
         strangers = [
-            ("", (frame_words.when(frame), _Link(dev_eui), " · ".join(frame_words.describe(frame, request.language))))
-            for dev_eui, frame in ((name, frame_words.as_object(join)) for name, join in self._log.strangers())
+            ("", (frame_words.when(frame), Link(dev_eui), " · ".join(frame_words.describe(frame, request.language))))
+            for dev_eui, frame in ((name, frame_objects.as_object(join)) for name, join in self._log.strangers())
         ]
         body = [
             f"<h1>{words['title']}</h1>",
@@ -215,79 +205,40 @@ class LocalPages:
                 (
                     "dev_eui", "state", "seen", "interval", "battery", "margin", "missed", "class", "profile", "name",
                 ),
-                [(row.state, _node_cells(row, words)) for row in rows[:MOST_NODES]],
+                [(row.state, _node_cells(row, words, request.language)) for row in rows[:MOST_NODES]],
             ),
             f"<p>… {words['more']}</p>" if len(rows) > MOST_NODES else "",
             f"<h2>{words['strangers']}</h2>",
             _table(words, ("when", "dev_eui", "what"), strangers),
         ]  # fmt: skip
-        return _html(words, words["title"], body)
+        return document(request.language, words["title"], body)
 
     async def node(self, request: Request) -> Content:
         """The frames of one node, the newest first."""
         dev_eui = _dev_eui(request)
         self._log.watch(dev_eui, self._boot.seconds())
-        words = _Words(request.language)
-        frames = [frame_words.as_object(entry) for entry in reversed(self._log.frames(dev_eui, MOST_LINES))]
+        words = words_of(_WORDS, request.language)
+        frames = [frame_objects.as_object(entry) for entry in reversed(self._log.frames(dev_eui, MOST_LINES))]
         lines = [
-            ("", (frame_words.when(frame), _Lines(frame_words.describe(frame, request.language)))) for frame in frames
+            ("", (frame_words.when(frame), Lines(frame_words.describe(frame, request.language)))) for frame in frames
         ]
-        link = await asyncio.to_thread(self._link, dev_eui)
+        link = await self._link(dev_eui)
         body = [
             f'<p><a href="/">{words["all"]}</a> · <a href="/downlink?dev_eui={dev_eui}">{words["downlink"]}</a></p>'
             f"<h1>{dev_eui}</h1>",
             f"<p>{html.escape(frame_words.describe_link(link, request.language))}</p>" if link else "",
             _table(words, ("when", "what"), lines),
         ]
-        return _html(words, dev_eui, body, refresh=True)
+        return document(request.language, dev_eui, body, refresh=True)
 
 
-class _Words:
-    def __init__(self, language: str) -> None:
-        self.language = language
-
-    def __getitem__(self, name: str) -> str:
-        return _WORDS[name][self.language == "en"]
+def _table(words: Mapping[str, str], names: Sequence[str], rows: Iterable[tuple[str, Sequence[object]]]) -> str:
+    return table([words[name] for name in names], rows, words["none"])
 
 
-class _Link(str):
-    """A DevEUI that leads to its frames."""
-
-
-class _Lines(list[str]):
-    """A line, and its details below."""
-
-
-def _node_cells(row: NodeRow, words: _Words) -> tuple[object, ...]:
-    dev_eui, state, *rest = cells(row, words.language)
-    return _Link(dev_eui), words[state], *rest
-
-
-def _table(words: _Words, headings: Sequence[str], rows: Iterable[tuple[str, Sequence[object]]]) -> str:
-    made = [f'<tr class="{kind}">' + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for kind, row in rows]
-    if not made:
-        return f"<p>{words['none']}</p>"
-    head = "".join(f'<th scope="col">{words[name]}</th>' for name in headings)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(made)}</tbody></table>"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, _Link):
-        return f'<a href="/node?dev_eui={html.escape(value)}">{html.escape(value)}</a>'
-    if isinstance(value, _Lines):
-        first, *details = (html.escape(line) for line in value)
-        return first + "".join(f"<br><small>{line}</small>" for line in details)
-    return html.escape(str(value))
-
-
-def _html(words: _Words, title: str, body: list[str], *, refresh: bool = False) -> Content:
-    """``refresh``: it reloads by itself, which would disturb whoever fills in a form."""
-    again = f'<meta http-equiv="refresh" content="{_REFRESH_S}">' if refresh else ""
-    return "text/html", (
-        f'<!doctype html><html lang="{words.language}"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"{again}<style>{_STYLE}</style>" + "".join(body) + "</html>\n"
-    )
+def _node_cells(row: NodeRow, words: Mapping[str, str], language: str) -> tuple[object, ...]:
+    dev_eui, state, *rest = cells(row, language)
+    return Link(dev_eui), words[state], *rest
 
 
 def _dev_eui(request: Request) -> str:

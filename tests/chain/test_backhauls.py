@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gateway import frame_words, mac_control
+from gateway import frame_objects, mac_control
 from gateway.config import load
 from gateway.devices_file import read_devices
 from gateway.mac_control import Wanted
@@ -78,7 +78,7 @@ def test_a_node_exchanges_every_mac_command_and_is_answered_where_it_then_listen
             run.run_until(HOUR_US)  # it joins under the defaults
             gateway._network_server._wanted = ELSEWHERE  # then the city wants something else
             run.run_until(8 * HOUR_US)
-            frames = [frame_words.as_object(entry) for entry in log.frames(dev_eui, 200)]
+            frames = [frame_objects.as_object(entry) for entry in log.frames(dev_eui, 200)]
     state = mac_control.parse(store.ledger.session_of(dev_eui).mac)
     battery, _, status_at, _ = store.ledger.status_of(dev_eui)
     store.close()

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from decoders.lorawan.frame import DataFrame, Fhdr
 from gateway.frame_log import MOST_FRAMES, FrameLog, Join, RefusedData, Uplink, When, heard_by
-from gateway.frame_words import as_object, describe, when
+from gateway.frame_objects import as_object
+from gateway.frame_words import describe, when
 from gateway.radio import Order, Priority, Slot
 from tests.gateway.nodes import Node, reception, tree_payload
 
