@@ -8,31 +8,21 @@ until none is left. ``now_us`` is our monotonic clock.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
-from gateway.airtime_budget import AirtimeBudget, Booking
+from gateway.airtime_budget import Booking
 from gateway.concentrator_clock import ConcentratorClock
 from gateway.holds import Holds
 from gateway.owed import Given, Owed, Pending
 from gateway.radio import Answer, Order, Reception, Variant
-from gateway.scheduler import Candidate, Choice, Kept, booking_of, choose, nothing_kept, power_dbm
+from gateway.scheduler import Choice, Kept, booking_of, choose, nothing_kept, power_dbm
+from gateway.ways_down import NEEDED_US, Protocol, WaysDown
 
-# sx1302_hal, packet_forwarder/src/jitqueue.c: a frame is refused that starts within 42.5 ms
-_NEEDED_US = 60_000
 # lorabasics/basicstation, src/s2e.c: dntxed leaves when the frame is on the air, or with a doubt at its end
 _CONFIRMED_WITHIN_US = 300_000
 _AGAIN_US = 100_000
 _MAY_PASS = ("overlap", "duty_cycle", "blocked")
 _OUT_OF_REACH = ("no_way", "connection_lost")
-
-
-class Protocol(Enum):
-    """What a concentrator speaks, and so how it confirms a downlink: when it takes it (GWMP), or when it sends it."""
-
-    GWMP = "gwmp"
-    BASICS_STATION = "basics_station"
 
 
 class Outcome(NamedTuple):
@@ -53,24 +43,13 @@ class Failure(NamedTuple):
 Step = Order | Outcome | Failure
 
 
-@dataclass
-class _Transmitter:
-    """What is known about one concentrator."""
-
-    protocol: Protocol
-    clock: ConcentratorClock
-    budget: AirtimeBudget
-    confirms: bool  # it has confirmed something, or its protocol demands it
-
-
 class Downlinks:
     """All concentrators and all that is owed. ``held``: virtual time, which stands still until answered."""
 
     def __init__(self, *, power_dbm: int, lead_us: int, held: bool = False) -> None:
-        self._power_dbm = power_dbm
         self._lead_us = lead_us
         self._held = held
-        self._transmitters: dict[str, _Transmitter] = {}
+        self._ways = WaysDown(power_dbm=power_dbm, held=held)
         self._owed = Owed()
         self._by_order: dict[int, Pending] = {}
         self._holds = Holds(self._wanted)
@@ -78,29 +57,18 @@ class Downlinks:
         self._now_us = 0
 
     def attach(self, concentrator: str, protocol: Protocol) -> None:
-        """It is there. Its budget and its clock outlast a new connection, unless it speaks another protocol now."""
-        known = self._transmitters.get(concentrator)
-        if known is None or known.protocol is not protocol:
-            station = protocol is Protocol.BASICS_STATION
-            self._transmitters[concentrator] = _Transmitter(
-                protocol,
-                ConcentratorClock(xtime=station, held=self._held),
-                AirtimeBudget(gap_us=20_000 if station else 45_000, blocking=station),
-                confirms=station,
-            )
+        """It is there."""
+        self._ways.attach(concentrator, protocol)
 
     def forget(self, concentrator: str) -> None:
         """It was never one of ours."""
         for pending in self._owed:
             pending.heard.pop(concentrator, None)
-        self._transmitters.pop(concentrator, None)
+        self._ways.forget(concentrator)
 
     def heard(self, reception: Reception, gps_ms: int | None, now_us: int) -> int:
         """A frame has arrived, ours or not; ``gps_ms`` is the concentrator's own. Returns its end on its line."""
-        transmitter = self._transmitters[reception.concentrator]
-        ended_us = transmitter.clock.place(reception.tmst_us, gps_ms, now_us)
-        transmitter.budget.forget(transmitter.clock.at(now_us))
-        return ended_us
+        return self._ways.heard(reception, gps_ms, now_us)
 
     def copy(self, reception: Reception, ended_us: int) -> None:
         """Another concentrator has heard an uplink that may still wait for its answer."""
@@ -117,7 +85,7 @@ class Downlinks:
         """A node is owed an answer to this uplink."""
         key = reception.phy_payload
         steps = self._supersede(key)
-        line = self._transmitters[reception.concentrator].clock
+        line = self._clock(reception.concentrator)
         decide_at_us = now_us if self._held else line.when(ended_us + answer.windows[0].delay_ms * 1000) - self._lead_us
         self._take_up(Pending(key, answer, {reception.concentrator: (reception, ended_us)}, decide_at_us))
         return steps + self.due(now_us)
@@ -138,7 +106,7 @@ class Downlinks:
             given = self._by_order[order_id].order
             if given is None or self._clock(given.order.concentrator).at(now_us) < given.check_at_us:
                 continue
-            if self._transmitters[given.order.concentrator].confirms:
+            if self._ways[given.order.concentrator].confirms:
                 steps += self.refused(order_id, "not_confirmed", now_us)
             else:  # a forwarder that never says anything is believed
                 steps += self._end(self._by_order[order_id], given.choice.variant, "")
@@ -159,11 +127,9 @@ class Downlinks:
     def unconfirmed(self, *, known_only: bool) -> bool:
         """Whether a forwarder has yet to say that it takes an order; ``known_only``: one that says such things."""
         return any(
-            transmitter.protocol is Protocol.GWMP and (transmitter.confirms or not known_only)
-            for transmitter in (
-                self._transmitters[pending.order.order.concentrator]
-                for pending in self._by_order.values()
-                if pending.order
+            way.protocol is Protocol.GWMP and (way.confirms or not known_only)
+            for way in (
+                self._ways[pending.order.order.concentrator] for pending in self._by_order.values() if pending.order
             )
         )
 
@@ -173,10 +139,10 @@ class Downlinks:
         if pending is None or pending.order is None or pending.order.order.concentrator != concentrator:
             return []
         given = pending.order
-        transmitter = self._transmitters[concentrator]
-        transmitter.confirms = True
+        way = self._ways[concentrator]
+        way.confirms = True
         if given.fallback is not None and given.fallback.frequency_hz == frequency_hz != given.booking.frequency_hz:
-            transmitter.budget.release(given.booking)
+            way.budget.release(given.booking)
             self._book(concentrator, given.fallback)
             self._owed.look_again()
         return self._end(pending, given.choice.variant, "")
@@ -189,7 +155,7 @@ class Downlinks:
         given = pending.order
         if concentrator not in (None, given.order.concentrator):
             return []
-        self._transmitters[given.order.concentrator].budget.release(given.booking)
+        self._ways[given.order.concentrator].budget.release(given.booking)
         self._owed.look_again()
         both = given.fallback is not None or reason in _OUT_OF_REACH
         windows = range(len(pending.answer.windows)) if both else (given.choice.window,)
@@ -211,11 +177,10 @@ class Downlinks:
 
     def used_us(self, concentrator: str, now_us: int) -> dict[int, int]:
         """Airtime of the last hour by the lower edge of the sub-band, Hz."""
-        transmitter = self._transmitters.get(concentrator)
-        return {} if transmitter is None else transmitter.budget.used_us(transmitter.clock.at(now_us))
+        return self._ways.used_us(concentrator, now_us)
 
     def _clock(self, concentrator: str) -> ConcentratorClock:
-        return self._transmitters[concentrator].clock
+        return self._ways[concentrator].clock
 
     def _supersede(self, key: bytes) -> list[Step]:
         """The node has sent the same uplink again before its answer had ended."""
@@ -230,17 +195,6 @@ class Downlinks:
         self._owed.drop(pending)
         return [Outcome(pending.answer, None, "superseded")]
 
-    def _candidates(self, pending: Pending, now_us: int) -> list[Candidate]:
-        candidates = []
-        for name, (reception, ended_us) in pending.heard.items():
-            transmitter = self._transmitters.get(name)
-            if transmitter is None:
-                continue
-            earliest_us = transmitter.clock.at(now_us) + _NEEDED_US
-            base_us = earliest_us if pending.answer.asap else ended_us
-            candidates.append(Candidate(reception, base_us, earliest_us, self._power_dbm))
-        return candidates
-
     def _take_up(self, pending: Pending) -> None:
         self._owed.add(pending)
         self._holds.expect(pending.key, pending.answer.priority)
@@ -251,12 +205,11 @@ class Downlinks:
         return None if choice is None else (choice.concentrator, choice.booking)
 
     def _choose(self, pending: Pending, now_us: int, kept: Kept = nothing_kept) -> tuple[Choice | None, str]:
-        budgets = {name: transmitter.budget for name, transmitter in self._transmitters.items()}
-        candidates = self._candidates(pending, now_us)
-        return choose(pending.answer, candidates, budgets, tried=frozenset(pending.tried), kept=kept)
+        candidates = self._ways.candidates(pending.heard, pending.answer.asap, now_us)
+        return choose(pending.answer, candidates, self._ways.budgets(), tried=frozenset(pending.tried), kept=kept)
 
     def _book(self, concentrator: str, booking: Booking) -> None:
-        self._transmitters[concentrator].budget.book(booking)
+        self._ways[concentrator].budget.book(booking)
         self._holds.booked(concentrator, booking)
 
     def _decide(self, pending: Pending, now_us: int) -> list[Step]:
@@ -277,10 +230,10 @@ class Downlinks:
         """When the last window is too near; class C has no such moment."""
         if pending.answer.asap:
             return 0
-        delay_us = pending.answer.windows[-1].delay_ms * 1000 - _NEEDED_US
+        delay_us = pending.answer.windows[-1].delay_ms * 1000 - NEEDED_US
         return 1 + max(
             (self._clock(name).when(ended_us + delay_us) for name, (_, ended_us) in pending.heard.items()
-             if name in self._transmitters), default=0,
+             if name in self._ways), default=0,
         )  # fmt: skip
 
     def _give(self, pending: Pending, choice: Choice) -> Order:
@@ -291,17 +244,17 @@ class Downlinks:
         so that never two of them send at once.
         """
         answer, name = pending.answer, choice.concentrator
-        transmitter = self._transmitters[name]
+        way = self._ways[name]
         fallback = None
         if (
-            transmitter.protocol is Protocol.BASICS_STATION
+            way.protocol is Protocol.BASICS_STATION
             and choice.window == 0
             and len(pending.heard) == 1 < len(answer.windows)
         ):
             slot = answer.windows[1]
             start_us = choice.candidate.ended_us + slot.delay_ms * 1000
             second = booking_of(choice.variant.phy_payload, slot, start_us)
-            if (name, 1) not in pending.tried and not transmitter.budget.obstacle(second, choice.variant.priority):
+            if (name, 1) not in pending.tried and not way.budget.obstacle(second, choice.variant.priority):
                 fallback = second
         self._holds.drop(pending.key)
         self._book(name, choice.booking)
@@ -315,7 +268,7 @@ class Downlinks:
             answer.asap, power_dbm(choice.candidate, choice.slot), answer.priority, choice.variant.phy_payload,
         )  # fmt: skip
         check_at_us = (fallback or choice.booking).start_us
-        if transmitter.protocol is Protocol.BASICS_STATION:
+        if way.protocol is Protocol.BASICS_STATION:
             check_at_us += _CONFIRMED_WITHIN_US
         pending.order = Given(order, choice, choice.booking, fallback, check_at_us)
         self._by_order[order.id] = pending

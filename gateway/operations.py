@@ -18,7 +18,7 @@ from decoders.lorawan.errors import MalformedFrame
 from decoders.lorawan.frame import JOIN_REQUEST, JoinRequest, m_type
 from gateway.arrivals import Outcome
 from gateway.config import Config
-from gateway.downlinks import Failure, Protocol, Step
+from gateway.downlinks import Failure, Step
 from gateway.errors import StoreError
 from gateway.flood import Flood, FloodWatch, JoinLimiter
 from gateway.frame_log import FrameLog, Join, RefusedData, Uplink, When, heard_by
@@ -33,6 +33,7 @@ from gateway.reception_time import Boot
 from gateway.silence import DOWN, LATE, OK, Limits
 from gateway.store import Store
 from gateway.watch import TICK_S, Detail, Tell, Watch
+from gateway.ways_down import Protocol
 
 _log = logging.getLogger(__name__)
 

@@ -25,7 +25,6 @@ from gateway.clock_watch import is_sure
 from gateway.config import Config
 from gateway.dating import LateDating, begin_boot
 from gateway.downlink_page import DownlinkPage
-from gateway.downlinks import Protocol
 from gateway.errors import StoreError
 from gateway.forwarder import Forwarder
 from gateway.group_commit import GroupCommit
@@ -44,6 +43,7 @@ from gateway.store import Store
 from gateway.transmitter import Transmitter
 from gateway.uplinks import Uplinks
 from gateway.watch import Detail
+from gateway.ways_down import Protocol
 
 _log = logging.getLogger(__name__)
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterable
 
 from gateway.backhaul.interface import Backhaul
-from gateway.downlinks import Downlinks, Failure, Outcome, Protocol, Step
+from gateway.downlinks import Downlinks, Failure, Outcome, Step
 from gateway.metrics import Metrics
 from gateway.radio import Answer, Order, Reception
+from gateway.ways_down import Protocol
 
 _log = logging.getLogger(__name__)
 

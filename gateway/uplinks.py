@@ -12,7 +12,6 @@ from decoders.lorawan.errors import MalformedFrame, MicMismatch
 from gateway.applications import Applications
 from gateway.arrivals import Arrivals, Outcome
 from gateway.backhaul.interface import Backhaul, Heard
-from gateway.downlinks import Protocol
 from gateway.errors import Refused, StoreError, StoreFull
 from gateway.group_commit import GroupCommit
 from gateway.join_server import Joined, JoinServer
@@ -23,6 +22,7 @@ from gateway.radio import Reception
 from gateway.reception_time import TimeKeeper
 from gateway.store import Ledger
 from gateway.transmitter import Transmitter
+from gateway.ways_down import Protocol
 
 _log = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from typing import Any, cast
 from decoders.lorawan.region import EU868
 from gateway.backhaul import gwmp
 from gateway.backhaul.interface import Listener
-from gateway.downlinks import Protocol
 from gateway.errors import MalformedDatagram, PortTaken
 from gateway.metrics import Metrics
 from gateway.radio import Order
+from gateway.ways_down import Protocol
 
 _log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from decoders.lorawan.gps_time import gps_from_unix
-from gateway.downlinks import Protocol as Speech
 from gateway.radio import Order
+from gateway.ways_down import Protocol as Speech
 
 
 class Heard(NamedTuple):

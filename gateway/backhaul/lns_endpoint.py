@@ -22,11 +22,11 @@ from websockets.http11 import Request, Response
 from gateway.backhaul import lns
 from gateway.backhaul.interface import Listener
 from gateway.config import BasicsStationSection
-from gateway.downlinks import Protocol
 from gateway.errors import ConfigError, MalformedMessage, PortTaken
 from gateway.metrics import Metrics
 from gateway.radio import Order
 from gateway.station_tokens import Tokens
+from gateway.ways_down import Protocol
 
 _log = logging.getLogger(__name__)
 

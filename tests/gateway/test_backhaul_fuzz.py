@@ -16,8 +16,8 @@ from copy import deepcopy
 
 from websockets.sync.client import connect
 
-from gateway.downlinks import Protocol
 from gateway.metrics import FAILURES, REFUSALS
+from gateway.ways_down import Protocol
 from tests.gateway.nodes import Concentrator, Node, rxpk_of
 from tests.gateway.radio_world import STATION, world
 from tests.gateway.running import eventually, join
@@ -86,7 +86,7 @@ def test_bent_and_forged_datagrams_are_counted_and_survived(service, node, caplo
     )
     assert service.metrics.counters["uplinks"] == 2
     assert service.status()["concentrators"] <= 256
-    assert len(service._transmitter._downlinks._transmitters) <= 300
+    assert len(service._transmitter._downlinks._ways) <= 300
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

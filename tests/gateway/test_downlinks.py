@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 import gateway.downlinks
 from gateway.airtime_budget import Booking
-from gateway.downlinks import Downlinks, Failure, Outcome, Protocol
+from gateway.downlinks import Downlinks, Failure, Outcome
 from gateway.radio import Answer, Order, Priority, Slot, Variant, windows_after
 from gateway.scheduler import choose
+from gateway.ways_down import Protocol
 from tests.gateway.nodes import reception
 
 S = 1_000_000
@@ -49,7 +50,7 @@ class Bench:
 
     def hear(self, name, phy_payload, at=None, **fields):
         at = self.now if at is None else at
-        base = 5 << 48 if self.downlinks._transmitters[name].protocol is STATION else 0
+        base = 5 << 48 if self.downlinks._ways[name].protocol is STATION else 0
         heard = reception(phy_payload, concentrator=name, tmst_us=base + at, **fields)
         return heard, self.downlinks.heard(heard, None, self.now)
 
@@ -177,7 +178,7 @@ class TestWindows:
         assert bench.order().rx1 is None
 
     def test_rx1_is_spared_when_it_would_take_a_quarter_of_what_is_left(self, bench):
-        budget = bench.downlinks._transmitters[ONE].budget
+        budget = bench.downlinks._ways[ONE].budget
         for n in range(33):  # 3 s of 36 are left; one answer at SF12 is 0.991 s
             budget.book(Booking(-(100 + 60 * n) * S, -(99 + 60 * n) * S, 868_100_000))
         bench.go(110)
@@ -258,7 +259,7 @@ class TestPriorities:
     def test_an_ack_goes_without_the_application_s_downlink_where_that_does_not_fit(self, bench):
         for n in range(40):  # 75 % of RX1's hour, and 75 % of RX2's, are gone for applications
             bench.go(200 + 9 * n)
-            budget = bench.downlinks._transmitters[ONE].budget
+            budget = bench.downlinks._ways[ONE].budget
             for frequency_hz, seconds in ((868_300_000, 0.68), (869_525_000, 6.8)):
                 start = round((9 * n + (0 if frequency_hz < 869_000_000 else 1)) * S)
                 budget.book(Booking(start, start + round(seconds * S), frequency_hz))
@@ -556,7 +557,7 @@ class TestAnyTraffic:
         for name in (ONE, TWO, THREE):
             on_air = sorted(
                 (booking.start_us, booking.end_us)
-                for booking in bench.downlinks._transmitters[name].budget._bookings
+                for booking in bench.downlinks._ways[name].budget._bookings
             )  # fmt: skip
             assert all(one[1] < other[0] for one, other in pairwise(on_air))
 
