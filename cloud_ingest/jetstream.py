@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The stream in which nats-server keeps what gateways publish over MQTT, and the durable consumer that workers share.
+"""The stream in which nats-server keeps what gateways publish over MQTT, and the durable consumers that workers share:
+one for each lane, so that an alarm waits behind no reading.
 
 nats-server 2.15.1 stores every QoS 1 publish in the stream ``$MQTT_msgs``, the topic ``a/b`` under the subject
 ``$MQTT.msgs.a.b`` with the header ``Nmqtt-Pub: 1``. By itself it makes that stream with *interest* retention, which
@@ -23,6 +24,7 @@ from cloud_ingest.config import Config, JetStreamSettings, MqttSettings
 from cloud_ingest.errors import BrokerError
 from cloud_ingest.subscriber import password, tls_context
 from decoders import topics
+from decoders.records import LANES, READING
 
 STREAM = "$MQTT_msgs"
 _PREFIX = "$MQTT.msgs."
@@ -37,6 +39,11 @@ def subject_of(topic: str) -> str:
 def topic_of(subject: str) -> str:
     """The MQTT topic of a message in the stream. A topic with dots in a level would look the same; ours have none."""
     return subject.removeprefix(_PREFIX).replace(".", "/")
+
+
+def consumer_of(settings: JetStreamSettings, lane: int) -> str:
+    """The durable consumer of a lane. That of the readings has the plain name, and what older gateways send."""
+    return settings.consumer if lane == READING else f"{settings.consumer}-{topics.lane_name(lane)}"
 
 
 def identity(mqtt: MqttSettings) -> dict[str, Any]:
@@ -73,7 +80,7 @@ async def connect(mqtt: MqttSettings, server: str) -> Client:
 
 
 async def ensure(client: Client, settings: JetStreamSettings) -> bool:
-    """Make stream and consumer what the settings say, whatever is there; True if the stream was not so before.
+    """Make stream and consumers what the settings say, whatever is there; True if the stream was not so before.
 
     Raises nats' errors while the cluster has no leader, or if it does not let us."""
     jetstream = client.jetstream()
@@ -98,16 +105,17 @@ async def ensure(client: Client, settings: JetStreamSettings) -> bool:
         is_changed = bool(changes)
         if changes:
             await jetstream.update_stream(replace(found, **changes))
-    await _ensure_consumer(jetstream, settings)
+    for lane in LANES:
+        await _ensure_consumer(jetstream, settings, lane)
     return is_changed
 
 
-async def _ensure_consumer(jetstream: JetStreamContext, settings: JetStreamSettings) -> None:
+async def _ensure_consumer(jetstream: JetStreamContext, settings: JetStreamSettings, lane: int) -> None:
     await jetstream.add_consumer(
         STREAM,
         ConsumerConfig(
-            durable_name=settings.consumer,
-            filter_subject=subject_of(topics.UP_FILTER),
+            durable_name=consumer_of(settings, lane),
+            filter_subjects=[subject_of(topic) for topic in topics.up_filters(lane)],
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=settings.ack_wait_s,
             max_deliver=-1,  # a message that kills its worker is counted by us (attempts.py)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The NATS shell: a thread that pulls messages from the shared durable consumer and acknowledges them after the commit.
+"""The NATS shell: a thread that pulls messages from the shared durable consumers and acknowledges them when committed.
 
 Any number of processes may pull; each message is with one of them at a time. One that ends without an acknowledgement
-gives back what it had after a while, marked as delivered before.
+gives back what it had after a while, marked as delivered before. Each lane is asked for by itself, and at the beginning
+of a connection the lower one first: however many readings wait in the stream, an alarm is in hand before them.
 """
 
 import asyncio
@@ -22,18 +23,37 @@ from cloud_ingest import jetstream
 from cloud_ingest.config import Config
 from cloud_ingest.errors import CloudError
 from cloud_ingest.writer import Delivery, Writer
+from decoders.records import LANES
 
 _log = logging.getLogger(__name__)
 
-_IN_HAND = 128  # messages one process has at most
+_IN_HAND = 128  # messages of a lane that one process has at most
 _EXPIRES_S = 2.0  # of one request for messages
 _GRACE_S = 3.0  # without an answer to it, ask again
 _ENSURE_EVERY_S = 30.0
 _ENDED = "Status"  # header: a request is over
 
 
+class _Lane:
+    """What of one lane is asked for and in hand. Only the loop touches it."""
+
+    def __init__(self, consumer: str) -> None:
+        self.consumer = consumer
+        self.in_hand = 0
+        self.request = 0  # number of the request at hand
+        self.expected = 0  # messages that it may still bring
+        self.news = asyncio.Event()
+        self.begun = asyncio.Event()  # what waited when the connection began was asked for
+
+    async def pause(self, seconds: float) -> None:
+        """Until there is news, for that long at most."""
+        self.news.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.news.wait(), seconds)
+
+
 class Puller(threading.Thread):
-    """Brings messages of the stream to ``writer``. ``connected``: a server has accepted us and has the consumer."""
+    """Brings messages of the stream to ``writer``. ``connected``: a server has accepted us and has the consumers."""
 
     def __init__(self, config: Config, writer: Writer) -> None:
         """Raises ConfigError for what is wrong with the files that ``config.mqtt`` names."""
@@ -43,9 +63,8 @@ class Puller(threading.Thread):
         self._config = config
         self._writer = writer
         self._stopping = threading.Event()
-        self._in_hand = 0
-        self._requested = 0  # number of the request at hand
-        self._expected = 0  # messages that it may still bring
+        self._lanes = [_Lane(jetstream.consumer_of(config.jetstream, lane)) for lane in LANES]
+        self._ensure_at = 0.0
         self._problem = ""
 
     def stop(self) -> None:
@@ -57,7 +76,6 @@ class Puller(threading.Thread):
 
     async def _pull_for_ever(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
         for server in itertools.cycle(self._config.jetstream.servers):
             if self._stopping.is_set():
                 return
@@ -65,81 +83,113 @@ class Puller(threading.Thread):
                 client = await jetstream.connect(self._config.mqtt, server)
             except CloudError as error:
                 self._warn(str(error))
-                await self._pause(1.0)
+                await asyncio.sleep(1.0)
                 continue
             try:
                 await self._pull(client, server)
             except (TimeoutError, nats.errors.Error) as error:
                 self._warn(f"{server}: {client.last_error or repr(error)}")
-                await self._pause(0.5)
+                await asyncio.sleep(0.5)
             except Exception:  # a bug; a service that pulls no more would only look well
                 _log.exception("pulling stopped and begins again")
-                await self._pause(1.0)
+                await asyncio.sleep(1.0)
             finally:
                 self.connected = False
                 await client.close()
 
     async def _pull(self, client: Client, server: str) -> None:
-        ensured_at = -_ENSURE_EVERY_S
-        inbox = client.new_inbox()
-        await client.subscribe(f"{inbox}.*", cb=partial(self._received, client))
-        while not self._stopping.is_set() and client.is_connected:
-            if time.monotonic() - ensured_at > _ENSURE_EVERY_S:
-                await jetstream.ensure(client, self._config.jetstream)
-                ensured_at = time.monotonic()
-                if not self.connected:
-                    self.connected, self._problem = True, ""
-                    _log.info("stream connected server=%s", server)
-            if self._in_hand >= _IN_HAND:
-                await self._pause(_GRACE_S)
-                continue
-            self._requested += 1
-            self._expected = min(_IN_HAND - self._in_hand, self._config.jetstream.max_in_hand)
-            wanted = {"batch": self._expected, "expires": int(_EXPIRES_S * 1e9)}
-            subject = f"$JS.API.CONSUMER.MSG.NEXT.{jetstream.STREAM}.{self._config.jetstream.consumer}"
-            await client.publish(subject, json.dumps(wanted).encode(), f"{inbox}.{self._requested}")
-            deadline = time.monotonic() + _EXPIRES_S + _GRACE_S
-            while self._expected and client.is_connected and not self._stopping.is_set():
-                if time.monotonic() > deadline:
-                    ensured_at = -_ENSURE_EVERY_S  # a leader that went, or a stream that is no more
-                    break
-                await self._pause(1.0)
+        self._ensure_at = 0.0
+        await self._ensure(client)
+        self.connected, self._problem = True, ""
+        _log.info("stream connected server=%s", server)
+        working = [asyncio.ensure_future(self._ensure_for_ever(client))]
+        before: _Lane | None = None
+        for lane in self._lanes:
+            lane.begun.clear()
+            inbox = client.new_inbox()
+            await client.subscribe(f"{inbox}.*", cb=partial(self._received, client, lane))
+            working.append(asyncio.ensure_future(self._ask_for_ever(client, lane, inbox, before)))
+            before = lane
+        try:
+            await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)  # each ends with the connection
+            for ended in working:
+                if ended.done():
+                    ended.result()
+        finally:
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
         if not self._stopping.is_set():
             self._warn(f"{server}: connection lost")
 
-    async def _received(self, client: Client, message: Msg) -> None:
+    def _goes_on(self, client: Client) -> bool:
+        return not self._stopping.is_set() and client.is_connected
+
+    async def _ensure_for_ever(self, client: Client) -> None:
+        while self._goes_on(client):
+            await self._ensure(client)
+            await asyncio.sleep(0.5)
+
+    async def _ensure(self, client: Client) -> None:
+        if time.monotonic() >= self._ensure_at:
+            await jetstream.ensure(client, self._config.jetstream)
+            self._ensure_at = time.monotonic() + _ENSURE_EVERY_S
+
+    async def _ask_for_ever(self, client: Client, lane: _Lane, inbox: str, before: _Lane | None) -> None:
+        if before is not None:
+            await before.begun.wait()
+        while self._goes_on(client):
+            if lane.in_hand >= _IN_HAND:
+                lane.begun.set()
+                await lane.pause(1.0)
+                continue
+            await self._ask(client, lane, inbox)
+            deadline = time.monotonic() + _EXPIRES_S + _GRACE_S
+            while lane.expected and self._goes_on(client):
+                if time.monotonic() > deadline:
+                    self._ensure_at = 0.0  # a leader that went, or a stream that is no more
+                    break
+                await lane.pause(1.0)
+            lane.begun.set()
+
+    async def _ask(self, client: Client, lane: _Lane, inbox: str) -> None:
+        lane.request += 1
+        lane.expected = min(_IN_HAND - lane.in_hand, self._config.jetstream.max_in_hand)
+        wanted: dict[str, int | bool] = {"batch": lane.expected}
+        if lane.begun.is_set():
+            wanted["expires"] = int(_EXPIRES_S * 1e9)
+        else:  # is there anything? The next lane waits for the answer
+            wanted["no_wait"] = True
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{jetstream.STREAM}.{lane.consumer}"
+        await client.publish(subject, json.dumps(wanted).encode(), f"{inbox}.{lane.request}")
+
+    async def _received(self, client: Client, lane: _Lane, message: Msg) -> None:
         headers = message.headers or {}
         if _ENDED in headers and not message.data:
-            if message.subject.rpartition(".")[2] == str(self._requested):  # not of an earlier request
-                self._expected = 0
-                self._news.set()
+            if message.subject.rpartition(".")[2] == str(lane.request):  # not of an earlier request
+                lane.expected = 0
+                lane.news.set()
                 if headers[_ENDED] not in ("404", "408"):  # no messages, or none in time: as it should be
                     self._warn(f"{headers[_ENDED]} {headers.get('Description', 'no answer')}")
                     await asyncio.sleep(0.5)
             return
-        self._in_hand += 1
-        self._expected = max(self._expected - 1, 0)
-        done = partial(self._done, client, message.reply)
+        lane.in_hand += 1
+        lane.expected = max(lane.expected - 1, 0)
+        done = partial(self._done, client, lane, message.reply)
         again = message.metadata.num_delivered > 1
         self._writer.put(Delivery(jetstream.topic_of(message.subject), message.data, done, again))
-        if not self._expected:
-            self._news.set()
+        if not lane.expected:
+            lane.news.set()
 
-    def _done(self, client: Client, reply: str) -> None:
+    def _done(self, client: Client, lane: _Lane, reply: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._acknowledge, client, reply)
+            self._loop.call_soon_threadsafe(self._acknowledge, client, lane, reply)
 
-    def _acknowledge(self, client: Client, reply: str) -> None:
-        self._in_hand -= 1
-        self._news.set()
+    def _acknowledge(self, client: Client, lane: _Lane, reply: str) -> None:
+        lane.in_hand -= 1
+        lane.news.set()
         if client.is_connected:
             self._acknowledging = asyncio.ensure_future(client.publish(reply, b"+ACK"))
-
-    async def _pause(self, seconds: float) -> None:
-        """Until there is news, for that long at most."""
-        self._news.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
 
     def _warn(self, problem: str) -> None:
         if problem != self._problem:  # once, not at every attempt
