@@ -38,6 +38,7 @@ class Fault(Enum):
     NEVER_READY = "draws current but never answers"
     STUCK = "answers the same values for ever"
     WRONG_CRC = "answers with one wrong bit"
+    LINES_SWAPPED = "A and B change places: every level is the other one, and no character has a stop bit"
     CABLE_BREAK = "the line goes dead in the middle of each answer"
     IN_AIR = "pulled out of the soil: permittivity 1, no water"
     OUT_OF_RANGE = "blade broken: 0xFFFF in every measured register (assumption)"
@@ -172,6 +173,9 @@ class Smt100Sim:
     def byte_received(self, byte: int, settings: SerialSettings) -> None:
         """One character from the master, at the end of its stop bit."""
         if self.fault is Fault.ABSENT:
+            return
+        if self.fault is Fault.LINES_SWAPPED:
+            self._refuse("A and B are swapped: character without a stop bit")
             return
         if self._powered_since_us is None:
             self._refuse("character while unpowered")

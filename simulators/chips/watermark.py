@@ -31,6 +31,7 @@ class Fault(Enum):
     SHORT = "cable bridged: 20 Ohm"
     WET_PLUG = "water in a plug bridges the sensor with 15 kOhm"
     INPUT_LOOSE = "the converter's input hangs in the air and reads 0"
+    INPUT_AT_SUPPLY = "the converter's input touches the supply"
 
 
 def kpa_from_ohm(ohm: float, celsius: float) -> float:
@@ -112,6 +113,8 @@ class Watermark200ssSim:
         """What the input between resistor and sensor shows."""
         if self.fault is Fault.INPUT_LOOSE:
             return 0
+        if self.fault is Fault.INPUT_AT_SUPPLY:
+            return self.supply_uv
         ohm = self.resistance()
         feed_uv, far_uv = self._feed.level * self.supply_uv, self._far.level * self.supply_uv
         return round((feed_uv * ohm + far_uv * SERIES_OHM) / (ohm + SERIES_OHM))

@@ -432,6 +432,13 @@ class TestFaults:
 
         assert bench.words(0, 4) == first
 
+    def test_swapped_lines_carry_nothing_that_it_understands(self):
+        bench = Bench()
+        bench.sensor.fault = Fault.LINES_SWAPPED
+
+        assert bench.ask(READ_TEMPERATURE_AND_WATER) == ""
+        assert bench.sensor.refusals == ["A and B are swapped: character without a stop bit"]
+
     def test_in_air_there_is_no_water_and_permittivity_is_one(self):
         bench = Bench(powered=False)
         bench.sensor.fault = Fault.IN_AIR

@@ -47,6 +47,7 @@ MUTANTS = (
     Mutant("square lost", "0.06756 * r * r", "0.06756 * r"),
     Mutant("whole kPa", "int(kpa * 10 + 0.5)", "int(kpa + 0.5)"),
     Mutant("any supply is right", "_LEAST_UV, _MOST_UV = 2_000_000", "_LEAST_UV, _MOST_UV = 0"),
+    Mutant("any higher supply is right", "_MOST_UV = 2_000_000, 3_900_000", "_MOST_UV = 2_000_000, 9_900_000"),
     Mutant("only 3.3 V is right", "_LEAST_UV, _MOST_UV = 2_000_000", "_LEAST_UV, _MOST_UV = 3_200_000"),
     Mutant("read without a start", " if self._started else", " if True else"),
     Mutant("one name for all", "self.QUANTITIES = (quantity,)", "pass"),

@@ -266,6 +266,10 @@ def a_sensor_that_never_gets_ready_gives_no_answer(driver: ModuleType) -> None:
     assert Sensor(driver, fault=Fault.NEVER_READY).read() == ("no_answer", "no_answer")
 
 
+def swapped_lines_give_no_answer(driver: ModuleType) -> None:
+    assert Sensor(driver, fault=Fault.LINES_SWAPPED).read() == ("no_answer", "no_answer")
+
+
 def a_sensor_is_ready_after_the_start_time(driver: ModuleType) -> None:
     sensor = Sensor(driver)
 
@@ -374,6 +378,7 @@ BEHAVIOURS: list[Behaviour] = [
     a_missing_sensor_gives_no_answer_after_three_tries,
     an_unpowered_sensor_gives_no_answer,
     a_sensor_that_never_gets_ready_gives_no_answer,
+    swapped_lines_give_no_answer,
     a_sensor_is_ready_after_the_start_time,
     the_third_try_still_counts,
     the_last_tries_fault_is_told,

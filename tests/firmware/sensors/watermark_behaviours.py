@@ -177,6 +177,10 @@ def an_input_that_sees_nothing_is_a_bad_answer(driver: ModuleType) -> None:
     assert Bench(driver, fault=Fault.INPUT_LOOSE).measure() == "bad_answer"
 
 
+def an_input_at_the_supply_is_a_bad_answer(driver: ModuleType) -> None:
+    assert Bench(driver, fault=Fault.INPUT_AT_SUPPLY).measure() == "bad_answer"
+
+
 def nothing_is_read_before_the_start_or_after_the_stop(driver: ModuleType) -> None:
     bench = Bench(driver)
 
@@ -209,6 +213,7 @@ BEHAVIOURS: list[Behaviour] = [
     an_open_cable_and_a_bridged_one_are_told_apart,
     soil_drier_than_the_sensor_can_tell_is_out_of_range,
     an_input_that_sees_nothing_is_a_bad_answer,
+    an_input_at_the_supply_is_a_bad_answer,
     nothing_is_read_before_the_start_or_after_the_stop,
     it_may_have_another_name,
 ]
