@@ -21,6 +21,7 @@ MUTANTS = (
     Mutant("no limit", "_MOST = 9_999", "_MOST = 0xFFFF"),
     Mutant("limit of 100 ug/m3", "_MOST = 9_999", "_MOST = 999"),
     Mutant("limit one step too high", "_MOST = 9_999", "_MOST = 10_000"),
+    Mutant("coarse limit one step too high", "coarse if coarse <= _MOST", "coarse if coarse <= _MOST + 1"),
     Mutant("fine limit alone", "coarse if coarse <= _MOST", "coarse if fine <= _MOST"),
     Mutant("another header", "self._frame[1] = 0xAA, 0xB4", "self._frame[1] = 0xAA, 0xB3"),
     Mutant("one sensor's own", "self._frame[15] = self._frame[16] = 0xFF", "self._frame[15] = self._frame[16] = 0xFE"),

@@ -108,6 +108,7 @@ def values_end_where_the_sensor_does(driver: ModuleType) -> None:
     for reply, fine, coarse in (
         ("aac00f270f27a1606dab", 9_999, 9_999),
         ("aac01027 0f27a1606eab", "out_of_range", 9_999),
+        ("aac001001027 a16039ab", 1, "out_of_range"),
         ("aac00100ffff a16000ab", 1, "out_of_range"),
         ("aac000000100a16002ab", 0, 1),
     ):
