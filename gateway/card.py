@@ -16,7 +16,7 @@ from typing import NamedTuple
 from decoders.lorawan.errors import RemoteError
 from decoders.records import LANES, Record, decode_record
 from gateway.errors import StoreError
-from gateway.outbox import ROW_BYTES
+from gateway.lanes import ROW_BYTES
 from gateway.packing import unpack
 
 LANE_NAMES = ("alarms", "readings", "diagnostics")

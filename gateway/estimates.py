@@ -27,9 +27,8 @@ class Estimates(Outbox):
     def estimate(self, lane: int, row: int, boot_id: str, boot_s: float) -> None:
         """Remember that this row is to be dated better; those that the cloud has by now are forgotten."""
         self._db.execute(
-            "DELETE FROM estimated WHERE lane = ? AND row <= (SELECT delivered_seq FROM lanes WHERE lane = ?)",
-            (lane, lane),
-        )
+            "DELETE FROM estimated WHERE lane = ? AND row <= ?", (lane, self.lanes()[lane].delivered_seq)
+        )  # fmt: skip
         self._db.execute("INSERT INTO estimated VALUES (?, ?, ?, ?)", (lane, row, boot_id, boot_s))
 
     def estimated(self, boot_id: str, most: int = 100) -> list[Estimated]:
@@ -42,10 +41,9 @@ class Estimates(Outbox):
     def date(self, one: Estimated, unix_less_boot_s: float, quality: TimeQuality) -> bool:
         """Give a row its time, and forget the estimate; False: it is gone, or the cloud has it."""
         self._db.execute("DELETE FROM estimated WHERE lane = ? AND row = ?", (one.lane, one.row))
+        table, lane = self._lanes.table(one.lane), self.lanes()[one.lane]
         row = self._db.execute(
-            f"SELECT record FROM outbox_{one.lane} WHERE seq = ? "
-            "AND seq > (SELECT delivered_seq FROM lanes WHERE lane = ?)",
-            (one.row, one.lane),
+            f"SELECT record FROM {table} WHERE seq = ? AND seq > ?", (one.row, lane.delivered_seq)
         ).fetchone()
         if row is None:
             return False
@@ -54,8 +52,8 @@ class Estimates(Outbox):
         except (ValueError, RemoteError):  # a card that has rotted; the forwarder says so
             return False
         stored = pack(encode_record(dated(record, one.boot_s + unix_less_boot_s, quality)))
-        self._db.execute(f"UPDATE outbox_{one.lane} SET record = ? WHERE seq = ?", (stored, one.row))
-        self._db.execute("UPDATE lanes SET bytes = bytes + ? WHERE lane = ?", (len(stored) - len(row[0]), one.lane))
+        self._db.execute(f"UPDATE {table} SET record = ? WHERE seq = ?", (stored, one.row))
+        self._lanes.change(lane._replace(bytes=lane.bytes + len(stored) - len(row[0])))
         return True
 
 

@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: EUPL-1.2
 """One thread writes; what arrives while it is busy shares the next transaction, and so the next fsync.
 
-``run(work)`` calls ``work()`` in the writer thread and returns its result only after COMMIT has returned: with WAL and
-synchronous=FULL the result is then on the disk. Each work has its own savepoint: when it raises, only its own changes
-are undone. When COMMIT fails, nothing of the group is stored and every caller gets StoreError; when there was no room
-for one of them (StoreFull), each gets a transaction of its own, so that deleting never fails for want of room to add.
+``run(work)`` calls ``work()`` in the writer thread and returns its result, or raises its exception, only after COMMIT
+has returned. What is undone when something fails: transactions.py.
 """
 
 import asyncio
 import queue
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from gateway.errors import StoreError, StoreFull
+from gateway.errors import StoreError
+from gateway.transactions import Transactions
 
 _T = TypeVar("_T")
 
@@ -32,14 +29,15 @@ class GroupCommit:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        transactions: Transactions,
         *,
         window_s: float = 0.0,
         records: int = 100,
         before: Callable[[], None] = lambda: None,
     ) -> None:
         """``before`` is called in the writer thread before each transaction."""
-        self._transactions = Transactions(connection, before)
+        self._transactions = transactions
+        self._transactions.before = before
         self._window_s = window_s
         self._records = records
         self._loop = asyncio.get_running_loop()
@@ -97,54 +95,6 @@ class GroupCommit:
             except queue.Empty:
                 return True
         return False
-
-
-class Transactions:
-    """Runs works in one transaction of a connection, each in a savepoint of its own, and tells when it is durable."""
-
-    def __init__(self, connection: sqlite3.Connection, before: Callable[[], None] = lambda: None) -> None:
-        self._connection = connection
-        self._before = before
-        self.commits = 0
-
-    def run(self, works: Sequence[Callable[[], Any]], done: Callable[[list[Any]], None]) -> None:
-        """Call ``done`` with a result or an exception for each; either way the transaction is over."""
-        results: list[Any] = []
-        try:
-            self._before()
-            self._connection.execute("BEGIN IMMEDIATE")
-            for work in works:
-                results.append(self._one(work))
-            self._connection.execute("COMMIT")
-            self.commits += 1
-        except (sqlite3.Error, OSError) as error:
-            with suppress(sqlite3.Error):  # a disk that fails COMMIT may fail this too; the next BEGIN tells
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-            failure = _store_error(error)
-            results = [failure] * len(works)
-            if isinstance(failure, StoreFull) and len(works) > 1:
-                results.clear()
-                for work in works:
-                    self.run([work], results.extend)
-        done(results)
-
-    def _one(self, work: Callable[[], Any]) -> Any:
-        self._connection.execute("SAVEPOINT job")
-        try:
-            result = work()
-        except Exception as error:
-            if not self._connection.in_transaction:  # SQLite has undone the whole group, as it does on a full disk
-                raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError(str(error)) from error
-            self._connection.execute("ROLLBACK TO job")
-            result = _store_error(error) if isinstance(error, sqlite3.Error) else error
-        self._connection.execute("RELEASE job")
-        return result
-
-
-def _store_error(error: Exception) -> StoreError:
-    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return (StoreFull if full else StoreError)(str(error))
 
 
 def _deliver(group: list[_Job], results: list[Any]) -> None:

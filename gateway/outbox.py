@@ -2,7 +2,7 @@
 """The outbox: records on their way to the cloud, in three lanes, until the cloud has them and for a while after.
 
 Rows are counted when they come and go, never all at once. Sizes are what rows take on the disk, near enough. All of it
-runs in the transaction of whoever calls.
+runs in the transaction of whoever calls, which writes what is new here at its end (lanes.py).
 
 When there is no room, rows go in this order: those that the cloud has; then the oldest of the highest lane that has
 more than the room reserved for it. What goes undelivered leaves a tombstone in the same transaction.
@@ -29,9 +29,8 @@ from decoders.records import (
 from decoders.senml import Reading
 from decoders.uplink import Continues
 from gateway.eviction import Dropping
+from gateway.lanes import ROW_BYTES, Lane, Lanes
 from gateway.packing import pack, unpack
-
-ROW_BYTES = 16  # of the file, besides the record
 
 _RESERVED = (1 / 8, 1 / 2, 1 / 16)  # of the room: what a lane may fill before it has to give way
 _CHUNK_BYTES = 1 << 18  # dropped at once: a tombstone costs about as much for many rows as for few
@@ -56,23 +55,11 @@ class Numbering(NamedTuple):
     continues: tuple[Continues | None, Continues | None, Continues | None]
 
 
-class Lane(NamedTuple):
-    """One row of ``lanes`` (migrations/0007_lanes.sql)."""
-
-    lane: int
-    first_seq: int
-    last_seq: int
-    delivered_seq: int
-    bytes: int
-    delivered_bytes: int
-    confirmed_epoch: int | None
-    confirmed_seq: int | None
-
-
 class Outbox:
     """The outbox's part of the ledger."""
 
     _db: sqlite3.Connection
+    _lanes: Lanes
     limits = Limits()
     numbering = Numbering(0, (0, 0, 0), (None, None, None))
     _short = False
@@ -120,9 +107,12 @@ class Outbox:
 
     def append_encoded(self, lane: int, record: bytes) -> int:
         """Put a record into a lane, as ``encode_record`` has made it; returns its row."""
-        stored = pack(record)
+        return self.append_packed(lane, pack(record))
+
+    def append_packed(self, lane: int, stored: bytes) -> int:
+        """Put a record into a lane, as ``pack`` has made it; returns its row."""
         self._make_room(len(stored) + ROW_BYTES)
-        return self._put(lane, stored)
+        return self._lanes.put(lane, stored)
 
     def confirm(self, lane: int, row: int, epoch: int, seq: int) -> None:
         """The cloud has everything up to ``row``, which it calls ``seq`` of ``epoch``, and nothing after it."""
@@ -130,17 +120,17 @@ class Outbox:
         row = min(max(row, now.first_seq - 1), now.last_seq)
         low, high = sorted((row, now.delivered_seq))
         (size,) = self._db.execute(
-            f"SELECT coalesce(sum(length(record) + {ROW_BYTES}), 0) FROM outbox_{lane} WHERE seq > ? AND seq <= ?",
+            f"SELECT coalesce(sum(length(record) + {ROW_BYTES}), 0) FROM {self._lanes.table(lane)} "
+            "WHERE seq > ? AND seq <= ?",
             (low, high),
         ).fetchone()
         delivered_bytes = now.delivered_bytes + (size if row > now.delivered_seq else -size)
-        self._db.execute(
-            "UPDATE lanes SET delivered_seq = ?, delivered_bytes = ?, confirmed_epoch = ?, confirmed_seq = ? "
-            "WHERE lane = ?",
-            (row, delivered_bytes, epoch, seq, lane),
-        )
+        now = now._replace(
+            delivered_seq=row, delivered_bytes=delivered_bytes, confirmed_epoch=epoch, confirmed_seq=seq
+        )  # fmt: skip
+        self._lanes.change(now)
         if delivered_bytes > self.limits.horizon_bytes:
-            self._forget(now._replace(delivered_seq=row), delivered_bytes - self.limits.horizon_bytes)
+            self._forget(now, delivered_bytes - self.limits.horizon_bytes)
 
     def disk_short(self, short: bool) -> None:
         """While the disk is short, the file may not grow: what is new takes the pages of the oldest."""
@@ -148,40 +138,26 @@ class Outbox:
 
     def lanes(self) -> list[Lane]:
         """What is known of each lane."""
-        rows = self._db.execute(
-            "SELECT lane, first_seq, last_seq, delivered_seq, bytes, delivered_bytes, confirmed_epoch, confirmed_seq "
-            "FROM lanes ORDER BY lane"
-        )
-        return [Lane(*row) for row in rows.fetchall()]
-
-    def _put(self, lane: int, stored: bytes) -> int:
-        size = len(stored) + ROW_BYTES
-        (row,) = self._db.execute(
-            "UPDATE lanes SET last_seq = last_seq + 1, bytes = bytes + ? WHERE lane = ? RETURNING last_seq",
-            (size, lane),
-        ).fetchone()
-        self._db.execute(f"INSERT INTO outbox_{lane} VALUES (?, ?)", (row, stored))
-        return int(row)
+        return self._lanes.known()
 
     def _make_room(self, size: int) -> None:
+        if self._lanes.bytes + size <= self.limits.cap_bytes and not self._short:
+            return
         while (missing := self._missing(size)) > 0:
-            before = self._held()
+            before = self._lanes.bytes
             self._evict(missing, min(self.limits.cap_bytes, before))
-            if self._held() >= before:  # nothing is left but what says what is gone
+            if self._lanes.bytes >= before:  # nothing is left but what says what is gone
                 break
-
-    def _held(self) -> int:
-        return int(self._db.execute("SELECT sum(bytes) FROM lanes").fetchone()[0])
 
     def _missing(self, size: int) -> int:
         """How many bytes to free before ``size`` more come."""
-        held, delivered = self._db.execute("SELECT sum(bytes), sum(delivered_bytes) FROM lanes").fetchone()
-        cap = self.limits.cap_bytes
+        held, cap = self._lanes.bytes, self.limits.cap_bytes
         if held + size > cap:
-            return int(max(held + size - cap, min(_CHUNK_BYTES, cap // 16)))
-        if self._short and (delivered or held > _KEPT_BYTES):
+            return max(held + size - cap, min(_CHUNK_BYTES, cap // 16))
+        if self._short and (held > _KEPT_BYTES or any(lane.delivered_bytes for lane in self.lanes())):
+            self._lanes.write_rows()  # into pages that are free by now
             (free_pages,) = self._db.execute("PRAGMA freelist_count").fetchone()
-            return 0 if free_pages >= _FREE_PAGES else int(min(_CHUNK_BYTES, max(held // 8, _KEPT_BYTES // 8)))
+            return 0 if free_pages >= _FREE_PAGES else min(_CHUNK_BYTES, max(held // 8, _KEPT_BYTES // 8))
         return 0
 
     def _evict(self, size: int, limit: int) -> None:
@@ -201,25 +177,22 @@ class Outbox:
     def _forget(self, lane: Lane, size: int) -> None:
         """Delete at least ``size`` bytes of the oldest that the cloud has, or all of these."""
         freed, last = 0, lane.first_seq - 1
+        table = self._lanes.table(lane.lane)
         sizes = self._db.execute(
-            f"SELECT length(record) + {ROW_BYTES} FROM outbox_{lane.lane} WHERE seq <= ? ORDER BY seq",
-            (lane.delivered_seq,),
+            f"SELECT length(record) + {ROW_BYTES} FROM {table} WHERE seq <= ? ORDER BY seq", (lane.delivered_seq,)
         )
         while freed < size and (row := sizes.fetchone()) is not None:
             freed += row[0]
             last += 1
         sizes.close()
-        self._delete(lane.lane, last)
-        self._db.execute(
-            "UPDATE lanes SET first_seq = ?, bytes = bytes - ?, delivered_bytes = delivered_bytes - ? WHERE lane = ?",
-            (last + 1, freed, freed, lane.lane),
-        )
+        self._db.execute(f"DELETE FROM {table} WHERE seq <= ?", (last,))
+        bytes_left, delivered_bytes = lane.bytes - freed, lane.delivered_bytes - freed
+        self._lanes.change(lane._replace(first_seq=last + 1, bytes=bytes_left, delivered_bytes=delivered_bytes))
 
     def _drop(self, lane: Lane, size: int) -> None:
         """Delete about ``size`` bytes of the oldest that the cloud does not have, and say so in the alarm lane."""
-        rows = self._db.execute(
-            f"SELECT seq, record FROM outbox_{lane.lane} ORDER BY seq LIMIT {_CHUNK_ROWS}"
-        ).fetchall()
+        table = self._lanes.table(lane.lane)
+        rows = self._db.execute(f"SELECT seq, record FROM {table} ORDER BY seq LIMIT {_CHUNK_ROWS}").fetchall()
         base = self.numbering.bases[lane.lane]
         dropping = Dropping(self.numbering.epoch, lane.lane, lane.first_seq - base)
         freed, last = 0, lane.first_seq - 1
@@ -228,17 +201,12 @@ class Outbox:
                 break
             freed += len(stored) + ROW_BYTES
             last = seq
-        self._delete(lane.lane, last)
-        self._db.execute(
-            "UPDATE lanes SET first_seq = ?, delivered_seq = ?, bytes = bytes - ?, delivered_bytes = 0, "
-            "confirmed_epoch = NULL, confirmed_seq = NULL WHERE lane = ?",
-            (last + 1, last, freed, lane.lane),
-        )
+        self._db.execute(f"DELETE FROM {table} WHERE seq <= ?", (last,))
+        self._lanes.change(
+            Lane(lane.lane, last + 1, lane.last_seq, last, lane.bytes - freed, 0, None, None)
+        )  # fmt: skip
         for tombstone in dropping.tombstones():
-            self._put(ALARM, pack(encode_record(tombstone)))
-
-    def _delete(self, lane: int, last: int) -> None:
-        self._db.execute(f"DELETE FROM outbox_{lane} WHERE seq <= ?", (last,))
+            self._lanes.put(ALARM, pack(encode_record(tombstone)))
 
 
 def _continues(lane: Lane) -> Continues | None:

@@ -55,7 +55,7 @@ async def fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Append ``--records`` records, ``--batch`` at once or ``--rate`` a second, each awaited until it is durable."""
     store = open_store(folder / "gateway.sqlite3", folder / "gateway.key")
     group = _GROUP if options.rate else options.batch
-    writer = GroupCommit(store.connection, window_s=options.window_ms / 1000, records=group)
+    writer = GroupCommit(store.transactions, window_s=options.window_ms / 1000, records=group)
     first = sum(lane.last_seq for lane in store.ledger.lanes())
     messages = [message(number) for number in range(first, first + options.records)]
     delays_s: list[float] = []

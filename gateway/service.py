@@ -85,7 +85,7 @@ class Gateway:
         self._room = Room(store.connection, store.path, config.store.reserve_mb << 20, store.ledger.disk_short)
         store.ledger.limits = Limits(config.store.cap_mb << 20, config.store.horizon_mb << 20)
         self._writer = GroupCommit(
-            store.connection,
+            store.transactions,
             window_s=0.0 if config.downlinks.virtual_time else config.store.group_window_ms / 1000,
             records=config.store.group_records,
             before=self._room.check,

@@ -3,7 +3,7 @@
 
 ``open_store`` migrates the file and returns a Store. Its ``ledger`` is the writing side, joined from the parts that own
 the SQL: devices.py, sessions.py, outbox.py, estimates.py, kept_payloads.py, boots.py, downlink_queue.py. Call it in a
-transaction only, either ``with store.transaction()`` (a command) or in a GroupCommit of ``store.connection`` (the
+transaction only, either ``with store.transaction()`` (a command) or in a GroupCommit of ``store.transactions`` (the
 service). ``Store.reader`` reads beside a running writer (reader.py).
 """
 
@@ -19,8 +19,10 @@ from gateway.downlink_queue import DownlinkQueue
 from gateway.errors import StoreError
 from gateway.kept_payloads import KeptPayloads, Payload, Waiting
 from gateway.keys import Keyring, load_key_file
+from gateway.lanes import Lanes
 from gateway.reader import OutboxReader
 from gateway.sessions import Session, Sessions
+from gateway.transactions import Draft, Transactions
 
 __all__ = ["Device", "Ledger", "Payload", "Session", "Store", "Waiting", "open_store"]
 
@@ -33,7 +35,13 @@ class Ledger(Devices, Sessions, KeptPayloads, Boots):
     def __init__(self, connection: sqlite3.Connection, keyring: Keyring) -> None:
         self._db = connection
         self._keyring = keyring
+        self._lanes = Lanes(connection)
         self.downlinks = DownlinkQueue(connection)
+
+    @property
+    def draft(self) -> Draft:
+        """What the transaction has to write at its end."""
+        return self._lanes
 
 
 class Store:
@@ -43,20 +51,13 @@ class Store:
         self.path = path
         self.connection = connection
         self.ledger = Ledger(connection, keyring)
+        self.transactions = Transactions(connection, self.ledger.draft)
 
     @contextmanager
     def transaction(self) -> Iterator[Ledger]:
         """One transaction for a command; raises StoreError when it cannot be stored."""
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.ledger
-                self.connection.execute("COMMIT")
-            finally:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            raise StoreError(str(error)) from error
+        with self.transactions.one():
+            yield self.ledger
 
     def reader(self) -> OutboxReader:
         return OutboxReader(self.path)

@@ -7,7 +7,7 @@ and in no order. It can also fail any one operation. All is drawn from a seed.
 
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apsw
@@ -167,8 +167,16 @@ class Connection:
     def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
         return _Cursor(self.apsw).execute(sql, parameters)
 
+    def executemany(self, sql: str, rows: Iterable[Any]) -> None:
+        for row in rows:
+            self.execute(sql, row)
+
     def cursor(self) -> "_Cursor":
         return _Cursor(self.apsw)
+
+    @property
+    def total_changes(self) -> int:
+        return int(self.apsw.total_changes())
 
     @property
     def in_transaction(self) -> bool:

@@ -2,23 +2,39 @@
 """An outbox alone, in memory or over any connection, and a look at its rows that does not go through it."""
 
 import sqlite3
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from decoders.records import LANES, Record, UplinkKey, UplinkMessage, decode_record
 from decoders.senml import Reading
 from gateway.database import migrate
-from gateway.outbox import ROW_BYTES, Outbox
+from gateway.lanes import ROW_BYTES, Lanes
+from gateway.outbox import Outbox
 from gateway.packing import unpack
+from gateway.transactions import Transactions
 
 T = 1_795_334_400
 
 
 class Alone(Outbox):
-    """An outbox without the rest of the ledger."""
+    """An outbox without the rest of the ledger; what it is asked outside of a transaction has one of its own."""
 
     def __init__(self, connection: Any) -> None:
         self._db = connection
+        self._lanes = Lanes(connection)
+        self.transactions = Transactions(connection, self._lanes)
         self.begin_epoch()
+
+    def append_encoded(self, lane: int, record: bytes) -> int:
+        with self._one():
+            return super().append_encoded(lane, record)
+
+    def confirm(self, lane: int, row: int, epoch: int, seq: int) -> None:
+        with self._one():
+            super().confirm(lane, row, epoch, seq)
+
+    def _one(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._db.in_transaction else self.transactions.one()
 
 
 def memory_outbox() -> Alone:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from gateway import database, group_commit
+from gateway import database, transactions
 from gateway.config import DevAddrBlock
 from gateway.keys import Keyring
 from gateway.outbox import Limits
@@ -47,15 +47,15 @@ class Broken(AssertionError):
 class Gateway:
     """The part of a gateway that writes, over a lossy disk."""
 
-    def __init__(self, disk: LossyDisk, group_commit: ModuleType = group_commit, database: ModuleType = database):
+    def __init__(self, disk: LossyDisk, transactions: ModuleType = transactions, database: ModuleType = database):
         self.connection: Any = Connection(disk)
         database.make_durable(self.connection)
         database.migrate(self.connection)
         if self.connection.execute("SELECT 1 FROM gateway").fetchone() is None:
             self.connection.execute("INSERT INTO gateway (id, key_check, last_dev_addr) VALUES (1, x'', -1)")
         self.connection.execute("PRAGMA wal_autocheckpoint = 40")  # a checkpoint every few transactions, not every 1000
-        self.transactions = group_commit.Transactions(self.connection)
         self.ledger = Ledger(self.connection, _KEYRING)
+        self.transactions = transactions.Transactions(self.connection, self.ledger.draft)
         self.ledger.limits = Limits(5000, 1000)
         self.ledger.begin_epoch()
 

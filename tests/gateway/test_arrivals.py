@@ -39,7 +39,7 @@ class Bench:
         """``scenario(arrivals)`` in an event loop, with the writer's thread."""
 
         async def main():
-            writer = GroupCommit(self.store.connection)
+            writer = GroupCommit(self.store.transactions)
             try:
                 return await scenario(Arrivals(writer, self.server, self.serve))
             finally:

@@ -249,6 +249,7 @@ class TestBootsOfTheDatabase:
             ledger.begin_boot("a", 5.0)
             for f_cnt in range(1, 9):
                 receive(ledger, "a", 10.0 * f_cnt, f_cnt)
+            ledger.draft.write()
             untold = decode_record(unpack(store.connection.execute("SELECT record FROM outbox_0").fetchone()[0]))
             ledger.note_boot("a", 100.0, Offset(NOON, "ntp"))
             while date_waiting(ledger, "a").taken:

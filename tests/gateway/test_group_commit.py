@@ -9,6 +9,7 @@ import pytest
 
 from gateway.errors import Refused, StoreError, StoreFull
 from gateway.group_commit import GroupCommit
+from gateway.transactions import Transactions
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def stored(connection) -> list[int]:
 class TestGroupCommit:
     def test_works_that_wait_share_one_transaction_in_their_order(self, connection):
         async def scenario():
-            writer = GroupCommit(connection)
+            writer = GroupCommit(Transactions(connection))
             gate, busy = threading.Event(), threading.Event()
             first = writer.run(lambda: busy.set() or gate.wait())
             await asyncio.to_thread(busy.wait)
@@ -45,7 +46,7 @@ class TestGroupCommit:
 
     def test_a_result_is_given_only_when_another_connection_sees_it(self, connection):
         async def scenario():
-            writer = GroupCommit(connection)
+            writer = GroupCommit(Transactions(connection))
             await writer.run(lambda: connection.execute("INSERT INTO numbers VALUES (7)") and None)
             seen = stored(connection)
             await writer.close()
@@ -59,7 +60,7 @@ class TestGroupCommit:
             raise Refused("replay")
 
         async def scenario():
-            writer = GroupCommit(connection)
+            writer = GroupCommit(Transactions(connection))
             gate = threading.Event()
             jobs = [
                 writer.run(gate.wait),
@@ -85,7 +86,7 @@ class TestGroupCommit:
         )  # a deferred constraint fails at COMMIT, as a full disk may
 
         async def scenario():
-            writer = GroupCommit(connection)
+            writer = GroupCommit(Transactions(connection))
             gate = threading.Event()
             jobs = [
                 writer.run(gate.wait),
@@ -106,7 +107,7 @@ class TestGroupCommit:
 
     def test_when_the_disk_is_full_nothing_is_reported_as_stored(self, connection):
         async def scenario():
-            writer = GroupCommit(connection)
+            writer = GroupCommit(Transactions(connection))
             pages = connection.execute("PRAGMA page_count").fetchone()[0]
             connection.execute(f"PRAGMA max_page_count = {pages + 3}")
             outcomes = [
@@ -134,7 +135,7 @@ class TestGroupCommit:
         connection.execute("INSERT INTO numbers VALUES (1)")
 
         async def scenario():
-            writer = GroupCommit(connection)
+            writer = GroupCommit(Transactions(connection))
             pages = connection.execute("PRAGMA page_count").fetchone()[0]
             connection.execute(f"PRAGMA max_page_count = {pages + 1}")
             gate, busy = threading.Event(), threading.Event()
@@ -156,7 +157,7 @@ class TestGroupCommit:
 
     def test_what_was_given_before_closing_is_finished(self, connection):
         async def scenario():
-            writer = GroupCommit(connection)
+            writer = GroupCommit(Transactions(connection))
             gate, busy = threading.Event(), threading.Event()
             writer.run(lambda: busy.set() or gate.wait())
             await asyncio.to_thread(busy.wait)

@@ -17,14 +17,14 @@ from decoders.records import (
 from decoders.uplink import Continues
 from gateway.eviction import Dropping, joined
 from gateway.outbox import Limits, Outbox
-from tests.gateway.outbox_world import Rows, memory_outbox, uplink
+from tests.gateway.outbox_world import Alone, Rows, memory_outbox, uplink
 
 T = 1_795_334_400
 NODE, OTHER = "70b3d57ed1000001", "70b3d57ed1000002"
 
 
 @pytest.fixture
-def outbox() -> Outbox:
+def outbox() -> Alone:
     return memory_outbox()
 
 
@@ -187,10 +187,12 @@ class TestFull:
         outbox.limits = Limits(30_000, 0)
         fill(outbox, READING, 150)
         before = Rows(outbox).everything()
-        outbox._db.execute("BEGIN")
 
-        fill(outbox, READING, 100, first=150)
-        outbox._db.execute("ROLLBACK")
+        def fill_and_fail() -> None:
+            fill(outbox, READING, 100, first=150)
+            raise RuntimeError
+
+        outbox.transactions.run([fill_and_fail], lambda results: None)
 
         assert Rows(outbox).everything() == before
 

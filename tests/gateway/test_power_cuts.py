@@ -12,7 +12,7 @@ from types import ModuleType
 import apsw
 import pytest
 
-from gateway import database, group_commit, outbox
+from gateway import database, lanes, transactions
 from tests.gateway.lossy_disk import Connection, LossyDisk
 from tests.gateway.power_cuts import Broken, Gateway, state_of, survive, works
 
@@ -74,27 +74,44 @@ class TestTeeth:
             (database, "synchronous = FULL", "synchronous = OFF"),
             (database, "journal_mode = WAL", "journal_mode = MEMORY"),
             (
-                group_commit,
-                '            self._connection.execute("COMMIT")\n',
-                "            done(results)\n            done = lambda _: None\n"
-                '            self._connection.execute("COMMIT")\n',
+                transactions,
+                "                    results.append(self._result(work))\n",
+                "                    results.append(self._result(work))\n"
+                "                done(results)\n"
+                "                done = lambda _: None\n",
             ),
-            (group_commit, 'execute("COMMIT")', 'execute("ROLLBACK")'),
+            (transactions, 'execute("COMMIT")', 'execute("ROLLBACK")'),
+            (transactions, "                self._draft.write()\n", ""),
             (
-                outbox,
-                'self._db.execute(f"INSERT INTO outbox_{lane} VALUES (?, ?)", (row, stored))',
-                'self._db.execute("COMMIT"); self._db.execute("BEGIN"); '
-                'self._db.execute("SAVEPOINT job"); '
-                'self._db.execute(f"INSERT INTO outbox_{lane} VALUES (?, ?)", (row, stored))',
+                transactions,
+                "                self._draft.write()\n",
+                '                self._connection.execute("COMMIT"); self._connection.execute("BEGIN")\n'
+                "                self._draft.write()\n",
+            ),
+            (
+                lanes,
+                "        self.write_rows()\n        for lane",
+                '        self.write_rows()\n        self._db.execute("COMMIT"); self._db.execute("BEGIN")\n'
+                "        for lane",
             ),
         ],
-        ids=["normal", "off", "journal in memory", "acknowledge before commit", "roll back", "two transactions"],
+        ids=[
+            "normal",
+            "off",
+            "journal in memory",
+            "acknowledge before commit",
+            "roll back",
+            "forget the draft",
+            "counters before their records",
+            "records before what is known of them",
+        ],
     )
     def test_a_mutant_loses_something(self, module, right, wrong, monkeypatch):
         broken = mutant(module, right, wrong)
-        modules = {module.__name__.split(".")[1]: broken} if module is not outbox else {}
-        if module is outbox:
-            monkeypatch.setattr("gateway.store.Ledger._put", broken.Outbox._put)
+        modules = {module.__name__.split(".")[1]: broken}
+        if module is lanes:
+            modules = {}
+            monkeypatch.setattr("gateway.store.Lanes", broken.Lanes)
 
         with pytest.raises((Broken, AssertionError)):
             survive("teeth", 600, **modules)

@@ -131,7 +131,7 @@ class TestRetry:
         small = write_config(tmp_path, store={"cap_mb": 1})
         with store.transaction() as ledger:
             ledger.append_encoded(1, bytes(range(256)) * 4)
-            store.connection.execute("UPDATE lanes SET bytes = 1048576 WHERE lane = 1")
+        store.connection.execute("UPDATE lanes SET bytes = 1048576 WHERE lane = 1")
 
         result = CliRunner().invoke(gateway, ["quarantine", "retry", "--config", str(small)])
 

@@ -214,11 +214,11 @@ class TestFile:
         config, store = new_store(tmp_path, [])
         with store.transaction() as ledger:
             append(ledger, 0)
-            store.connection.execute(
-                "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) INSERT INTO outbox_1 "
-                "SELECT i, (SELECT record FROM outbox_1) FROM n"
-            )
-            store.connection.execute("UPDATE lanes SET last_seq = 200000, bytes = bytes * 200000 WHERE lane = 1")
+        store.connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) INSERT INTO outbox_1 "
+            "SELECT i, (SELECT record FROM outbox_1) FROM n"
+        )
+        store.connection.execute("UPDATE lanes SET last_seq = 200000, bytes = bytes * 200000 WHERE lane = 1")
         store.close()
         began = time.thread_time()  # not of the wall: the machine may have other work
 

@@ -29,7 +29,7 @@ class Gateway:
 
     async def __aenter__(self):
         self.store = open_store(self.config.gateway.database, self.config.gateway.key_file)
-        self.writer = GroupCommit(self.store.connection)
+        self.writer = GroupCommit(self.store.transactions)
         self.watch = Watch(
             Liveness(Limits(), 60.0), self.store.path, self.store.connection, self.writer, self.tell, lambda _: None
         )
