@@ -2,7 +2,6 @@
 """Which readings of an uplink can be stored, and why not; pure, by registry and quantities."""
 
 from cloud_ingest.registry import City
-from cloud_ingest.store import Observation
 from decoders.faults import FAULTS
 from decoders.quantities import QUANTITIES
 from decoders.records import UplinkMessage
@@ -28,24 +27,27 @@ def problem_of(city: City, message: UplinkMessage, reading: Reading) -> str | No
     return None if city.was_registered(message.key.dev_eui, reading.at) else "before_since"
 
 
-def sorted_out(city: City, message: UplinkMessage) -> tuple[list[Observation], list[str]]:
-    """What can be stored of an uplink, and the reasons why the rest cannot."""
-    observations, problems = [], set()
+def sorted_out(city: City, message: UplinkMessage) -> tuple[list[Reading], list[str]]:
+    """What can be stored of an uplink, and the reasons why the rest cannot.
+
+    A value that cannot be true stays, and has the fault ``out_of_range`` beside it."""
+    sound, problems = [], set()
     for reading in message.readings:
         problem = problem_of(city, message, reading)
-        if problem is None:
-            observations.append(_observation(message, reading))
-        else:
+        if problem is not None:
             problems.add(problem)
-    return observations, sorted(problems)
+        elif reading.value is not None and not _can_be_true(reading.quantity, reading.value):
+            sound.append(reading._replace(fault="out_of_range"))
+        else:
+            sound.append(reading)
+    return sound, sorted(problems)
 
 
-def _observation(message: UplinkMessage, reading: Reading) -> Observation:
-    facts = QUANTITIES[reading.quantity]
-    flag = reading.fault
-    if reading.value is not None and not facts.minimum <= reading.value <= facts.maximum:
-        flag = "out_of_range"
-    quality = message.time_quality if message.time_quality in _UNSURE else None
-    return Observation(
-        message.key.dev_eui, reading.quantity, reading.at, reading.value, flag, message.received_at, quality
-    )
+def doubt_of(message: UplinkMessage) -> str | None:
+    """Why the gateway was not sure of the time; None if it was."""
+    return message.time_quality if message.time_quality in _UNSURE else None
+
+
+def _can_be_true(quantity: str, value: float) -> bool:
+    facts = QUANTITIES[quantity]
+    return facts.minimum <= value <= facts.maximum

@@ -6,12 +6,12 @@ Whatever comes, in whatever order and however often, the tables end up the same:
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cloud_ingest import attempts, checks, dead_letters, gateway_records, judge, streams
 from cloud_ingest.dead_letters import DeadLetter
-from cloud_ingest.quality import CLOCK_TOLERANCE_S, SILENT_INTERVALS
+from cloud_ingest.present import Present
 from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
 from decoders import topics
@@ -19,11 +19,6 @@ from decoders.batch_head import Head, read_head
 from decoders.cbor_fields import MalformedBatch, UnknownVersion
 from decoders.records import Event, Record, UplinkMessage
 from decoders.uplink import Batch, Watermark, decode_batch, encode_batch
-
-# Without a clock of our own: an uplink received this much later than all before it (or three intervals of the slowest
-# node) needs a second that agrees with it.
-MAX_JUMP_S = 86400
-_JUMPS_KEPT_IN_MIND = 100
 
 
 class Refusal(NamedTuple):
@@ -69,9 +64,7 @@ class Ingest:
         self._city = city
         self._gateways = gateways
         self._max_dead_bytes = max_dead_bytes
-        self._clock = clock
-        slowest_s = max((node.interval_s for node in city.nodes.values()), default=0)
-        self._max_jump_s = max(MAX_JUMP_S, SILENT_INTERVALS * slowest_s)
+        self._present = Present(store, city, clock)
 
     def read(self, topic: str, payload: bytes) -> Message:
         """Understand a message; touches no store."""
@@ -112,7 +105,7 @@ class Ingest:
             return self.quarantine(topic, payload, *message.content)
         with self._store.transaction():
             attempts.forget(self._store, attempts.identity_of(topic, payload))
-            return self._apply_batch(message.topic, message.content, self._apply_or_bury)
+            return self._apply_batch(message.topic, message.content, self._apply_each_or_bury)
 
     def quarantine(self, topic: str, payload: bytes, reason: str, problem: str) -> Applied:
         """Keep a message that cannot even be read, so that the next one gets its turn; its numbers count as applied."""
@@ -150,15 +143,15 @@ class Ingest:
 
     def _replay_record(self, batch: Batch, record: Record) -> bool:
         if not isinstance(record, UplinkMessage):
-            self._apply_record("", batch, record)
+            self._apply_records("", batch, [record])
             return True
         if self._problem_of(batch, record) is not None:
             return False
-        observations, problems = checks.sorted_out(self._city, record)
+        readings, problems = checks.sorted_out(self._city, record)
         if problems:
             return False
-        self._store.note_uplink(record.key, record.received_at)
-        self._store.append(observations)
+        self._store.note_uplinks([(record.key, record.received_at)])
+        self._store.append(record.key.dev_eui, record.received_at, readings, checks.doubt_of(record))
         judge.mark(self._store, [self._store.thing_of(record.key.dev_eui)])
         return True
 
@@ -181,89 +174,77 @@ class Ingest:
     def _apply_one(self, message: Message) -> Applied:
         if isinstance(message.content, Refusal):
             return self._refuse(message)
-        return self._apply_batch(message.topic, message.content, self._apply_record)
+        return self._apply_batch(message.topic, message.content, self._apply_records)
 
     def _apply_batch(
-        self, topic: str, batch: Batch, apply_record: Callable[[str, Batch, Record], int | None]
+        self, topic: str, batch: Batch, apply_records: Callable[[str, Batch, Sequence[Record]], set[int]]
     ) -> Applied:
         store = self._store
-        found = (apply_record(topic, batch, record) for record in batch.records)
-        things = frozenset(thing for thing in found if thing is not None)
+        things = frozenset(apply_records(topic, batch, batch.records))
         head = Head(*batch[:5], len(batch.records))
         streams.note(store, head, batch.continues)
         judge.mark(store, things)
         store.count("batches", "applied")
         return Applied(batch.gateway_eui, streams.watermark(store, batch.gateway_eui, batch.epoch), things)
 
-    def _apply_record(self, topic: str, batch: Batch, record: Record) -> int | None:
-        """The thing to judge because of it."""
-        if isinstance(record, UplinkMessage):
-            is_news = self._apply_message(topic, batch, record)
-            return self._store.thing_of(record.key.dev_eui) if is_news else None
-        if isinstance(record, Event):
-            gateway_records.keep_event(self._store, batch.gateway_eui, record)
-        else:
-            gateway_records.keep_tombstone(self._store, batch.gateway_eui, record)
-        return None
+    def _apply_records(self, topic: str, batch: Batch, records: Sequence[Record]) -> set[int]:
+        """The things to judge because of them."""
+        uplinks = []
+        for record in records:
+            if isinstance(record, UplinkMessage):
+                uplinks.append(record)
+            elif isinstance(record, Event):
+                gateway_records.keep_event(self._store, batch.gateway_eui, record)
+            else:
+                gateway_records.keep_tombstone(self._store, batch.gateway_eui, record)
+        if self._present.is_sure_of(uplinks):
+            return self._apply_uplinks(topic, batch, uplinks)
+        return set().union(*(self._apply_uplinks(topic, batch, [uplink]) for uplink in uplinks))
 
-    def _apply_or_bury(self, topic: str, batch: Batch, record: Record) -> int | None:
-        try:
-            with self._store.savepoint():
-                return self._apply_record(topic, batch, record)
-        except sqlite3.OperationalError:
-            raise
-        except Exception as error:
-            self._bury(topic, batch, record, "internal_error", repr(error)[:200])
-            return None
+    def _apply_each_or_bury(self, topic: str, batch: Batch, records: Sequence[Record]) -> set[int]:
+        things: set[int] = set()
+        for record in records:
+            try:
+                with self._store.savepoint():
+                    things |= self._apply_records(topic, batch, [record])
+            except sqlite3.OperationalError:
+                raise
+            except Exception as error:
+                self._bury(topic, batch, record, "internal_error", repr(error)[:200])
+        return things
 
-    def _apply_message(self, topic: str, batch: Batch, message: UplinkMessage) -> bool:
-        problem = self._problem_of(batch, message)
-        if problem is not None:
-            self._bury(topic, batch, message, problem)
-            return False
-        noted = self._store.note_uplink(message.key, message.received_at)
-        self._store.count("uplinks", "applied" if noted == "new" else "duplicates")
-        if noted == "known":
-            return False
-        observations, problems = checks.sorted_out(self._city, message)
-        self._store.append(observations)
-        for problem in problems:
-            self._bury(topic, batch, message, problem)
-        return True
+    def _apply_uplinks(self, topic: str, batch: Batch, uplinks: Sequence[UplinkMessage]) -> set[int]:
+        """One, or several of which none can be ahead."""
+        sound = []
+        for uplink in uplinks:
+            problem = self._problem_of(batch, uplink)
+            if problem is None:
+                sound.append(uplink)
+            else:
+                self._bury(topic, batch, uplink, problem)
+        things = set()
+        noted = self._store.note_uplinks([(uplink.key, uplink.received_at) for uplink in sound])
+        self._store.count("uplinks", "applied", noted.count("new"))
+        self._store.count("uplinks", "duplicates", len(noted) - noted.count("new"))
+        for uplink, news in zip(sound, noted, strict=True):
+            if news == "known":
+                continue
+            dev_eui = uplink.key.dev_eui
+            readings, problems = checks.sorted_out(self._city, uplink)
+            self._store.append(dev_eui, uplink.received_at, readings, checks.doubt_of(uplink))
+            for problem in problems:
+                self._bury(topic, batch, uplink, problem)
+            things.add(self._store.thing_of(dev_eui))
+        return things
 
     def _problem_of(self, batch: Batch, message: UplinkMessage) -> str | None:
         if message.key.dev_eui not in self._city.nodes:
             return "unknown_dev_eui"
-        return "received_ahead" if self._is_ahead(batch, message) else None
-
-    def _is_ahead(self, batch: Batch, message: UplinkMessage) -> bool:
-        """Received later than now: one wrong clock at a gateway must not move the city's present."""
-        if self._clock is not None:
-            return message.received_at > self._clock() + CLOCK_TOLERANCE_S
-        newest = self._store.newest_received_at()
-        if not newest or message.received_at <= newest + self._max_jump_s:
-            return False
-        heard = streams.gateways(self._store)
-        return not any(
-            abs(other.received_at - message.received_at) <= self._max_jump_s
-            and other.key != message.key
-            and (gateway_eui != batch.gateway_eui or heard <= {gateway_eui})
-            for gateway_eui, other in self._jumps()
-        )
-
-    def _jumps(self) -> Iterator[tuple[str, UplinkMessage]]:
-        """Uplinks set aside as received ahead, with their gateways."""
-        for letter in dead_letters.newest_of(self._store, "received_ahead", _JUMPS_KEPT_IN_MIND):
-            batch = decode_batch(letter.raw)
-            record = batch.records[0]
-            assert isinstance(record, UplinkMessage)
-            yield batch.gateway_eui, record
+        return "received_ahead" if self._present.is_ahead(batch.gateway_eui, message) else None
 
     def _replay_confirmed(self, newest_before: float) -> set[int]:
         """After time has jumped for good: what was set aside until that was sure; the things concerned."""
-        if self._clock is not None or self._store.newest_received_at() <= newest_before + self._max_jump_s:
-            return set()
-        letters = dead_letters.newest_of(self._store, "received_ahead", _JUMPS_KEPT_IN_MIND)
+        letters = self._present.letters_since(newest_before)
         replayed = [decode_batch(letter.raw).records[0] for letter in letters if self.replay(letter)]
         return {self._store.thing_of(record.key.dev_eui) for record in replayed if isinstance(record, UplinkMessage)}
 

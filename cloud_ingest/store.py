@@ -9,48 +9,21 @@ import math
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from cloud_ingest import database, things
 from cloud_ingest.errors import StoreError
+from cloud_ingest.observations import Observation, Observations, insert_until_known
 from cloud_ingest.registry import City
 from decoders.records import UplinkKey
+from decoders.senml import Reading
 
-_RECENT = 50_000
-_INSERT = "INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?, ?)"
-_UPDATE = (
-    "UPDATE observations SET result = ?, flag = ?, received_at = ?, time_quality = ? WHERE datastream = ? AND at = ?"
-)
+_NOTE = "INSERT INTO uplinks VALUES (?, ?, ?, ?)"
 
-
-class Observation(NamedTuple):
-    """One reading of a node: a value when ``flag`` is None, else the reason why not.
-
-    ``time_quality``: None, or why its gateway was not sure of the time ('saved', 'unset')."""
-
-    dev_eui: str
-    quantity: str
-    at: int
-    result: float | None
-    flag: str | None
-    received_at: float
-    time_quality: str | None = None
-
-    @property
-    def rank(self) -> tuple[bool, bool, float, float, str, str]:
-        """Of two with the same key the lower stays: values first, then sure times, then what was received first."""
-        is_unsure = self.time_quality is not None
-        return (
-            self.flag is not None,
-            is_unsure,
-            self.received_at,
-            self.result or 0.0,
-            self.flag or "",
-            self.time_quality or "",
-        )
+Noted = Literal["new", "earlier", "known"]
 
 
 class SqliteStore:
@@ -63,9 +36,9 @@ class SqliteStore:
         self._places: dict[str, list[tuple[int, int]]] = {}  # dev_eui -> (since, thing), oldest first
         self._instruments: dict[str, tuple[str, ...]] = {}
         self._datastreams: dict[tuple[int, str, str], int] = {}
-        self._touched: set[int] = set()
         self._counts: Counter[tuple[str, str]] = Counter()  # of this transaction
-        self._recent: dict[tuple[int, int], Observation] = {}  # what is stored, or something better by now
+        self._newest: float | None = None  # reception; only in a transaction, for others write too
+        self._observations = Observations(self.db, self._counts)
 
     def check_in_place(self) -> None:
         """Raise StoreError if the file was deleted or replaced: what we commit then is gone when we end."""
@@ -92,27 +65,31 @@ class SqliteStore:
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._refresh_latest()
+            self._write_observations()
             self._write_counts()
             self.db.execute("COMMIT")
         except BaseException:
             self._forget()
-            self._touched.clear()
             self._counts.clear()
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             raise
+        finally:
+            self._newest = None
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Inside a transaction: a part of it that is undone alone if it raises."""
+        self._write_observations()
         self.db.execute("SAVEPOINT part")
         counts = self._counts.copy()
         try:
             yield
+            self._write_observations()
         except BaseException:
             self._forget()
-            self._counts = counts
+            self._counts.clear()
+            self._counts.update(counts)
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK TO part")
                 self.db.execute("RELEASE part")
@@ -136,7 +113,8 @@ class SqliteStore:
     def _forget(self) -> None:
         """What was read or written may not be there."""
         self._datastreams.clear()
-        self._recent.clear()
+        self._observations.forget()
+        self._newest = None
 
     def thing_of(self, dev_eui: str, at: float = math.inf) -> int:
         """The thing at which a registered node stood at the time ``at``; now by default."""
@@ -145,53 +123,38 @@ class SqliteStore:
             return places[0][1]
         return [thing for since, thing in places if since <= at][-1]
 
-    def append(self, observations: Iterable[Observation]) -> int:
-        """Store what is new, by (dev_eui, quantity, at), counting the rest; return how many were new."""
-        new = duplicates = conflicts = values = faults = superseded = 0
-        if len(self._recent) > _RECENT:
-            self._recent.clear()
-        for new_one in observations:
-            stream = self._datastream(self.thing_of(new_one.dev_eui, new_one.at), new_one.dev_eui, new_one.quantity)
-            place = (stream, new_one.at)
-            old_one = self._recent.get(place)  # an uplink repeats what the two before it said
-            if old_one is None:
-                if self.db.execute(_INSERT, (stream, *new_one[2:])).rowcount:
-                    new += 1
-                    values += new_one.flag is None
-                    faults += new_one.flag is not None
-                    self._touched.add(stream)
-                    self._recent[place] = new_one
-                    continue
-                old_one = self._stored(stream, new_one)
-            duplicates += 1
-            conflicts += old_one.flag is None and new_one.flag is None and old_one.result != new_one.result
-            if new_one.rank < old_one.rank:
-                old_one = self._stored(stream, new_one)  # another process may have written a better one
-            if new_one.rank < old_one.rank:
-                self.db.execute(_UPDATE, (*new_one[3:], *place))
-                became_value = old_one.flag is not None and new_one.flag is None
-                values += became_value
-                superseded += became_value
-                self._touched.add(stream)
-                old_one = new_one
-            self._recent[place] = old_one
-        for name, much in {
-            "values": values,
-            "faults": faults,
-            "superseded_faults": superseded,
-            "duplicates": duplicates,
-            "conflicts": conflicts,
-        }.items():
-            self.count("readings", name, much)
-        return new
+    def append(
+        self, dev_eui: str, received_at: float, readings: Iterable[Reading], time_quality: str | None = None
+    ) -> None:
+        """Inside a transaction: store what is new of an uplink, by (dev_eui, quantity, at), counting the rest."""
+        self._observations.append(
+            Observation(self._datastream(dev_eui, quantity, at), at, value, fault, received_at, time_quality)
+            for quantity, _, at, value, fault in readings
+        )
 
-    def note_uplink(self, key: UplinkKey, received_at: float) -> Literal["new", "earlier", "known"]:
-        """Note the uplink: new, known but received earlier than we knew, or known."""
+    def note_uplinks(self, uplinks: Sequence[tuple[UplinkKey, float]]) -> list[Noted]:
+        """Inside a transaction: note keys and receptions; each is new, known but received earlier, or known."""
+        rows = [(*key, received_at) for key, received_at in uplinks]
+        found: list[Noted] = []
+        newest = self.newest_received_at()
+        while len(found) < len(rows):
+            rest = rows[len(found) :]
+            inserted = insert_until_known(self.db, _NOTE, rest)
+            found += ["new"] * inserted
+            newest = max([newest, *(row[-1] for row in rest[:inserted])])
+            if inserted < len(rest):
+                found.append(self._note_known(rest[inserted]))
+        self._newest = None if "earlier" in found else newest
+        return found
+
+    def _note_known(self, row: tuple[str, int, int, float]) -> Noted:
+        *key, received_at = row
         where = "WHERE dev_eui = ? AND session = ? AND f_cnt = ?"
-        if self.db.execute("INSERT OR IGNORE INTO uplinks VALUES (?, ?, ?, ?)", (*key, received_at)).rowcount:
+        known = self.db.execute(f"SELECT received_at FROM uplinks {where}", key).fetchone()
+        if known is None:  # it was refused for another reason, which is said now
+            self.db.execute(_NOTE, row)
             return "new"
-        row = self.db.execute(f"SELECT received_at FROM uplinks {where}", key).fetchone()
-        if row[0] <= received_at:
+        if known[0] <= received_at:
             return "known"
         self.db.execute(f"UPDATE uplinks SET received_at = ? {where}", (received_at, *key))
         return "earlier"
@@ -203,36 +166,27 @@ class SqliteStore:
 
     def newest_received_at(self) -> float:
         """When the newest uplink was received; 0 for none."""
-        newest = self.db.execute("SELECT max(received_at) FROM uplinks").fetchone()[0]
-        return float(newest or 0.0)
+        if self._newest is not None:
+            return self._newest
+        newest = self.db.execute("SELECT max(received_at) FROM uplinks").fetchone()[0] or 0.0
+        if self.db.in_transaction:
+            self._newest = newest
+        return float(newest)
 
-    def _datastream(self, thing: int, dev_eui: str, quantity: str) -> int:
-        key = (thing, dev_eui, quantity)
+    def _datastream(self, dev_eui: str, quantity: str, at: int) -> int:
+        key = (self.thing_of(dev_eui, at), dev_eui, quantity)
         known = self._datastreams.get(key)
-        if known is not None:
-            return known
-        stream = things.datastream(self.db, *key, self._instruments[dev_eui])
-        self._datastreams[key] = stream
-        return stream
+        if known is None:
+            known = self._datastreams[key] = things.datastream(self.db, *key, self._instruments[dev_eui])
+        return known
 
-    def _stored(self, stream: int, like: Observation) -> Observation:
-        row = self.db.execute(
-            "SELECT result, flag, received_at, time_quality FROM observations WHERE datastream = ? AND at = ?",
-            (stream, like.at),
-        ).fetchone()
-        return Observation(like.dev_eui, like.quantity, like.at, *row)
+    def _write_observations(self) -> None:
+        self._observations.flush()
+        self._observations.write_latest()
 
     def _write_counts(self) -> None:
         self.db.executemany(
             "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
-            [(*key, much) for key, much in self._counts.items()],
+            [(*key, much) for key, much in self._counts.items() if much],
         )
         self._counts.clear()
-
-    def _refresh_latest(self) -> None:
-        self.db.executemany(
-            "INSERT OR REPLACE INTO latest SELECT datastream, at, result, flag, received_at, time_quality "
-            "FROM observations WHERE datastream = ? ORDER BY at DESC LIMIT 1",
-            [(stream,) for stream in self._touched],
-        )
-        self._touched.clear()
