@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """``stadtfunk node update``: a bundle goes to a node over the cable; the conversation is ``update_session.py``'s."""
 
+import errno
 import json
 import sys
 import time
@@ -42,6 +43,8 @@ class Cable:
                 raise click.ClickException(f"{self._name}: permission denied; {hint}") from None
             if isinstance(error.__context__, BlockingIOError) or "exclusively" in str(error):
                 raise click.ClickException(f"{self._name} is used by another program; end that first") from None
+            if _is_no_serial_port(error.__context__):
+                raise click.ClickException(f"{self._name} is not a serial port; {_ports()}") from None
             return False
         if self._reset:
             self._reset = False
@@ -112,9 +115,18 @@ def converse(cable: Cable, session: Session, name: str, wait_s: float) -> None:
         bar.update(max(1, session.size) - bar.pos)
 
 
+def _is_no_serial_port(error: BaseException | None) -> bool:
+    """Whether what was opened is a file, a folder or another device. termios' errors have no errno."""
+    return error is not None and error.args[:1] in ((errno.ENOTTY,), (errno.EISDIR,))
+
+
 def _no_port(name: str) -> str:
+    return f"there is no port {name}; {_ports()}"
+
+
+def _ports() -> str:
     ports = sorted(port.device for port in list_ports.comports())
-    return f"there is no port {name}; " + (f"there are: {', '.join(ports)}" if ports else "no node is plugged in")
+    return f"there are: {', '.join(ports)}" if ports else "no node is plugged in"
 
 
 def _pulled(name: str, session: Session) -> str:

@@ -13,11 +13,16 @@ from simulators.node import Port, State
 
 
 class Current(NamedTuple):
-    """``ua`` at the battery while it flows; ``component`` is the line of the table; ``source`` of the figure."""
+    """``ua`` at the battery while it flows; ``component``: what it is summed under, ``part`` of that; ``source``."""
 
     component: str
     ua: float
     source: str
+    part: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.component}, {self.part}" if self.part else self.component
 
 
 _ESP32 = 'ESP32-S3 Series Datasheet, "Current Consumption in Low-Power Modes"'
@@ -26,39 +31,42 @@ _SX1262 = 'DS_SX1261-2_V2.1, "Power Consumption"'
 AWAKE, LIGHT, DEEP = "MCU awake", "MCU light sleep", "MCU deep sleep"
 
 # The processor. It waits at full current unless the firmware says otherwise.
+_ESP32_AWAKE = Current(AWAKE, 31_700, "ESP32-S3 at 160 MHz without Wi-Fi, measured by lucidar.me at 3.3 V")
+_RP2_AWAKE = Current(AWAKE, 25_000, f"{_RP2}: 125 MHz, both cores clocked")
+_RP2_SLEEP = f"{_RP2}: SLEEP; users measured 1.3 to 1.8 mA on a Pico"
 MCU = {
     Port.ESP32: {
-        State.BOOTING: Current(AWAKE, 31_700, "ESP32-S3 at 160 MHz without Wi-Fi, measured by lucidar.me at 3.3 V"),
-        State.AWAKE: Current(AWAKE, 31_700, "the same"),
-        State.STOPPED: Current(AWAKE, 31_700, "the same: main has ended, the REPL waits"),
+        State.BOOTING: _ESP32_AWAKE,
+        State.AWAKE: _ESP32_AWAKE,
+        State.STOPPED: _ESP32_AWAKE,  # main has ended, the REPL waits
         State.LIGHT_SLEEP: Current(LIGHT, 240, f"{_ESP32}; boards have been seen at up to 2 mA"),
         State.ASLEEP: Current(DEEP, 8, f"{_ESP32}: RTC timer and RTC memory"),
     },
     # MicroPython's deepsleep on this port is lightsleep and a reset: it never draws less than that.
     Port.RP2: {
-        State.BOOTING: Current(AWAKE, 25_000, f"{_RP2}: 125 MHz, both cores clocked"),
-        State.AWAKE: Current(AWAKE, 25_000, "the same"),
-        State.STOPPED: Current(AWAKE, 25_000, "the same"),
-        State.LIGHT_SLEEP: Current(LIGHT, 1_300, f"{_RP2}: SLEEP; users measured 1.3 to 1.8 mA on a Pico"),
-        State.ASLEEP: Current(DEEP, 1_300, "the same"),
+        State.BOOTING: _RP2_AWAKE,
+        State.AWAKE: _RP2_AWAKE,
+        State.STOPPED: _RP2_AWAKE,
+        State.LIGHT_SLEEP: Current(LIGHT, 1_300, _RP2_SLEEP),
+        State.ASLEEP: Current(DEEP, 1_300, _RP2_SLEEP),
     },
 }
 
 # The radio with its DC-DC converter; what the LDO costs instead is LDO_FACTOR.
 RADIO = {
-    c.RESET: Current("radio standby", 600, "assumed: as STDBY_RC"),
-    c.STARTUP: Current("radio standby", 600, "assumed: as STDBY_RC"),
-    c.SLEEP_COLD: Current("radio sleep", 0.6, "measured by users on a Wio-SX1262 (Seeed forum 294956)"),
-    c.SLEEP_WARM: Current("radio sleep", 1.2, "measured by users on a Wio-SX1262 (Seeed forum 294956)"),
-    c.STBY_RC: Current("radio standby", 600, _SX1262),
-    c.STBY_XOSC: Current("radio standby", 800, _SX1262),
-    c.FS: Current("radio standby", 2_100, _SX1262),
+    c.RESET: Current("radio standby", 600, "assumed: as STDBY_RC", "reset"),
+    c.STARTUP: Current("radio standby", 600, "assumed: as STDBY_RC", "starting"),
+    c.SLEEP_COLD: Current("radio sleep", 0.6, "measured by users on a Wio-SX1262 (Seeed forum 294956)", "cold"),
+    c.SLEEP_WARM: Current("radio sleep", 1.2, "measured by users on a Wio-SX1262 (Seeed forum 294956)", "warm"),
+    c.STBY_RC: Current("radio standby", 600, _SX1262, "STDBY_RC"),
+    c.STBY_XOSC: Current("radio standby", 800, _SX1262, "STDBY_XOSC"),
+    c.FS: Current("radio standby", 2_100, _SX1262, "FS"),
     c.RX: Current("radio receive", 4_600, f"{_SX1262}: LoRa 125 kHz"),
 }
-RX_BOOSTED = Current("radio receive", 5_300, f"{_SX1262}: LoRa 125 kHz, boosted gain")
+RX_BOOSTED = Current("radio receive", 5_300, f"{_SX1262}: LoRa 125 kHz, boosted gain", "boosted")
 TRANSMIT = "radio transmit"  # c.PA_CONFIG has the currents; a lower SetTxParams is counted as its PA setting's full
 TX_SOURCE = f"{_SX1262}: TX, by power amplifier setting"
-TCXO = Current("radio standby", 1_500, "assumed: what a 1.8 V TCXO on DIO3 draws while it is supplied")
+TCXO = Current("radio standby", 1_500, "assumed: what a 1.8 V TCXO on DIO3 draws while it is supplied", "TCXO")
 LDO_FACTOR = 2.0  # DS_SX1261-2_V2.1, "Choice between DC-DC and LDO Regulation": the LDO about doubles it
 WITH_OSCILLATOR = (c.STBY_XOSC, c.FS, c.RX, c.TX)
 
@@ -70,8 +78,9 @@ BOARDS = {
     "xiao_esp32s3": Current(REGULATORS, 10, "asleep 15.9 uA (Seeed wiki) less the MCU, and a divider of 2 MOhm"),
     "pico_waveshare": Current(REGULATORS, 71, "assumed: RT6150 of the Pico 60 uA, divider of 300 kOhm 11 uA"),
 }
-STEP_UP_IDLE = Current(REGULATORS, 1_000, "assumed: the 5 V converter without load, while the sensors' rail is on")
-TRANSCEIVER = Current(REGULATORS, 1_000, "assumed: RS485 transceiver enabled, while the sensors' rail is on")
+_RAIL = "while the sensors' rail is on"
+STEP_UP_IDLE = Current(REGULATORS, 1_000, f"assumed: the 5 V converter without load, {_RAIL}", "5 V")
+TRANSCEIVER = Current(REGULATORS, 1_000, f"assumed: RS485 transceiver enabled, {_RAIL}", "RS485")
 STEP_UP_RATIO = 5.0 / (3.3 * 0.9)  # current into the converter for current out of it; Pololu: "over 90 %"
 
 

@@ -4,7 +4,7 @@
 Charge in microcoulombs (uA * s). It works for any board and whatever sensors hang on it.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import NamedTuple, Protocol
 
 from simulators.board import BoardSim
@@ -33,7 +33,7 @@ from simulators.currents import (
 )
 from simulators.node import State
 
-_UC_PER_MAH = 3_600_000
+UC_PER_MAH = 3_600_000
 _WITHOUT_SENSORS = (AWAKE, LIGHT, DEEP, TRANSMIT, "radio receive", "radio standby", "radio sleep")
 
 
@@ -55,6 +55,14 @@ class Battery(NamedTuple):
         )
 
 
+class Draw(NamedTuple):
+    """What flowed: a current, for how long, and the charge; for a sensor ``current.ua`` is the mean of that time."""
+
+    current: Current
+    us: int
+    uc: float
+
+
 class Metered(Protocol):
     """A simulated sensor that counts what it has drawn from its own supply."""
 
@@ -62,7 +70,7 @@ class Metered(Protocol):
 
 
 class EnergyLedger:
-    """Follows one node from now on; ``charge_uc()`` is what it has drawn since, by component."""
+    """Follows one node from now on. What it has drawn since: ``charge_uc()`` by component, ``draws()`` by current."""
 
     def __init__(self, node: BoardSim) -> None:
         self._node = node
@@ -73,7 +81,7 @@ class EnergyLedger:
             for chip in node.chips
             if chip is not node.radio
         ]
-        self._radio_uc: defaultdict[str, float] = defaultdict(float)
+        self._flowed_us: Counter[Current] = Counter()
         self._rail_us = 0
         self._since_us = self._radio.clock.now_us
         self._radio.on_leave.append(self._changes)
@@ -82,7 +90,7 @@ class EnergyLedger:
         node.board_power.watch(self._power_changes)
         node.sensor_power.watch(self._rail_changes)
         node.bench.settle()
-        self._before = self._other_uc()
+        self._before_us, self._before_uc = self._always_us(), self._sensed_uc()
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -97,7 +105,7 @@ class EnergyLedger:
             self._rail_us += passed_us
         if self._powered and passed_us:
             for current in self._radio_currents():
-                self._radio_uc[current.component] += current.ua * passed_us / 1e6
+                self._flowed_us[current] += passed_us
 
     def _power_changes(self, level: int) -> None:
         self._changes()
@@ -122,32 +130,47 @@ class EnergyLedger:
             return [current, TCXO._replace(component=current.component)]
         return [current]
 
-    def _other_uc(self) -> dict[str, float]:
-        """All but the radio, since the node was made (the rail: since we follow it)."""
-        node, spent = self._node, defaultdict[str, float](float)
-        for state, us in node.bench.statistics.state_us.items():
+    def _always_us(self) -> Counter[Current]:
+        """What needs no following, since the node was made: processor and board."""
+        flowed: Counter[Current] = Counter()
+        for state, us in self._node.bench.statistics.state_us.items():
             if state is not State.OFF:
-                mcu = MCU[node.kind.port][state]
-                spent[mcu.component] += mcu.ua * us / 1e6
-                spent[REGULATORS] += self._board.ua * us / 1e6
-        if any(fed.at_5v for fed, _ in self._sensors):
-            spent[REGULATORS] += STEP_UP_IDLE.ua * self._rail_us / 1e6
-        if any(fed.rs485 for fed, _ in self._sensors):
-            spent[REGULATORS] += TRANSCEIVER.ua * self._rail_us / 1e6
+                flowed[MCU[self._node.kind.port][state]] += us
+                flowed[self._board] += us
+        return flowed
+
+    def _sensed_uc(self) -> dict[Current, float]:
+        """What the sensors have drawn since the node was made, each under a current without a figure."""
+        spent = defaultdict[Current, float](float)
         for fed, sensor in self._sensors:
-            spent[fed.component] += sensor.charge_uc() * (STEP_UP_RATIO if fed.at_5v else 1.0)
+            source = f"mean while the sensors' rail is on, of {type(sensor).__module__.replace('.', '/')}.py"
+            spent[Current(fed.component, 0, source)] += sensor.charge_uc() * (STEP_UP_RATIO if fed.at_5v else 1.0)
         return spent
+
+    def draws(self) -> list[Draw]:
+        """What has flowed since we follow the node, up to now."""
+        self._node.bench.settle()
+        self._changes()
+        flowed = self._flowed_us + self._always_us()
+        flowed.subtract(self._before_us)
+        if any(fed.at_5v for fed, _ in self._sensors):
+            flowed[STEP_UP_IDLE] += self._rail_us
+        if any(fed.rs485 for fed, _ in self._sensors):
+            flowed[TRANSCEIVER] += self._rail_us
+        found = [Draw(current, us, current.ua * us / 1e6) for current, us in flowed.items() if us]
+        for current, uc in self._sensed_uc().items():
+            spent_uc = uc - self._before_uc.get(current, 0.0)
+            mean_ua = spent_uc * 1e6 / self._rail_us if self._rail_us else 0.0
+            found.append(Draw(current._replace(ua=mean_ua), self._rail_us, spent_uc))
+        return found
 
     def charge_uc(self) -> dict[str, float]:
         """By component, in the order of ``components``, up to now."""
-        self._node.bench.settle()
-        self._changes()
-        other = self._other_uc()
-        return {
-            name: self._radio_uc.get(name, 0.0) + other.get(name, 0.0) - self._before.get(name, 0.0)
-            for name in self.components
-        }
+        spent = dict.fromkeys(self.components, 0.0)
+        for draw in self.draws():
+            spent[draw.current.component] += draw.uc
+        return spent
 
     def charge_mah(self) -> dict[str, float]:
         """The same in milliampere-hours."""
-        return {name: uc / _UC_PER_MAH for name, uc in self.charge_uc().items()}
+        return {name: uc / UC_PER_MAH for name, uc in self.charge_uc().items()}

@@ -3,8 +3,8 @@
 
 import json
 import locale
-import signal
 import sys
+from typing import Any
 
 import click
 
@@ -14,19 +14,21 @@ from simulators.energy import Battery
 from simulators.node_energy import DAYS, Estimate, NeverSettled, currents, estimate
 from simulators.node_run import one_cpu
 from simulators.number import Number
+from simulators.terminated import stop_as_by_ctrl_c
 
-_WORDS = {
+_WORDS: dict[str, dict[str, Any]] = {
     "de": {
         "head": "{profile}-Knoten auf {board}: {per_day:g} Meldungen am Tag mit SF{sf}",
         "years": "{years:.1f} Jahre mit einer Batterie von {capacity:g} mAh",
         "years_short": "{days:.0f} Tage mit einer Batterie von {capacity:g} mAh: er braucht ein Netzteil oder Sonne",
         "day": "Am Tag: {total:.3f} mAh, {uplinks:.1f} Meldungen, {airtime:.1f} s auf Sendung, {awake:.0f} s wach",
-        "parts": "Wer braucht wie viel (mAh am Tag):",
         "assumed": "Angenommen:",
         "battery": "{usable:.0%} der Kapazität nutzbar, {loss:.0%} Selbstentladung im Jahr, ohne Alterung und Kälte",
         "run": "gemessen in einem Lauf der echten Firmware über {days:g} Tage auf simulierter Hardware (seed {seed}), "
         "nach dem Beitritt; ohne die Wochenmeldung, wenn der Lauf kürzer ist; volle Sendeleistung",
-        "currents": "Ströme (µA an der Batterie; nichts davon ist an unserem Knoten gemessen):",
+        "table": ("Teil", "µA", "s am Tag", "mAh am Tag", "Quelle des Stroms"),
+        "unmeasured": "kein Strom ist an einem unserer Knoten gemessen; alle gelten an der Batterie",
+        "idle": "Im Lauf nicht vorgekommen:",
         "trouble": "Die Teile haben sich beschwert; siehe oben.",
     },
     "en": {
@@ -34,12 +36,13 @@ _WORDS = {
         "years": "{years:.1f} years on a battery of {capacity:g} mAh",
         "years_short": "{days:.0f} days on a battery of {capacity:g} mAh: this node needs mains or solar power",
         "day": "A day: {total:.3f} mAh, {uplinks:.1f} uplinks, {airtime:.1f} s on the air, {awake:.0f} s awake",
-        "parts": "What draws how much (mAh a day):",
         "assumed": "Assumed:",
         "battery": "{usable:.0%} of the capacity usable, {loss:.0%} self-discharge a year, no ageing, no cold",
         "run": "measured in a run of the real firmware over {days:g} days on simulated hardware (seed {seed}), after "
         "it had joined; without the weekly report if the run is shorter; full transmit power",
-        "currents": "currents (uA at the battery; none of them measured on a node of ours):",
+        "table": ("component", "uA", "s a day", "mAh a day", "source of the current"),
+        "unmeasured": "no current was measured on a node of ours; all are at the battery",
+        "idle": "Did not occur in the run:",
         "trouble": "The parts complained; see above.",
     },
 }
@@ -53,21 +56,19 @@ _PARTS_DE = {
     "radio sleep": "Funk schläft",
     "regulators": "Regler und Wandler",
 }
+_DETAILS_DE = {"reset": "im Reset", "starting": "startet", "cold": "kalt", "warm": "warm", "boosted": "verstärkt"}
 _LONG_LIVED_YEARS = 0.5
-
-
-def _stop(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _own_language() -> str:
     return "de" if (locale.getlocale()[0] or "").lower().startswith(("de", "german")) else "en"
 
 
-def _name(component: str, language: str) -> str:
+def _name(label: str, language: str) -> str:
     if language == "en":
-        return component
-    return _PARTS_DE.get(component, component.replace("sensor ", "Sensor "))
+        return label
+    component, comma, part = label.partition(", ")
+    return _PARTS_DE.get(component, component.replace("sensor ", "Sensor ")) + comma + _DETAILS_DE.get(part, part)
 
 
 def lines(found: Estimate, language: str) -> list[str]:
@@ -77,22 +78,32 @@ def lines(found: Estimate, language: str) -> list[str]:
     told = words["years" if long_lived else "years_short"].format(
         years=found.years, days=battery.days(found.total), capacity=battery.capacity_mah
     )
-    parts = sorted(found.mah_per_day.items(), key=lambda part: -part[1])
+    flowed = {draw.component for draw in found.draws}
+    idle = [one for one in currents(found.board) if one["component"] not in flowed]
     return [
         words["head"].format(profile=found.profile, board=found.board, per_day=found.per_day, sf=found.sf),
         told,
         words["day"].format(total=found.total, uplinks=found.uplinks, airtime=found.airtime_s, awake=found.awake_s),
-        words["parts"],
-        *(f"  {_name(name, language):<30}{mah:>9.4f} {mah / found.total:>6.1%}" for name, mah in parts),
+        _row(*words["table"]),
+        *(
+            _row(_name(name, language), _figure(ua), _figure(seconds), f"{mah:.4f}", source)
+            for name, ua, seconds, mah, source in found.draws
+        ),
+        words["idle"],
+        *(_row(_name(one["component"], language), _figure(one["ua"]), "", "", one["source"]) for one in idle),
         words["assumed"],
         "  " + words["battery"].format(usable=battery.usable, loss=battery.self_discharge),
         "  " + words["run"].format(days=found.run_days, seed=found.seed),
-        "  " + words["currents"],
-        *(
-            f"    {_name(one['component'], language):<30}{one['ua']:>8g}  {one['source']}"
-            for one in currents(found.board)
-        ),
+        "  " + words["unmeasured"],
     ]
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _row(component: str, ua: str, seconds: str, mah: str, source: str) -> str:
+    return f"  {component:<30}{ua:>8}{seconds:>10}{mah:>12}  {source}"
 
 
 @click.command()
@@ -124,7 +135,7 @@ def energy(
     Example:
         stadtfunk node energy --profile tree --sf 9 --per-day 24
     """
-    signal.signal(signal.SIGTERM, _stop)
+    stop_as_by_ctrl_c()
     length = DAYS[profile] if days is None else days
     try:
         with one_cpu(), click.progressbar(length=1000, label="days", file=sys.stderr) as bar:

@@ -14,9 +14,20 @@ from decoders.lorawan.gps_time import gps_from_unix
 from decoders.lorawan.region import EU868
 from simulators.board import KINDS
 from simulators.city import START_UNIX_S
-from simulators.currents import BOARDS, MCU, RADIO, RX_BOOSTED, STEP_UP_IDLE, TCXO, TRANSCEIVER, TX_SOURCE
+from simulators.currents import (
+    BOARDS,
+    MCU,
+    RADIO,
+    RX_BOOSTED,
+    STEP_UP_IDLE,
+    TCXO,
+    TRANSCEIVER,
+    TRANSMIT,
+    TX_SOURCE,
+    Current,
+)  # fmt: skip
 from simulators.device import Device, Uplink
-from simulators.energy import Battery, EnergyLedger
+from simulators.energy import UC_PER_MAH, Battery, EnergyLedger
 from simulators.node import State
 from simulators.nodes import alone
 from simulators.small_network import SmallNetwork
@@ -40,8 +51,18 @@ class NeverSettled(Exception):
         self.complaints = complaints
 
 
+class Daily(NamedTuple):
+    """A line of the table: ``ua`` at the battery flow for so many ``seconds`` a day."""
+
+    component: str
+    ua: float
+    seconds: float
+    mah: float
+    source: str
+
+
 class Estimate(NamedTuple):
-    """``mah_per_day`` by component; ``uplinks``, ``airtime_s`` and ``awake_s`` a day, as the run showed them."""
+    """``mah_per_day`` by component, ``draws`` the same by current; ``uplinks``, ``airtime_s`` and ``awake_s`` a day."""
 
     profile: str
     board: str
@@ -55,6 +76,7 @@ class Estimate(NamedTuple):
     awake_s: float
     battery: Battery
     complaints: list[str]
+    draws: tuple[Daily, ...] = ()
 
     @property
     def total(self) -> float:
@@ -67,6 +89,7 @@ class Estimate(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         return {
             **self._asdict(),
+            "draws": [draw._asdict() for draw in self.draws],
             "battery": self.battery._asdict(),
             "mah_per_day_total": self.total,
             "years": self.years,
@@ -75,11 +98,12 @@ class Estimate(NamedTuple):
 
 
 def currents(board: str) -> list[dict[str, Any]]:
-    """What was assumed, with sources: component, uA, source."""
+    """What was assumed, with sources: component, uA, source; no component twice."""
     kind = KINDS[board]
     rows = [MCU[kind.port][state] for state in (State.AWAKE, State.LIGHT_SLEEP, State.ASLEEP)]
     rows += [*RADIO.values(), RX_BOOSTED, TCXO, BOARDS[kind.firmware], STEP_UP_IDLE, TRANSCEIVER]
-    return [row._asdict() for row in rows] + [{"component": "radio transmit", "ua": 45_000, "source": TX_SOURCE}]
+    rows.append(Current(TRANSMIT, 45_000, TX_SOURCE))
+    return [{"component": row.label, "ua": row.ua, "source": row.source} for row in rows]
 
 
 def estimate(
@@ -132,7 +156,7 @@ def estimate(
             device.run_until(min(device.now_us + _STEP_US, until_us))
             if progress is not None:
                 progress((device.now_us - begin_us) / (until_us - begin_us))
-        charge = ledger.charge_mah()
+        charge, draws = ledger.charge_mah(), ledger.draws()
         return Estimate(
             profile,
             board,
@@ -146,4 +170,14 @@ def estimate(
             (bench.statistics.state_us[State.AWAKE] - awake_us) / 1e6 / run_days,
             Battery() if battery is None else battery,
             device.node.complaints(),
+            tuple(
+                Daily(
+                    draw.current.label,
+                    draw.current.ua,
+                    draw.us / 1e6 / run_days,
+                    draw.uc / UC_PER_MAH / run_days,
+                    draw.current.source,
+                )
+                for draw in sorted(draws, key=lambda draw: -draw.uc)
+            ),
         )

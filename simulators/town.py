@@ -87,6 +87,11 @@ class Town:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
+    @property
+    def gateway_url(self) -> str:
+        """The gateway's own page; its password is in ``folder / "page.token"``."""
+        return f"http://127.0.0.1:{self.page_port}"
+
     def _take_folder(self) -> IO[str]:
         """Make the folder ours and empty; the lock holds until this process ends."""
         try:
@@ -163,7 +168,7 @@ class Town:
 
     def start_gateway(self) -> None:
         self._start("gateway", self._stadtfunk("gateway", "run", "--config", "gateway.toml"))
-        self._wait("gateway", lambda: self.get(f"http://127.0.0.1:{self.page_port}/status") is not None)
+        self._wait("gateway", lambda: self.get(f"{self.gateway_url}/status") is not None)
 
     def start_ingest(self) -> None:
         self._start("ingest", self._stadtfunk("ingest", "run", "--config", "ingest.toml"))

@@ -161,6 +161,13 @@ class TestBeforeAnythingIsSent:
         assert done.exit_code == 1
         assert "Error: there is no port /dev/ttyNone; " in done.output
 
+    @pytest.mark.parametrize("name", ["/dev/null", "/tmp", "/etc/hostname"])
+    def test_what_is_no_serial_port_is_said_at_once(self, bundle_file, name):
+        done = run("--port", name, "--wait", "3600", bundle_file)
+
+        assert done.exit_code == 1
+        assert done.output.splitlines()[-1].startswith(f"Error: {name} is not a serial port; ")
+
     def test_a_port_that_somebody_else_uses_is_said(self, bundle_file):
         master, slave = os.openpty()
         fcntl.flock(slave, fcntl.LOCK_EX)

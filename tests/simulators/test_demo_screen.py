@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from simulators.demo import Screen
+from simulators.demo import Screen, lines
+from simulators.town import Town
 
 
 class Terminal(io.StringIO):
@@ -35,3 +36,16 @@ class TestScreen:
         Screen(out).show(["title", "  nodes     2 of 2", "  alerts    none yet", "Ctrl-C"])
 
         assert out.getvalue() == "nodes 2 of 2 | alerts none yet\n"
+
+
+class TestLines:
+    def test_every_page_and_where_its_password_is_can_be_read_off(self, tmp_path):
+        town = Town(tmp_path / "town", http_port=18_080, nodes=1)
+
+        told = lines(town, {}, {}, {})
+
+        assert told[1] == "  page      http://127.0.0.1:18080/   crew: http://127.0.0.1:18080/crew"
+        assert told[2] == (
+            f"  gateway   http://127.0.0.1:{town.page_port}/   any user name, password in {tmp_path}/town/page.token"
+        )
+        town.stop()

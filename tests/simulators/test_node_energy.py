@@ -42,6 +42,15 @@ class TestEstimate:
         assert tree.mah_per_day["MCU deep sleep"] == pytest.approx(0.192, rel=0.02)
         assert tree.mah_per_day["regulators"] == pytest.approx(0.384, rel=0.05)
 
+    def test_the_currents_and_their_times_make_up_the_charge(self, tree):
+        by_component = dict.fromkeys(tree.mah_per_day, 0.0)
+        for draw in tree.draws:
+            assert draw.ua * draw.seconds / 3_600_000 == pytest.approx(draw.mah)
+            by_component[draw.component.partition(", ")[0]] += draw.mah
+
+        assert by_component == pytest.approx(tree.mah_per_day)
+        assert len({draw.component for draw in tree.draws}) == len(tree.draws)
+
     def test_it_reaches_the_goal_of_five_years(self, tree):
         """Issue 4: tree at least 5 years at 24 uplinks a day, SF9, on 2,500 mAh."""
         assert tree.years >= 5
@@ -73,6 +82,14 @@ class TestWords:
         assert "WiFi_Kit_series issue 6" in told
         assert "DS_SX1261-2_V2.1" in told
         assert "2%" in told
+
+    @pytest.mark.parametrize("language", ["de", "en"])
+    def test_no_line_of_the_table_is_called_like_another_or_leans_on_it(self, tree, language):
+        rows = [line for line in lines(tree, language) if line.startswith("  ") and line[2:30].strip()]
+        labels = [row[2:32].strip() for row in rows]
+
+        assert len(set(labels)) == len(labels) > 15
+        assert not any(row.endswith("the same") for row in rows)
 
 
 class TestCommand:
