@@ -68,6 +68,7 @@ class TestGroups:
         writer.start()
 
         assert all(done.acquire(timeout=60) for _ in range(2))
+        writer.stop()  # the store is ours now
         kept = store.db.execute("SELECT dev_eui, f_cnt FROM uplinks ORDER BY 1, 2").fetchall()
         assert kept == [(NODES[0], 0), (NODES[0], 2), (NODES[1], 0)]
         assert streams.watermark(store, GATEWAY, 1) == Watermark(1, (0, 4, 0))
