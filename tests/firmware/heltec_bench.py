@@ -5,7 +5,9 @@ from pathlib import Path
 
 import loramsg
 
+from decoders.layouts.tree import LAYOUT as TREE
 from decoders.lorawan.airtime import time_on_air_us
+from decoders.payload_reader import read
 from firmware.provisioning import pack_identity
 from simulators.air import Air, PathLoss, Position, Transmission
 from simulators.board import KINDS
@@ -13,6 +15,7 @@ from simulators.city import Truth
 from simulators.clock import Clock
 from simulators.firmware_build import build, build_rom
 from simulators.kernel import Kernel
+from simulators.node import State
 from simulators.tree_node import TreeNode, provisioned_flash
 from tests.firmware.lorawan_peer import APP_KEY, DEV_ADDR, IDENTITY, join_accept, session_keys
 
@@ -21,7 +24,14 @@ HOUR = 3600 * S
 GPS_AT_0 = 1_450_000_000  # network time when the clock stands at 0
 BATTERY_MV = 3_910  # a whole millivolt at the converter
 FROM_FILES = "96wK"  # as ROM, as they ship, they need less
-IDENTITY_BIN = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 3600)
+
+
+def identity_of(interval_s, **options):
+    """What provisioning writes for the bench's node."""
+    return pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, interval_s, **options)
+
+
+IDENTITY_BIN = identity_of(3600)
 
 
 class Network:
@@ -83,6 +93,22 @@ class Network:
         self.downlinks += 1
         self.send(sent, phy_payload, delay_s=1)
 
+    def tells(self, port, payload):
+        """The next uplink that it can read is answered with this and nothing else; later ones as always."""
+        original, waiting = self._ended, [payload]
+
+        def ended(sent):
+            heard = len(self.heard_uplinks)
+            hears, tells_time = self.hears, self.tells_time
+            if waiting:
+                self.hears = self.tells_time = False
+            original(sent)
+            self.hears, self.tells_time = hears, tells_time
+            if waiting and len(self.heard_uplinks) > heard:
+                self.answer(sent, port=port, payload=waiting.pop())
+
+        self._ended = ended
+
     def send(self, sent, phy_payload, delay_s):
         start_us = sent.end_us + (delay_s + self.window - 1) * S
         frequency_hz, sf = (sent.frequency_hz, sent.sf) if self.window == 1 else (869_525_000, 12)
@@ -137,3 +163,28 @@ class Street:
         assert self.tree.complaints() == []
         assert self.radio.degradations == []
         assert self.node.console() == "", self.node.console()
+
+
+def switched_on(street, seconds=60.0):
+    """The street, its node switched on and left alone for some time."""
+    street.node.power_on()
+    street.run(seconds)
+    return street
+
+
+def messages(street):
+    """(start of the uplink us, decoded message) of all that carry readings."""
+    return [
+        (sent.start_us, read(TREE, fields["FRMPayload"]))
+        for sent, fields in street.network.heard_uplinks
+        if fields["FPort"] == TREE.f_port
+    ]
+
+
+def power_fails(street, operations):
+    """Switch on and let power fail just before the operation of that number."""
+    node = street.node
+    node.cut_at_operation = node.operations + operations
+    node.power_on()
+    street.kernel.run_until(street.clock.now_us + HOUR, lambda: node.state is State.OFF)
+    assert node.state is State.OFF

@@ -7,47 +7,17 @@ from itertools import pairwise
 import pytest
 
 from decoders.layouts.diagnostics import LAYOUT as DIAGNOSTICS
-from decoders.layouts.tree import LAYOUT as TREE
 from decoders.payload_reader import read
 from firmware.provisioning import pack_identity
 from simulators.chips.smt100 import Fault
 from simulators.city import Truth
 from simulators.firmware_build import compile_module
 from simulators.node import ResetCause, State
-from tests.firmware.heltec_bench import GPS_AT_0, HOUR, S, Street
+from tests.firmware.heltec_bench import GPS_AT_0, HOUR, S, identity_of, messages, power_fails, switched_on
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
 
 SECOND_EUI = "70b3d57ed0000002"
 AFTER_COLD_BOOT = 101  # operations: what follows a cold boot's first sleep
-
-
-@pytest.fixture
-def street(tmp_path):
-    """Makes streets and takes their processes away again."""
-    made = []
-
-    def make(**options):
-        made.append(Street(tmp_path, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.kernel.close()
-
-
-def switched_on(street, seconds=60.0):
-    street.node.power_on()
-    street.run(seconds)
-    return street
-
-
-def messages(street):
-    """(start of the uplink us, decoded message) of all that carry readings."""
-    return [
-        (sent.start_us, read(TREE, fields["FRMPayload"]))
-        for sent, fields in street.network.heard_uplinks
-        if fields["FPort"] == TREE.f_port
-    ]
 
 
 @contextmanager
@@ -65,15 +35,6 @@ def replaced(folder, module, text):
 def sabotaged(folder, body):
     """Let the measuring be ``body`` for a while."""
     return replaced(folder, "profile", PROFILE + body)
-
-
-def power_fails(street, operations):
-    """Switch on and let power fail just before the operation of that number."""
-    node = street.node
-    node.cut_at_operation = node.operations + operations
-    node.power_on()
-    street.kernel.run_until(street.clock.now_us + HOUR, lambda: node.state is State.OFF)
-    assert node.state is State.OFF
 
 
 PROFILE = """
@@ -230,106 +191,6 @@ class TestFirstHours:
         assert messages(one)[0][1].samples[0].values["battery_voltage"] == pytest.approx(3.912, abs=0.006)
 
 
-class TestJoining:
-    def test_the_join_accept_may_come_in_rx2(self, street):
-        one = street()
-        one.network.window = 2
-        switched_on(one, 60)
-
-        assert one.f_cnts() == [0, 1]
-        one.assert_healthy()
-
-    @pytest.mark.parametrize("cpu_us", [2, 200, 600])
-    def test_a_slow_interpreter_still_hits_its_windows(self, street, cpu_us):
-        one = switched_on(street(cpu_us=cpu_us), 3600)
-
-        assert one.f_cnts()[0] == 0
-        assert one.network.downlinks == 2
-        assert messages(one)[-1][1].samples[0].time > 0  # the time came through
-        one.assert_healthy()
-
-    def test_ticks_may_wrap_in_the_middle_of_it(self, street):
-        for before_s in (1, 18, 20):  # around the join request, which goes out about 13 s after reset
-            one = switched_on(street(ticks_start_us=(1 << 30) - before_s * S), 60)
-            assert one.f_cnts() == [0, 1]
-            one.assert_healthy()
-
-    def test_while_nobody_answers_it_tries_again_and_again_at_other_data_rates(self, street):
-        one = street()
-        one.network.joins = False
-        switched_on(one, 3600)
-
-        requests = one.network.join_requests
-        assert [dev_nonce for _, dev_nonce in requests] == list(range(len(requests)))
-        assert [sent.sf for sent, _ in requests[:7]] == [7, 8, 9, 10, 11, 12, 7]
-        assert sum(sent.end_us - sent.start_us for sent, _ in requests) < 36 * S
-        assert len({sent.frequency_hz for sent, _ in requests}) == 3
-        one.assert_healthy()
-
-    @pytest.mark.parametrize("drift_ppm", [-50_000, 30_000, 50_000])
-    def test_a_clock_percents_off_joins_at_once_and_hears_the_time(self, street, drift_ppm):
-        one = switched_on(street(rtc_drift_ppm=drift_ppm), 3 * 3600)
-
-        assert len(one.network.join_requests) == 1
-        assert messages(one)[1][1].samples[0].time > 0
-        one.assert_healthy()
-
-    def test_a_clock_percents_off_joins_a_network_that_was_not_there(self, street):
-        one = street(rtc_drift_ppm=50_000)
-        one.network.joins = False
-        switched_on(one, 1800)
-        one.network.joins = True
-        requests = len(one.network.join_requests)
-        one.run(3 * 3600)
-
-        assert len(one.network.join_requests) == requests + 1
-        assert messages(one)[1][1].samples[0].time > 0
-        one.assert_healthy()
-
-    def test_once_the_network_is_there_it_joins(self, street):
-        one = street()
-        one.network.joins = False
-        switched_on(one, 1800)
-        one.network.joins = True
-        one.run(3 * 3600)
-
-        assert one.f_cnts()[:2] == [0, 1]
-        one.assert_healthy()
-
-    def test_whoever_presses_reset_need_not_wait_for_hours(self, street):
-        one = street()
-        one.network.joins = False
-        switched_on(one, 20 * 3600)
-        one.network.joins = True
-        one.run(600)
-        assert one.f_cnts() == []  # the next request is due in hours
-
-        one.node.power_off()
-        one.run(1)
-        switched_on(one, 300)
-
-        assert one.f_cnts() == [0, 1]
-        nonces = [dev_nonce for _, dev_nonce in one.network.join_requests]
-        assert nonces == list(range(len(nonces)))
-        one.assert_healthy()
-
-    def test_no_dev_nonce_is_used_twice_whenever_power_fails(self, street):
-        one = street()
-        one.network.joins = False
-        before = []
-        for operations in range(AFTER_COLD_BOOT, 1300, 37):  # from the boot to well after the windows
-            requests = len(one.network.transmissions)
-            power_fails(one, operations)
-            before.append(len(one.network.transmissions) == requests)
-        switched_on(one, 600)
-
-        nonces = [int.from_bytes(sent.phy_payload[17:19], "little") for sent in one.network.transmissions]
-        assert any(before)
-        assert not all(before)
-        assert len(nonces) >= 15
-        assert nonces == sorted(set(nonces))
-
-
 class TestPowerCuts:
     def test_it_goes_on_in_its_session_and_uses_no_counter_twice(self, street):
         one = switched_on(street(), 3 * 3600)
@@ -450,7 +311,7 @@ class TestFaults:
         assert again >= 4  # the samples in between have cleared the count
 
     def test_a_hang_is_ended_by_the_watchdog(self, street, tmp_path):
-        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 600)
+        identity = identity_of(600)
         one = switched_on(street(identity=identity, files=True), 40)
         hang = "    while True:\n        board.clock.sleep_ms(10_000)\n"
         with sabotaged(tmp_path, hang):
@@ -516,106 +377,3 @@ class TestFaults:
         one = switched_on(street(), 2 * 3600)
 
         assert one.node.console() == ""
-
-
-class TestForgottenSession:
-    @pytest.mark.parametrize("interval_s", [400, 3600])
-    def test_it_is_noticed_within_half_a_day(self, street, interval_s):
-        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, interval_s)
-        one = switched_on(street(identity=identity), 2 * 3600)
-        one.network.hears = False
-        one.run(9 * 3600)
-        assert len(one.network.join_requests) == 1
-        one.run(3 * 3600)
-
-        assert len(one.network.join_requests) == 2
-        assert one.f_cnts()[-1] < 200
-        one.assert_healthy()
-
-    def test_at_sf12_too_where_every_report_keeps_the_band_busy(self, street):
-        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 120)
-        one = street(identity=identity)
-        one.network.least_sf = 12
-        switched_on(one, 3 * 3600)
-        one.network.hears = False
-        joins = len(one.network.join_requests)
-        one.run(13 * 3600)
-
-        assert len(one.network.join_requests) > joins
-        assert one.f_cnts()[0] == 0
-
-    def test_a_network_that_is_silent_but_there_is_asked_and_stays(self, street):
-        one = switched_on(street(), 60)
-        one.network.tells_time = True
-        one.run(3 * 24 * 3600)
-
-        assert len(one.network.join_requests) == 1
-        assert sum(fields["FOpts"] == b"\x02" for _, fields in one.network.heard_uplinks) >= 5
-        one.assert_healthy()
-
-    def test_reports_go_on_and_joins_keep_their_back_off_while_nobody_answers(self, street):
-        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 600)
-        one = switched_on(street(identity=identity), 3600)
-        one.network.hears = one.network.joins = False
-        one.run(48 * 3600)
-
-        joins = [sent for sent, _ in one.network.join_requests]
-        last_day = [sent for sent in joins if sent.start_us > 25 * HOUR]
-        samples = {sample.time for _, message in messages(one) for sample in message.samples}
-        assert sum(sent.end_us - sent.start_us for sent in last_day) < 8.7 * S
-        assert len(last_day) > 6
-        assert len(samples) > 48 * 6 - 10  # all but the first and perhaps some lost to the duty cycle
-        one.assert_healthy()
-
-
-class TestClock:
-    @pytest.mark.parametrize("drift_ppm", [-5_000, 5_000])
-    def test_a_poor_clock_neither_doubles_nor_loses_a_sample(self, street, drift_ppm):
-        one = switched_on(street(rtc_drift_ppm=drift_ppm), 60)
-        one.run(2 * 24 * 3600)
-
-        times = [message.samples[0].time for _, message in messages(one)[1:]]
-        assert 47 <= len(times) <= 49
-        for earlier, later in pairwise(times):
-            assert 1700 <= later - earlier <= 5300
-        for start_us, message in messages(one)[1:]:
-            assert abs(GPS_AT_0 + start_us / S - message.samples[0].time) < 24 * HOUR / S * 0.005 + 30
-        one.assert_healthy()
-
-    @pytest.mark.parametrize("drift_ppm", [-50_000, -3_000, 50_000])
-    def test_after_the_second_answer_every_stamp_is_true_to_a_minute(self, street, drift_ppm):
-        one = switched_on(street(rtc_drift_ppm=drift_ppm), 3 * 24 * 3600)
-
-        asking = [n for n, (_, fields) in enumerate(one.network.heard_uplinks) if fields["FOpts"] == b"\x0d"]
-        times = [message.samples[0].time for _, message in messages(one)]
-        errors = [
-            abs(GPS_AT_0 + start_us / S - time)
-            for (start_us, _), time in list(zip(messages(one), times, strict=True))[asking[1] + 1 :]
-        ]
-        assert max(errors) <= 60
-        assert len(errors) >= 65
-        assert times[1:] == sorted(set(times[1:]))
-        assert len(asking) <= 7
-        one.assert_healthy()
-
-    def test_a_clock_that_is_put_back_takes_no_sample_before_the_last(self, street):
-        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 60)
-        one = switched_on(street(identity=identity, rtc_drift_ppm=50_000), 600)
-        network, ahead_s = one.network, 300
-        answer = network.answer
-
-        def earlier(sent, f_opts):
-            if f_opts[0] == 0x0D:
-                gps_s = int.from_bytes(f_opts[1:5], "little") - ahead_s
-                f_opts = f_opts[:1] + gps_s.to_bytes(4, "little") + f_opts[5:]
-            answer(sent, f_opts=f_opts)
-
-        network.answer = earlier
-        one.run(3 * 3600)
-
-        seen = {}
-        for _, message in messages(one):
-            newest, *older = [sample.time for sample in message.samples]
-            assert not seen or newest > max(seen)
-            assert set(older) <= set(seen) or not seen
-            seen[newest] = True

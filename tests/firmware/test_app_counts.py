@@ -3,13 +3,12 @@
 
 import pytest
 
-from firmware.provisioning import pack_identity
 from simulators.firmware_build import compile_module
 from simulators.node import ResetCause
 from simulators.node_memory import memory_of
 from simulators.traffic_node import TrafficNode
 from tests.firmware import heltec_bench
-from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
+from tests.firmware.heltec_bench import identity_of
 
 INTERVAL_S = 600
 PROFILE = """
@@ -23,20 +22,13 @@ def measure(board, profile, settings):
 
 
 @pytest.fixture
-def switched_on(tmp_path):
-    """Makes a street, switches its node on for some time, and takes its process away again."""
-    made = []
+def switched_on(street):
+    """Makes a street and switches its node on for some time."""
 
     def make(seconds, profile="tree", **options):
-        identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, INTERVAL_S, profile=profile)
-        made.append(heltec_bench.Street(tmp_path, identity=identity, **options))
-        made[-1].node.power_on()
-        made[-1].run(seconds)
-        return made[-1]
+        return heltec_bench.switched_on(street(identity=identity_of(INTERVAL_S, profile=profile), **options), seconds)
 
-    yield make
-    for one in made:
-        one.kernel.close()
+    return make
 
 
 def measures(folder, body):

@@ -9,18 +9,13 @@ from types import SimpleNamespace
 import loramsg
 import pytest
 
-from firmware.provisioning import pack_identity
 from simulators.node import ResetCause
-from tests.firmware.heltec_bench import S, Street
-from tests.firmware.lorawan_peer import APP_KEY, DEV_ADDR, IDENTITY
+from tests.firmware.heltec_bench import S, Street, identity_of
+from tests.firmware.lorawan_peer import DEV_ADDR
 
 INTERVAL_S = 900
 NWK_S_KEY = bytes.fromhex("101112131415161718191a1b1c1d1e1f")
 APP_S_KEY = bytes.fromhex("202122232425262728292a2b2c2d2e2f")
-
-
-def identity(**options):
-    return pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, INTERVAL_S, **options)
 
 
 class Server:
@@ -68,18 +63,14 @@ class Server:
 
 
 @pytest.fixture
-def node(tmp_path):
-    """Makes a street with a server, joined and with its first uplink out."""
-    made = []
+def node(street):
+    """Makes a street with a server, its node switched off."""
 
     def make(**options):
-        street = Street(tmp_path, identity=identity(**options))
-        made.append(street)
-        return street, Server(street)
+        one = street(identity=identity_of(INTERVAL_S, **options))
+        return one, Server(one)
 
-    yield make
-    for street in made:
-        street.kernel.close()
+    return make
 
 
 def started(street, uplinks=1):
@@ -193,7 +184,7 @@ class TestPersonalised:
 
     def test_it_never_joins_starts_at_dr_0_and_its_counter_outlives_power_cuts(self, tmp_path):
         session = (DEV_ADDR, NWK_S_KEY, APP_S_KEY)
-        street = Street(tmp_path, identity=identity(session=session))
+        street = Street(tmp_path, identity=identity_of(INTERVAL_S, session=session))
         street.network.sessions.append(((NWK_S_KEY, APP_S_KEY), -1))
         try:
             street.node.power_on()

@@ -3,9 +3,7 @@
 
 import pytest
 
-from firmware.provisioning import pack_identity
-from tests.firmware.heltec_bench import Street
-from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
+from tests.firmware.heltec_bench import Street, identity_of
 
 RUN_S = 60  # from power-up over join, uplink and downlink to the first long sleep
 BACK_S = 200  # what a power cut may cost: the pause that the longest frame at SF7 demands, and a join
@@ -164,7 +162,7 @@ class TestFlashWear:
     """A block of NOR flash bears 100,000 erasures; a year of uplinks every 15 minutes must stay under a tenth."""
 
     def test_five_hundred_uplinks_wear_a_year_under_a_tenth(self, tmp_path):
-        street = Street(tmp_path, identity=pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, 900))
+        street = Street(tmp_path, identity=identity_of(900))
         try:
             street.node.power_on()
             street.run(500 * 900)

@@ -9,13 +9,12 @@ from decoders.payload_reader import read
 from decoders.settings import F_PORT
 from decoders.settings_message import Answer, decode, encode
 from firmware import profile
-from firmware.provisioning import pack_identity
 from firmware.settings import COUNTERS, READ_ONLY
 from simulators.firmware_build import compile_module
 from simulators.node import Moment
 from simulators.traffic_node import TrafficNode
 from tests.firmware import heltec_bench
-from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
+from tests.firmware.heltec_bench import identity_of
 
 INTERVAL_S = 900
 LISTENING_CRASHES = """
@@ -42,7 +41,7 @@ def traffic_node(clock, air, firmware, _truth, kind, *, noise_percent, **options
 def street(tmp_path, monkeypatch):
     """A traffic node that has been counting for an hour."""
     monkeypatch.setattr(heltec_bench, "TreeNode", traffic_node)
-    identity = pack_identity(IDENTITY.dev_eui, IDENTITY.join_eui, APP_KEY, INTERVAL_S, profile="traffic")
+    identity = identity_of(INTERVAL_S, profile="traffic")
     street = heltec_bench.Street(tmp_path, identity=identity, files=True)
     street.node.power_on()
     street.run(3600)
@@ -56,19 +55,7 @@ def ports(street):
 
 def told(street, *changes):
     """Answer the next uplink with settings and nothing else."""
-    network, original, waiting = street.network, street.network._ended, [encode(1, TRAFFIC, list(changes))]
-
-    def ended(sent):
-        heard = len(network.heard_uplinks)
-        tells, hears = network.tells_time, network.hears
-        if waiting:
-            network.tells_time = network.hears = False
-        original(sent)
-        network.tells_time, network.hears = tells, hears
-        if waiting and len(network.heard_uplinks) > heard:
-            network.answer(sent, port=F_PORT, payload=waiting.pop())
-
-    network._ended = ended
+    street.network.tells(F_PORT, encode(1, TRAFFIC, list(changes)))
 
 
 def answers(street):

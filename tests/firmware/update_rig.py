@@ -132,6 +132,12 @@ def said_by(folder: Path, program: str, image: bytes, blocks: int = 128) -> list
     return _run(folder, program, image, blocks)[1]
 
 
+def start_records(folder: Path, image: bytes) -> list[str]:
+    """Both slots of /data/start, hex: active(1) trial(1) previous(1) starts(1) unheard(1) wakes(2)."""
+    program = "for slot in 'ab':\n    print(open('/data/start.' + slot, 'rb').read()[5:12].hex())"
+    return said_by(folder, program, image, blocks=192)
+
+
 def _run(folder: Path, program: str, image: bytes | None, blocks: int) -> tuple[bytes, list[str]]:
     flash = Flash(blocks)
     if image is not None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from simulators.chips.sen55 import Sen55Sim
 from simulators.chips.sensirion import Fault
-from simulators.wires import I2cFault
-from tests.firmware.sensors.air_rig import Air, Chip, Script, Values, number
+from tests.firmware.sensors.air_rig import Air, Chip, Script, number
+from tests.firmware.sensors.dust_behaviours import DustSensor
 
 Behaviour = Callable[[ModuleType], None]
 DUST = ("pm1", "pm2_5", "pm4", "pm10")
@@ -19,10 +19,6 @@ CLIMATE = ("relative_humidity", "air_temperature")
 GASES = ("voc_index", "nox_index")
 NAMES = DUST + CLIMATE + GASES
 GOOD = (90, 140, 170, 210, 7_140, 1_462, 1_040, 30)  # 9.0, 14.0, 17.0, 21.0 ug/m3; 71.40 %; 7.31 Cel; 104; 3
-
-
-def all_are(fault: str) -> Values:
-    return dict.fromkeys(NAMES, fault)
 
 
 def chip(driver: ModuleType, air: Air = Air(), fault: Fault | None = None, **options: Any) -> Chip:  # noqa: B008
@@ -38,6 +34,10 @@ def script(driver: ModuleType, *words: int, **answers: Any) -> Script:
     said: dict[int, Any] = {0xD210: (0, 0), 0x0202: (1,), 0x03C4: words or GOOD, 0x6181: (1, 2, 3, 4)}
     said |= {int(name[1:], 16): answer for name, answer in answers.items()}
     return Script(driver.Sen55, 0x69, said)
+
+
+SENSOR = DustSensor(NAMES, chip, script, pm10=210)
+all_are = SENSOR.all_are
 
 
 # Values
@@ -148,14 +148,6 @@ def asks_again_after_a_disturbance(driver: ModuleType) -> None:
     assert script(driver, x03C4=[None, GOOD]).measure()["pm10"] == 210
 
 
-def waits_for_a_new_second(driver: ModuleType) -> None:
-    rig = script(driver, x0202=[(0,)] * 9 + [(1,)])
-
-    assert rig.measure()["pm10"] == 210
-    assert rig.sent.count("0202") == 10
-    assert script(driver, x0202=(0,)).measure() == all_are("not_ready")
-
-
 def only_bit_0_means_ready(driver: ModuleType) -> None:
     assert script(driver, x0202=(0x0100,)).measure() == all_are("not_ready")
 
@@ -258,19 +250,7 @@ def cleans_and_then_settles_again(driver: ModuleType) -> None:
 
 
 def each_fault_has_its_name(driver: ModuleType) -> None:
-    for fault, name in (
-        (Fault.ABSENT, "no_answer"),
-        (Fault.NACK, "no_answer"),
-        (Fault.BAD_CRC, "bad_answer"),
-        (Fault.BAD_DATA, "bad_answer"),
-        (Fault.NEVER_READY, "not_ready"),
-        (Fault.OUT_OF_RANGE, "out_of_range"),
-        (Fault.STRETCHING, "stuck"),
-    ):
-        rig = chip(driver, fault=fault, gas=True)
-
-        assert rig.measure() == all_are(name), fault
-        rig.stop()
+    SENSOR.each_fault_has_its_name(driver, gas=True)
 
 
 def a_broken_part_spoils_only_what_depends_on_it(driver: ModuleType) -> None:
@@ -308,33 +288,6 @@ def an_error_that_is_over_is_forgotten(driver: ModuleType) -> None:
     assert isinstance(rig.read()["pm10"], int)
 
 
-def an_engine_that_stands_still_gives_no_old_values(driver: ModuleType) -> None:
-    rig = chip(driver, fault=Fault.STUCK)
-    rig.measure()
-
-    assert rig.read() == all_are("not_ready")
-
-
-def a_dead_bus_is_told_from_an_absent_sensor(driver: ModuleType) -> None:
-    for fault, name in ((I2cFault.SDA_LOW, "stuck"), (I2cFault.SCL_LOW, "stuck"), (I2cFault.NACK, "no_answer")):
-        rig = chip(driver)
-        rig.bus.fault = fault
-
-        assert rig.start() == 0
-        assert rig.read() == all_are(name)
-        rig.stop()
-
-
-def a_sensor_that_goes_away_while_it_warms_up_is_missed(driver: ModuleType) -> None:
-    rig = chip(driver)
-    ms = rig.start()
-    rig.sim.fault = Fault.ABSENT
-    rig.time.sleep_ms(ms)
-
-    assert rig.read() == all_are("no_answer")
-    rig.stop()
-
-
 BEHAVIOURS: tuple[Behaviour, ...] = (
     reads_the_air,
     decodes_the_scale_factors,
@@ -344,7 +297,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     leaves_commands_their_time,
     takes_no_value_without_its_checksums,
     asks_again_after_a_disturbance,
-    waits_for_a_new_second,
+    SENSOR.waits_for_a_new_second,
     only_bit_0_means_ready,
     a_value_can_be_trusted_when_start_says_so,
     stops_fan_and_laser,
@@ -359,7 +312,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     a_broken_part_spoils_only_what_depends_on_it,
     each_bit_of_the_status_has_its_meaning_and_no_other,
     an_error_that_is_over_is_forgotten,
-    an_engine_that_stands_still_gives_no_old_values,
-    a_dead_bus_is_told_from_an_absent_sensor,
-    a_sensor_that_goes_away_while_it_warms_up_is_missed,
+    SENSOR.an_engine_that_stands_still_gives_no_old_values,
+    SENSOR.a_dead_bus_is_told_from_an_absent_sensor,
+    SENSOR.a_sensor_that_goes_away_while_it_warms_up_is_missed,
 )

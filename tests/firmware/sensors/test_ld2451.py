@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.firmware.compiling import mpy_bytes
 from tests.firmware.mutants import ld2451 as table
 from tests.firmware.mutants.loading import load, sources
-from tests.firmware.sensors.ld2451_behaviours import BEHAVIOURS, EMPTY, EXAMPLE, Behaviour, Script, ack, report
+from tests.firmware.sensors.ld2451_behaviours import BEHAVIOURS, Behaviour
+from tests.firmware.sensors.ld2451_rig import EMPTY, EXAMPLE, Script, ack, report
 
 DRIVER = load(sources(*table.MODULES))
 PIECES = st.one_of(

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.firmware.compiling import mpy_bytes, on_micropython
 from tests.firmware.mutants import pulses as table
 from tests.firmware.mutants.loading import load, sources
-from tests.firmware.sensors.pulses_behaviours import BEHAVIOURS, Behaviour, Contact, Tubes
+from tests.firmware.sensors.pulses_behaviours import BEHAVIOURS, Behaviour
+from tests.firmware.sensors.pulses_rig import Contact, Tubes
 
 DRIVER = load(sources(*table.MODULES))
 TIMES_MS = st.lists(st.integers(0, 20_000), max_size=80)

@@ -15,11 +15,11 @@ from firmware.sensors.ops243 import Ops243
 from firmware.sensors.pulses import BikeLoop, Loop, Pir
 from firmware.sensors.tubes import TubePair
 from simulators.vehicles import Direction, Vehicle
-from tests.firmware.sensors.ld2451_behaviours import EMPTY, passing
-from tests.firmware.sensors.ld2451_behaviours import Script as Reports
+from tests.firmware.sensors.ld2451_rig import EMPTY, passing
+from tests.firmware.sensors.ld2451_rig import Script as Reports
 from tests.firmware.sensors.ops243_behaviours import Script as Lines
 from tests.firmware.sensors.ops243_behaviours import coming
-from tests.firmware.sensors.pulses_behaviours import Contact, Tubes
+from tests.firmware.sensors.pulses_rig import Contact, Tubes
 
 _TIMES = ("_ms", "_us", "_epoch")  # when something was last heard: of the line, not of a vehicle
 
