@@ -6,9 +6,10 @@ Authentication"). MQTT topics are subjects with dots there; ``$MQTT.sub.>`` is w
 to receive anything (NATS documentation, "MQTT", "Permissions").
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from decoders import topics
+from decoders.records import LANES, READING
 
 # What the ingest asks of JetStream, as itself or as one of its workers: the stream of all MQTT messages (jetstream.py).
 _STREAM_RIGHTS = (
@@ -16,25 +17,33 @@ _STREAM_RIGHTS = (
     *(f"$JS/API/CONSUMER/{verb}/$MQTT_msgs/>" for verb in ("CREATE", "DURABLE/CREATE", "INFO", "MSG/NEXT")),
     "$JS/ACK/$MQTT_msgs/>",
 )
+_NOTHING = '{ deny: ">" }'
+
+
+def session_name(ingest: str, lane: int) -> str:
+    """As whom the ingest fetches a lane, where it does so by itself (subscriber.py)."""
+    return ingest if lane == READING else f"{ingest}-{topics.lane_name(lane)}"
 
 
 def nats_users(gateways: Iterable[str], ingest: str) -> str:
-    """The file that broker/nats.conf includes: one user for the ingest, one for each gateway."""
+    """The file that broker/nats.conf includes: users for the ingest and its further sessions, one for each gateway."""
+    every_lane = [topic for lane in LANES for topic in topics.up_filters(lane)]
     users = [_user(ingest, [topics.committed("+"), topics.down("+"), *_STREAM_RIGHTS],
-                   [topics.UP_FILTER, topics.STATUS_FILTER, topics.EVENTS_FILTER, "_INBOX/>"],
+                   [*every_lane, topics.STATUS_FILTER, topics.EVENTS_FILTER, "_INBOX/>"],
                    ("MQTT", "STANDARD"))]  # fmt: skip
+    users += [_user(session_name(ingest, lane), [], topics.up_filters(lane)) for lane in LANES if lane != READING]
     for eui in gateways:
+        up = [topics.up(eui), *(topics.up(eui, lane) for lane in LANES)]
         users.append(
-            _user(eui, [topics.up(eui), topics.status(eui), topics.events(eui)],
-                  [topics.committed(eui), topics.down(eui)])
-        )  # fmt: skip
+            _user(eui, [*up, topics.status(eui), topics.events(eui)], [topics.committed(eui), topics.down(eui)])
+        )
     return "# Written by 'stadtfunk ingest certificates'; do not edit.\nusers: [\n" + "".join(users) + "]\n"
 
 
-def _user(name: str, publish: list[str], subscribe: list[str], ways: tuple[str, ...] = ("MQTT",)) -> str:
+def _user(name: str, publish: Sequence[str], subscribe: Sequence[str], ways: tuple[str, ...] = ("MQTT",)) -> str:
     return (
         f'  {{ user: "CN={name}", allowed_connection_types: {_subjects(ways)}, permissions: {{\n'
-        f"    publish: {_subjects(publish)}\n"
+        f"    publish: {_subjects(publish) if publish else _NOTHING}\n"
         f"    subscribe: {_subjects([*subscribe, '$MQTT/sub/>'])} }} }}\n"
     )
 

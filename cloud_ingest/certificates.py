@@ -27,11 +27,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from cloud_ingest.broker_rights import session_name
 from cloud_ingest.errors import CertificateError
+from decoders.records import LANES, READING
 
 AUTHORITY = "ca"
 BROKER = "broker"
 INGEST = "ingest"
+_SESSIONS = tuple(session_name(INGEST, lane) for lane in LANES if lane != READING)
 AUTHORITY_DAYS = 7300
 DAYS = 730
 _EARLIER = timedelta(days=1)  # valid before now: clocks differ
@@ -87,7 +90,9 @@ class Authority:
         return self._issue(BROKER, self._key(BROKER).public_key(), days, names)
 
     def issue_ingest(self, days: int = DAYS) -> Issued:
-        """For the city's ingest."""
+        """For the city's ingest, and for each further session that it has with a broker."""
+        for name in _SESSIONS:
+            self._issue(name, self._key(name).public_key(), days)
         return self._issue(INGEST, self._key(INGEST).public_key(), days)
 
     def issue_gateway(self, eui: str, request: Path | None = None, days: int = DAYS) -> Issued:

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: EUPL-1.2
 """``stadtfunk ingest certificates``: who may speak to the broker."""
 
-from collections.abc import Callable
-from functools import wraps
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import click
 
 from cloud_ingest.broker_rights import nats_users
 from cloud_ingest.certificates import AUTHORITY_DAYS, DAYS, INGEST, Authority, Issued, replace
-from cloud_ingest.errors import CloudError
+from cloud_ingest.commands import one_clear_line
 
 _USERS = "nats-users.conf"
 _CONFIGURATIONS = ("nats.conf", "mosquitto.conf", "mosquitto.acl")
@@ -27,17 +24,6 @@ _DAYS = click.option(
 )
 
 
-def _one_clear_line(command: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except CloudError as error:
-            raise click.ClickException(str(error)) from error
-
-    return guarded
-
-
 @click.group()
 def certificates() -> None:
     """Who may speak to the broker: one certificate for each party. To renew one, make it again."""
@@ -48,7 +34,7 @@ def certificates() -> None:
 @click.option(
     "--days", default=AUTHORITY_DAYS, show_default=True, type=click.IntRange(1, 36500), help="How long it is good."
 )
-@_one_clear_line
+@one_clear_line
 def init(folder: Path, days: int) -> None:
     """Make the authority, and the broker's configurations beside it; or renew its certificate.
 
@@ -70,7 +56,7 @@ def init(folder: Path, days: int) -> None:
 @click.argument("hosts", metavar="HOST...", nargs=-1, required=True)
 @_FOLDER
 @_DAYS
-@_one_clear_line
+@one_clear_line
 def broker(hosts: tuple[str, ...], folder: Path, days: int) -> None:
     """The broker's, for the host names and addresses under which clients know it.
 
@@ -84,15 +70,20 @@ def broker(hosts: tuple[str, ...], folder: Path, days: int) -> None:
 @certificates.command()
 @_FOLDER
 @_DAYS
-@_one_clear_line
+@one_clear_line
 def ingest(folder: Path, days: int) -> None:
-    """That of `stadtfunk ingest run`.
+    """Those of `stadtfunk ingest run`: its own, and of each lane that it fetches by itself (ingest-alarm, ...).
 
     \b
     Example:
         stadtfunk ingest certificates ingest
     """
-    _told(folder, Authority(folder).issue_ingest(days), "cert_file and key_file under [mqtt] of ingest.toml")
+    authority = Authority(folder)
+    issued = authority.issue_ingest(days)
+    _write_users(authority)
+    _told(
+        folder, issued, "cert_file and key_file under [mqtt] of ingest.toml; all ingest*.pem and .key beside each other"
+    )
 
 
 @certificates.command()
@@ -104,7 +95,7 @@ def ingest(folder: Path, days: int) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="What `stadtfunk gateway certificate-request` wrote: then its key never leaves the gateway.",
 )
-@_one_clear_line
+@one_clear_line
 def gateway(eui: str, folder: Path, days: int, request: Path | None) -> None:
     """That of the gateway with this EUI, and its rights in nats-users.conf.
 
@@ -122,7 +113,7 @@ def gateway(eui: str, folder: Path, days: int, request: Path | None) -> None:
 @certificates.command()
 @click.argument("eui")
 @_FOLDER
-@_one_clear_line
+@one_clear_line
 def revoke(eui: str, folder: Path) -> None:
     """Shut out the gateway with this EUI: no rights in nats-users.conf, and its certificate in ca.crl.
 
@@ -138,7 +129,7 @@ def revoke(eui: str, folder: Path) -> None:
 
 @certificates.command("list")
 @_FOLDER
-@_one_clear_line
+@one_clear_line
 def list_certificates(folder: Path) -> None:
     """Print each certificate and the day it ends.
 

@@ -28,6 +28,7 @@ class MqttSettings:
     host: str = "127.0.0.1"
     port: int = 1883
     client_id: str = "stadtfunk-ingest"
+    session_per_lane: bool = True
     keepalive_s: int = 30
     reconnect_max_s: int = 30
     username: str = ""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The MQTT shell: paho's client with a persistent session, QoS 1 and manual acknowledgement.
+"""The MQTT shell: paho's clients with persistent sessions, QoS 1 and manual acknowledgement.
+
+Each lane comes over a session of its own, because a broker hands over what waits in a session in the order it came: an
+alarm behind a backlog of readings would wait for all of it. Lanes share one session where they cannot have their own
+(``sessions``).
 
 A message is acknowledged only after its commit, and only on the connection it came over: message ids mean nothing on
 the next. Watermarks (publisher.py) are published again at every connection, for a broker that has forgotten them.
@@ -10,9 +14,12 @@ import logging
 import ssl
 import sys
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -25,37 +32,124 @@ from cloud_ingest.publisher import Publisher
 from cloud_ingest.store import SqliteStore
 from cloud_ingest.writer import Delivery, Writer
 from decoders import topics
+from decoders.records import LANES, READING
 
 _log = logging.getLogger(__name__)
+
+_HEAD_START_S = 2.0  # of the session of a lower lane, at most, before the next begins to connect
+
+
+class SessionPlan(NamedTuple):
+    """A session: as whom, and for which lanes."""
+
+    settings: MqttSettings
+    lanes: tuple[int, ...]
+
+
+def sessions(settings: MqttSettings) -> list[SessionPlan]:
+    """Lanes in sessions of their own, in the order in which to connect; that of the readings has the plain name.
+
+    A broker may give every client the id of its certificate (our mosquitto.conf), so with certificates a further
+    session needs one of its own: ``ingest-alarm.pem`` beside ``ingest.pem``. Without it, the lane shares."""
+    own = {lane: found for lane in LANES if (found := _own_session(settings, lane)) is not None}
+    shared = tuple(lane for lane in LANES if lane == READING or lane not in own)
+    return [SessionPlan(own[lane], shared if lane == READING else (lane,)) for lane in own]
+
+
+def _own_session(settings: MqttSettings, lane: int) -> MqttSettings | None:
+    if lane == READING:
+        return settings
+    if not settings.session_per_lane:
+        return None
+    name = topics.lane_name(lane)
+    own = replace(settings, client_id=f"{settings.client_id}-{name}")
+    if settings.cert_file is None:
+        return own
+    certificate, key = (
+        None if path is None else path.with_stem(f"{path.stem}-{name}")
+        for path in (settings.cert_file, settings.key_file)
+    )
+    absent = [path for path in (certificate, key) if path is not None and not path.exists()]
+    if absent:
+        _log.info("the %s lane shares the session of the readings: %s does not exist", name, absent[0])
+        return None
+    return replace(own, cert_file=certificate, key_file=key)
 
 
 class Subscriber:
     """Brings what the broker delivers to ``writer`` and what is committed back to the broker.
 
-    ``brings`` False: only the latter; puller.py does the former. ``connected``: the broker has accepted us and our
-    subscription."""
+    ``brings`` False: only the latter; puller.py does the former."""
 
     def __init__(self, settings: MqttSettings, store: SqliteStore, writer: Writer, brings: bool = True) -> None:
-        self.connected = False
-        self._settings = settings
-        self._brings = brings
+        """Raises ConfigError for what is wrong with the files that ``settings`` names."""
+        plans = sessions(settings) if brings else [SessionPlan(settings, ())]
+        self._sessions = [_Session(plan, writer) for plan in plans]
+        self._telling = next(session for session in self._sessions if session.client_id == settings.client_id)
+        self._telling.on_ready = self._tell_all
+        self._publisher = Publisher(store, self._telling.publish)
         self._writer = writer
-        self._publisher = Publisher(store, self._publish)
+        self._stopped = threading.Event()
+        self._starting = threading.Thread(target=self._start, name="subscriber")
+
+    @property
+    def connected(self) -> bool:
+        """The broker has accepted us and our subscriptions, in all sessions."""
+        return all(session.ready.is_set() for session in self._sessions)
+
+    def start(self) -> None:
+        """Begin to connect; before the writer starts."""
+        self._writer.after_commit(self._tell_news)
+        self._starting.start()
+
+    def _start(self) -> None:
+        for session in self._sessions:
+            session.start()
+            deadline = time.monotonic() + _HEAD_START_S
+            while not session.ready.is_set() and time.monotonic() < deadline:
+                if self._stopped.wait(0.02):
+                    return
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._starting.join()
+        for session in self._sessions:
+            session.stop()
+
+    def _tell_all(self) -> None:
+        self._writer.put(self._publisher.tell_all)
+
+    def _tell_news(self) -> None:
+        if self._telling.ready.is_set():  # else all are told at the next connection
+            self._publisher.tell_news()
+
+
+class _Session:
+    """One persistent session, connected again and again. ``ready``: the broker has accepted us and our subscription."""
+
+    def __init__(self, plan: SessionPlan, writer: Writer) -> None:
+        settings, lanes = plan
+        self.client_id = settings.client_id
+        self.ready = threading.Event()
+        self.on_ready: Callable[[], None] = lambda: None
+        self._settings = settings
+        self._filters = [topic for lane in lanes for topic in topics.up_filters(lane)]
+        others = (topic for lane in LANES if lane not in lanes for topic in topics.up_filters(lane))
+        self._others = list(others)  # which an older plan may have left in the session
+        self._writer = writer
         self._brokers = itertools.cycle([(settings.host, settings.port), *settings.other_brokers()])
         self._address = next(self._brokers)
         self._connection = 0
         self._unreachable = False
+        self._stopped = threading.Event()
         self._client = _client(settings)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
-        self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Begin to connect; before the writer starts."""
-        self._writer.after_commit(self._tell_news)
         self._client.connect_async(*self._address, self._settings.keepalive_s)
         self._client.loop_start()
 
@@ -64,36 +158,41 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def publish(self, topic: str, payload: bytes, retain: bool) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain)
+
     def _on_connect(self, client: Client, _: Any, flags: ConnectFlags, code: ReasonCode, __: Properties | None) -> None:
         if code.is_failure:
-            _log.warning("broker refuses us host=%s port=%d: %s", *self._address, refusal(code))
+            _log.warning("broker refuses %s host=%s port=%d: %s", self.client_id, *self._address, refusal(code))
             return
         self._connection += 1
         self._unreachable = False
-        _log.info(
-            "broker connected host=%s port=%d session=%s", *self._address, "old" if flags.session_present else "new"
-        )
-        if self._brings:
-            client.subscribe(topics.UP_FILTER, qos=1)
+        kind = "old" if flags.session_present else "new"
+        _log.info("broker connected host=%s port=%d client=%s session=%s", *self._address, self.client_id, kind)
+        if flags.session_present and self._others:
+            client.unsubscribe(self._others)
+        if self._filters:
+            client.subscribe([(topic, 1) for topic in self._filters])
         else:
-            self._ready()
+            self._become_ready()
 
     def _on_subscribe(self, _: Client, __: Any, ___: int, codes: list[ReasonCode], ____: Properties | None) -> None:
-        if any(code.is_failure for code in codes):
-            _log.warning("broker refuses our subscription to %s", topics.UP_FILTER)
+        refused = [topic for topic, code in zip(self._filters, codes, strict=False) if code.is_failure]
+        if refused:
+            _log.warning("broker refuses the subscription of %s to %s", self.client_id, ", ".join(refused))
             return
-        self._ready()
+        self._become_ready()
 
-    def _ready(self) -> None:
-        self.connected = True
-        self._writer.put(self._publisher.tell_all)
+    def _become_ready(self) -> None:
+        self.ready.set()
+        self.on_ready()
 
     def _on_disconnect(
         self, _: Client, __: Any, ___: DisconnectFlags, ____: ReasonCode, _____: Properties | None
     ) -> None:
-        self.connected = False
+        self.ready.clear()
         if not self._stopped.is_set():
-            _log.warning("broker connection lost host=%s port=%d", *self._address)
+            _log.warning("broker connection lost host=%s port=%d client=%s", *self._address, self.client_id)
             self._turn_to_next()
 
     def _on_connect_fail(self, _: Client, __: Any) -> None:
@@ -119,13 +218,6 @@ class Subscriber:
     def _done(self, connection: int, mid: int, qos: int) -> None:
         if connection == self._connection:
             self._client.ack(mid, qos)
-
-    def _tell_news(self) -> None:
-        if self.connected:  # else all are told at the next connection
-            self._publisher.tell_news()
-
-    def _publish(self, topic: str, payload: bytes, retain: bool) -> None:
-        self._client.publish(topic, payload, qos=1, retain=retain)
 
 
 def _client(settings: MqttSettings) -> Client:

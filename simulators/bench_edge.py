@@ -17,6 +17,7 @@ from random import Random
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
+from decoders import topics
 from decoders.records import UplinkMessage
 from decoders.uplink import decode_batch
 from simulators import edge_anchors, kills
@@ -142,7 +143,7 @@ class _Wire:
     def tap(self, is_up: bool, frame: bytes) -> None:
         if is_up and kind(frame) == PUBLISH:
             topic, rest = topic_and_rest(frame)
-            if topic.endswith("/up"):
+            if topics.up_lane_of(topic) is not None:
                 uplinks = [item for item in decode_batch(rest[2:]).records if isinstance(item, UplinkMessage)]
                 self.bytes += len(frame)
                 self.records += len(uplinks)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from decoders import topics
+from decoders.records import LANES
 
 
 class Account(NamedTuple):
@@ -37,11 +38,11 @@ def _user(account: Account, publish: list[str], subscribe: list[str]) -> str:
 
 def nats_config(*, store: Path, client_port: int, mqtt_port: int, eui: str, gateway: Account, ingest: Account) -> str:
     """The server's configuration file: loopback only; a gateway may speak for itself and for nobody else."""
+    up = [topics.up(eui, lane) for lane in LANES]
+    batches = [topic for lane in LANES for topic in topics.up_filters(lane)]
     users = [
-        _user(
-            gateway, [topics.up(eui), topics.status(eui), topics.events(eui)], [topics.committed(eui), topics.down(eui)]
-        ),
-        _user(ingest, [topics.committed("+"), topics.down("+")], [topics.UP_FILTER, topics.STATUS_FILTER]),
+        _user(gateway, [*up, topics.status(eui), topics.events(eui)], [topics.committed(eui), topics.down(eui)]),
+        _user(ingest, [topics.committed("+"), topics.down("+")], [*batches, topics.STATUS_FILTER]),
     ]
     return f"""server_name: "stadtfunk"
 listen: "127.0.0.1:{client_port}"

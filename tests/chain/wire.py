@@ -3,6 +3,7 @@
 
 from collections import defaultdict
 
+from decoders import topics
 from decoders.records import UplinkKey
 from decoders.uplink import Batch, decode_batch
 from simulators.chaos_proxy import PUBLISH, kind, topic_and_rest
@@ -17,7 +18,7 @@ class Wire:
     def tap(self, is_up: bool, frame: bytes) -> None:
         if is_up and kind(frame) == PUBLISH:
             topic, rest = topic_and_rest(frame)
-            if topic.endswith("/up"):
+            if topics.up_lane_of(topic) is not None:
                 self.batches.append(decode_batch(rest[2:]))
 
     def orders(self) -> dict[tuple[int, int], list[UplinkKey]]:

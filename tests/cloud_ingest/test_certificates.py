@@ -72,6 +72,8 @@ class TestCertificates:
             EUI: "2026-09-29",
             "ca": "2046-06-26",
             "ingest": "2028-06-30",
+            "ingest-alarm": "2028-06-30",
+            "ingest-diagnostic": "2028-06-30",
         }
 
     def test_keys_are_for_their_owner_only(self, authority):

@@ -7,7 +7,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud_ingest.config import MqttSettings
 from cloud_ingest.errors import ConfigError
-from cloud_ingest.subscriber import Subscriber, refusal
+from cloud_ingest.subscriber import Subscriber, refusal, sessions
 
 
 class TestFiles:
@@ -33,6 +33,51 @@ class TestFiles:
             Subscriber(settings, None, None)
 
         assert str(caught.value) == f"mqtt.{key}: {path}: {problem}"
+
+
+ALARM, READING, DIAGNOSTIC = 0, 1, 2
+
+
+class TestSessions:
+    """What waits in one session waits in line, so each lane has its own, where the broker can tell them apart."""
+
+    def test_one_for_each_lane_the_alarms_first(self):
+        plans = sessions(MqttSettings())
+
+        assert [(plan.settings.client_id, plan.lanes) for plan in plans] == [
+            ("stadtfunk-ingest-alarm", (ALARM,)),
+            ("stadtfunk-ingest", (READING,)),
+            ("stadtfunk-ingest-diagnostic", (DIAGNOSTIC,)),
+        ]
+
+    def test_with_certificates_each_has_its_own(self, tmp_path):
+        for name in ("ingest", "ingest-alarm", "ingest-diagnostic"):
+            for suffix in ("pem", "key"):
+                (tmp_path / f"{name}.{suffix}").touch()
+
+        plans = sessions(MqttSettings(cert_file=tmp_path / "ingest.pem", key_file=tmp_path / "ingest.key"))
+
+        assert [(plan.settings.cert_file, plan.settings.key_file) for plan in plans] == [
+            (tmp_path / "ingest-alarm.pem", tmp_path / "ingest-alarm.key"),
+            (tmp_path / "ingest.pem", tmp_path / "ingest.key"),
+            (tmp_path / "ingest-diagnostic.pem", tmp_path / "ingest-diagnostic.key"),
+        ]
+
+    def test_a_lane_without_a_certificate_shares_the_session_of_the_readings(self, tmp_path):
+        for name in ("ingest", "ingest-alarm"):
+            (tmp_path / f"{name}.pem").touch()
+
+        plans = sessions(MqttSettings(cert_file=tmp_path / "ingest.pem"))
+
+        assert [(plan.settings.client_id, plan.lanes) for plan in plans] == [
+            ("stadtfunk-ingest-alarm", (ALARM,)),
+            ("stadtfunk-ingest", (READING, DIAGNOSTIC)),
+        ]
+
+    def test_all_share_one_if_the_settings_say_so(self):
+        [plan] = sessions(MqttSettings(session_per_lane=False))
+
+        assert (plan.settings.client_id, plan.lanes) == ("stadtfunk-ingest", (ALARM, READING, DIAGNOSTIC))
 
 
 class TestRefusals:
