@@ -16,10 +16,11 @@ from typing import Any
 from decoders.lorawan.gps_time import gps_from_unix
 from decoders.records import ALARM
 from gateway.applications import Applications
+from gateway.backhaul.admission import is_loopback, security
 from gateway.backhaul.gwmp import Stat
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.backhaul.interface import Backhaul, Heard
-from gateway.backhaul.lns_endpoint import LnsEndpoint, is_loopback, security
+from gateway.backhaul.lns_endpoint import LnsEndpoint
 from gateway.boots import SURE
 from gateway.clock_watch import is_sure
 from gateway.config import Config
@@ -30,6 +31,7 @@ from gateway.forwarder import Forwarder
 from gateway.group_commit import GroupCommit
 from gateway.join_server import JoinServer
 from gateway.local_pages import LocalPages
+from gateway.loop_errors import LoopErrors
 from gateway.metrics import Metrics
 from gateway.network_server import NetworkServer
 from gateway.operations import Operations
@@ -148,6 +150,7 @@ class Gateway:
     async def start(self) -> None:
         """Open the ports and begin to forward; raises PortTaken."""
         config = self._config
+        self._loop.set_exception_handler(LoopErrors())
         self.page_port = await self._page.listen(config.page.host, config.page.port)
         self._applications.class_c = self._reader.class_c()
         await self._applications.start()

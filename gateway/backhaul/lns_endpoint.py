@@ -7,25 +7,24 @@ so that the answer to its timesync tells it that the uplinks before are answered
 """
 
 import asyncio
-import ipaddress
 import logging
 import re
-import ssl
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from gateway.backhaul import lns
+from gateway.backhaul.admission import Security
+from gateway.backhaul.half_open import Listening, listening
 from gateway.backhaul.interface import Listener
-from gateway.config import BasicsStationSection
-from gateway.errors import ConfigError, MalformedMessage, PortTaken
+from gateway.errors import MalformedMessage, PortTaken
 from gateway.metrics import Metrics
 from gateway.radio import Order
-from gateway.station_tokens import Tokens
 from gateway.ways_down import Protocol
 
 _log = logging.getLogger(__name__)
@@ -36,6 +35,8 @@ _connections_log.setLevel(logging.WARNING)  # what matters of them is logged her
 _MAX_MESSAGE_BYTES = 16_384
 _MAX_STATIONS = 256
 _MAX_CONNECTIONS = 2 * _MAX_STATIONS  # those that have not said yet who they are included
+_MOST_HALF_OPEN = 64  # connections of which TLS does not stand
+_HANDSHAKE_S = 10.0  # for TLS, and once more for the websocket's own
 _MAX_WAITING = 200  # frames of one station not yet stored
 _STORE_AGAIN_S = 1.0
 _STORE_TRIES = 600
@@ -44,42 +45,16 @@ _VERSION_S = 30.0
 _PATH = re.compile("/router-([0-9a-f]{16})")
 
 
-class Security(NamedTuple):
-    """``tls``: None for ws. A station proves its EUI by a token, or by its certificate's name; neither: anyone."""
-
-    tls: ssl.SSLContext | None
-    tokens: Tokens | None
-    certificates: bool
-
-
-def security(settings: BasicsStationSection) -> Security:
-    """As the configuration asks for; raises ConfigError."""
-    tokens = None if settings.tokens_file is None else Tokens(settings.tokens_file)
-    if settings.cert_file is None:
-        return Security(None, tokens, False)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.cert_file, settings.key_file, password="")  # an encrypted key must not ask
-        if settings.client_ca_file is not None:
-            context.load_verify_locations(settings.client_ca_file)
-            context.verify_mode = ssl.CERT_REQUIRED if tokens is None else ssl.CERT_OPTIONAL
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError("[basics_station]", f"the certificates cannot be used ({error})") from error
-    return Security(context, tokens, settings.client_ca_file is not None)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 class _Connection(ServerConnection):
     """One of a bounded number: whoever opens more takes no file handle from broker and page for long."""
 
+    def __init__(self, place: Listening, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._place = place
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TCP stands, and TLS if there is any."""
+        self._place.opened(transport.get_extra_info("socket").fileno())
         super().connection_made(transport)
         if len(self.server.handler_tasks) > _MAX_CONNECTIONS:
             self.transport.abort()
@@ -104,7 +79,7 @@ class LnsEndpoint:
         self._tx_power_dbm = tx_power_dbm
         self._gps_us = gps_us
         self._held = held
-        self._server: Server | None = None
+        self._servers: list[Server] = []  # one for each address
         self._stations: dict[str, ServerConnection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -122,22 +97,26 @@ class LnsEndpoint:
     async def listen(self, host: str, port: int) -> int:
         """Open the port (0: a free one) and return it; raises PortTaken."""
         try:
-            self._server = await serve(
-                self._serve, host, port, ssl=self._security.tls, process_request=self._admit,
-                max_size=_MAX_MESSAGE_BYTES, compression=None, server_header=None,
-                logger=_connections_log, create_connection=_Connection,
-            )  # fmt: skip
+            places = await listening(host, port, _MOST_HALF_OPEN)
+            for place in places:
+                server = serve(
+                    self._serve, sock=place, ssl=self._security.tls, process_request=self._admit,
+                    max_size=_MAX_MESSAGE_BYTES, compression=None, server_header=None, logger=_connections_log,
+                    open_timeout=_HANDSHAKE_S, create_connection=cast("type[_Connection]", partial(_Connection, place)),
+                )  # fmt: skip
+                self._servers.append(await server)
         except OSError as error:
             raise PortTaken("Basics Station (TCP)", "basics_station", host, port, error) from error
-        bound: int = next(iter(self._server.sockets)).getsockname()[1]
+        bound: int = places[0].getsockname()[1]
         return bound
 
     async def close(self) -> None:
         """Take no more messages, then finish those taken."""
         self._closing = True
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        for server in self._servers:
+            server.close()
+        for server in self._servers:
+            await server.wait_closed()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -171,16 +150,9 @@ class LnsEndpoint:
 
     def _proven(self, connection: ServerConnection, request: Request) -> frozenset[str] | None:
         """The EUIs that the other side may speak for; None: any."""
-        security = self._security
-        if security.tokens is None and not security.certificates:
-            return None
-        euis = set()
-        if security.tokens is not None:
-            euis.add(security.tokens.owner(request.headers.get("Authorization", "")))
         tls = connection.transport.get_extra_info("ssl_object")
-        if security.certificates and tls is not None:
-            euis |= _names(tls.getpeercert() or {})
-        return frozenset(eui for eui in euis if eui)
+        authorization = request.headers.get("Authorization", "")
+        return self._security.proven(authorization, None if tls is None else tls.getpeercert())
 
     # --- one connection
 
@@ -295,16 +267,3 @@ class LnsEndpoint:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _names(certificate: dict[str, object]) -> set[str]:
-    """The EUIs in a client certificate: its common name, or a DNS name, with dashes or without."""
-    names = [value for rdn in certificate.get("subject", ()) for key, value in rdn if key == "commonName"]  # type: ignore[attr-defined]
-    names += [value for key, value in certificate.get("subjectAltName", ()) if key == "DNS"]  # type: ignore[attr-defined]
-    euis = set()
-    for name in names:
-        try:
-            euis.add(lns.parse_eui(name))
-        except MalformedMessage:
-            continue
-    return euis

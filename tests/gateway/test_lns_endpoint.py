@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import connect
 
-from gateway.backhaul.lns_endpoint import security
+from gateway.backhaul.admission import security
 from gateway.config import load
 from gateway.errors import ConfigError
 from gateway.station_tokens import Tokens, issue
