@@ -6,7 +6,7 @@ Whatever comes, in whatever order and however often, the tables end up the same:
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from cloud_ingest import attempts, checks, dead_letters, gateway_records, judge, streams
@@ -152,7 +152,7 @@ class Ingest:
             return False
         self._store.note_uplinks([(record.key, record.received_at)])
         self._store.append(record.key.dev_eui, record.received_at, readings, checks.doubt_of(record))
-        judge.mark(self._store, [self._store.thing_of(record.key.dev_eui)])
+        judge.mark(self._store, [self._store.thing_of(record.key.dev_eui)], _sampled([record]))
         return True
 
     def _content(self, topic: str, payload: bytes) -> Batch | Refusal:
@@ -183,7 +183,7 @@ class Ingest:
         things = frozenset(apply_records(topic, batch, batch.records))
         head = Head(*batch[:5], len(batch.records))
         streams.note(store, head, batch.continues)
-        judge.mark(store, things)
+        judge.mark(store, things, _sampled(batch.records))
         store.count("batches", "applied")
         return Applied(batch.gateway_eui, streams.watermark(store, batch.gateway_eui, batch.epoch), things)
 
@@ -266,3 +266,8 @@ class Ingest:
             self._store, self._max_dead_bytes, reason=reason, topic=message.topic, detail=detail, raw=message.payload
         )
         return _NOTHING
+
+
+def _sampled(records: Sequence[Record]) -> Iterator[int]:
+    """When their readings were sampled."""
+    return (reading.at for record in records if isinstance(record, UplinkMessage) for reading in record.readings)

@@ -8,10 +8,9 @@ any batch, late, twice, or first at the next start; an alert opens once.
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import NamedTuple
 
-from cloud_ingest import alerts
+from cloud_ingest import alerts, station_judge
 from cloud_ingest.alerts import Episode, Sample, Watch
 from cloud_ingest.quality import CLOCK_TOLERANCE_S, Probe, Reading, Snapshot, observe, sort_key, state
 from cloud_ingest.registry import Area, City, Node
@@ -94,17 +93,36 @@ def _follow_open(store: SqliteStore, area: Area, last: _Last, samples: list[Samp
     return found[-1] if found[-1] is not current and found[-1].closed is None else None
 
 
-def mark(store: SqliteStore, things: Iterable[int]) -> None:
-    """Inside a transaction: the areas in which ``things`` stand are to be judged, by whoever judges here."""
+def mark(store: SqliteStore, things: Iterable[int], sampled: Iterable[int]) -> None:
+    """Inside a transaction: ``things`` are to be judged, by whoever judges here: the areas in which they stand, and
+    stations from the first of the times ``sampled`` on."""
+    stations = store.stations.intersection(things)
     store.db.executemany(
         "INSERT OR IGNORE INTO unjudged SELECT area FROM things WHERE id = ? AND area <> ''",
-        [(thing,) for thing in things],
+        [(thing,) for thing in things if thing not in stations],
     )
+    if stations:
+        since = min(sampled, default=0)
+        store.db.executemany(
+            "INSERT INTO unjudged_stations VALUES (?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)",
+            [(thing, since) for thing in stations],
+        )
 
 
-def marked(store: SqliteStore) -> list[str]:
-    """The areas to be judged."""
-    return [area_id for (area_id,) in store.db.execute("SELECT area FROM unjudged ORDER BY rowid")]
+def marked(store: SqliteStore) -> list[str | int]:
+    """What is to be judged: areas by id, stations by their things."""
+    areas = store.db.execute("SELECT area FROM unjudged ORDER BY rowid")
+    stations = store.db.execute("SELECT thing FROM unjudged_stations ORDER BY since")
+    return [found for (found,) in (*areas, *stations)]
+
+
+def judge_marked(store: SqliteStore, city: City, which: str | int, now: float) -> bool:
+    """One of ``marked``; False if there is more of it to do, in another turn."""
+    if isinstance(which, int):
+        return station_judge.judge(store, city, which, now)
+    if which in city.areas:
+        judge(store, city, city.areas[which], now)
+    return True
 
 
 def unmark(store: SqliteStore, area_id: str) -> None:
@@ -153,7 +171,7 @@ def _snapshot(readings: Iterable[Reading], probe: Probe) -> Snapshot:
 def _write_snapshot(store: SqliteStore, node: Node, snapshot: Snapshot) -> None:
     if snapshot.at is not None:
         store.db.execute(
-            "INSERT OR REPLACE INTO probes VALUES (?, ?)", (store.thing_of(node.dev_eui), json.dumps(asdict(snapshot)))
+            "INSERT OR REPLACE INTO probes VALUES (?, ?)", (store.thing_of(node.dev_eui), snapshot.to_json())
         )
 
 

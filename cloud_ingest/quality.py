@@ -5,8 +5,11 @@ Times in Unix seconds. A probe that is not ``ok`` says nothing about its tree: i
 never green.
 """
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
+
+from cloud_ingest.flat_line import FlatLine, followed
 
 SILENT_INTERVALS = 3
 # How far clocks of nodes, gateways and our own may disagree; what lies further ahead is not yet.
@@ -57,9 +60,18 @@ class Snapshot:
     value_at: int | None = None
     temperature: float | None = None
     temperature_at: int | None = None
-    raw: float | None = None
-    raw_at: int | None = None
-    flat_since: int | None = None
+    flat: FlatLine | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Snapshot":
+        fields = json.loads(text)
+        if fields["flat"] is not None:
+            values, since, until = fields["flat"]
+            fields["flat"] = FlatLine(tuple(values), since, until)
+        return cls(**fields)
 
 
 def sort_key(reading: Reading) -> tuple[int, bool]:
@@ -75,35 +87,33 @@ def observe(snapshot: Snapshot, reading: Reading, probe: Probe) -> Snapshot:
         return replace(snapshot, temperature=reading.value, temperature_at=reading.at)
     snapshot = replace(snapshot, at=reading.at, flag=reading.flag)
     if _frozen(snapshot, probe):
-        return replace(snapshot, raw=None, raw_at=None, flat_since=None)
+        return replace(snapshot, flat=None)
     if reading.flag is not None or reading.value is None:
         return snapshot
-    goes_on = (
-        snapshot.raw == reading.value
-        and snapshot.raw_at is not None
-        and reading.at - snapshot.raw_at <= probe.silent_after_s
-    )
-    return replace(
-        snapshot,
-        value=reading.value,
-        value_at=reading.at,
-        raw=reading.value,
-        raw_at=reading.at,
-        flat_since=snapshot.flat_since if goes_on else reading.at,
-    )
+    flat = followed(snapshot.flat, reading.at, (reading.value,), probe.silent_after_s)
+    return replace(snapshot, value=reading.value, value_at=reading.at, flat=flat)
 
 
 def state(snapshot: Snapshot, probe: Probe, now: float) -> str:
     """One of ok, silent, fault, frozen, stuck; the first that applies of silent, fault, frozen, stuck."""
-    if snapshot.at is None or not -CLOCK_TOLERANCE_S <= now - snapshot.at <= probe.silent_after_s:
+    if is_silent(snapshot.at, probe.silent_after_s, now):
         return "silent"
     if snapshot.flag not in (None, FROZEN):
         return "fault"
     if _frozen(snapshot, probe):
         return "frozen"
-    if snapshot.flat_since is not None and snapshot.at - snapshot.flat_since >= probe.stuck_after_s:
-        return "stuck"
-    return "ok"
+    return "stuck" if stuck_since(snapshot, probe) is not None else "ok"
+
+
+def is_silent(newest_at: int | None, silent_after_s: int, now: float) -> bool:
+    """Nothing came for too long, or what came lies ahead of now."""
+    return newest_at is None or not -CLOCK_TOLERANCE_S <= now - newest_at <= silent_after_s
+
+
+def stuck_since(snapshot: Snapshot, probe: Probe) -> int | None:
+    """When the flat line began that lasts too long by now; None without one."""
+    flat = snapshot.flat
+    return flat.since if flat is not None and flat.lasts_s >= probe.stuck_after_s else None
 
 
 def _frozen(snapshot: Snapshot, probe: Probe) -> bool:

@@ -35,6 +35,7 @@ class SqliteStore:
         self._file = self._identity()
         self._places: dict[str, list[tuple[int, int]]] = {}  # dev_eui -> (since, thing), oldest first
         self._instruments: dict[str, tuple[str, ...]] = {}
+        self.stations: frozenset[int] = frozenset()  # things that are stations
         self._datastreams: dict[tuple[int, str, str], int] = {}
         self._counts: Counter[tuple[str, str]] = Counter()  # of this transaction
         self._newest: float | None = None  # reception; only in a transaction, for others write too
@@ -108,6 +109,7 @@ class SqliteStore:
             dev_eui: [(node.since, ids[node.site]) for node in places] for dev_eui, places in city.places.items()
         }
         self._instruments = {node.dev_eui: node.instruments for node in city.nodes.values()}
+        self.stations = frozenset(ids[station_id] for station_id in city.stations)
         self._forget()
 
     def _forget(self) -> None:

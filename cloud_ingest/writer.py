@@ -57,7 +57,7 @@ class Writer(threading.Thread):
         self._inbox: Inbox[Delivery | Callable[[], None]] = Inbox((_WORK, *LANES), _ROOM)
         self._put_back: Delivery | Callable[[], None] | None = None
         self._stopping = threading.Event()
-        self._to_judge = dict.fromkeys(city.areas)  # all once at the start; a set in order of arrival
+        self._to_judge: dict[str | int, None] = dict.fromkeys(city.areas)  # all once; a set in order of arrival
         self._judged_at = 0.0
         self._version = -1
         self._after_commit: list[Callable[[], None]] = []
@@ -179,15 +179,17 @@ class Writer(threading.Thread):
             return
         self._judged_at = time.monotonic()
         while self._to_judge and time.monotonic() - self._judged_at < _JUDGE_FOR_S:
-            area_id = next(iter(self._to_judge))
+            which = next(iter(self._to_judge))
+            is_done = True
             try:
-                if area_id in self._city.areas:
-                    judge.judge(self._store, self._city, self._city.areas[area_id], self._now())
+                is_done = judge.judge_marked(self._store, self._city, which, self._now())
             except sqlite3.OperationalError:
                 raise
             except Exception:  # storing what comes matters more than one area's judgement
-                _log.exception("judging failed area=%s", area_id)
-            del self._to_judge[area_id]
+                _log.exception("judging failed area=%s", which)
+            del self._to_judge[which]
+            if not is_done:
+                self._to_judge[which] = None
         self._judged_at = time.monotonic()
 
     def _notice_others(self) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 """How the city stands at one moment: every tree's probe, every reference area, every open alert."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +59,7 @@ class AreaState:
 async def situation(db: Db, city: City, now: float) -> list[AreaState]:
     """All areas of the registry, in its order, as of ``now``."""
     things = dict(map(tuple, await db.rows("SELECT site, id FROM things")))
-    snapshots = {row[0]: Snapshot(**json.loads(row[1])) for row in await db.rows("SELECT thing, snapshot FROM probes")}
+    snapshots = {row[0]: Snapshot.from_json(row[1]) for row in await db.rows("SELECT thing, snapshot FROM probes")}
     rows = await db.rows(
         "SELECT area, value, threshold, litres, dry_since, opened_at FROM alerts WHERE closed_at IS NULL"
     )

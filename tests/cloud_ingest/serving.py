@@ -14,7 +14,7 @@ import uvicorn
 from cloud_ingest.api.app import create_app
 from cloud_ingest.config import Config, HttpSettings, StoreSettings, TimeSettings
 from cloud_ingest.ingest import Ingest
-from cloud_ingest.judge import judge
+from cloud_ingest.judge import judge, judge_marked, marked
 from cloud_ingest.registry import City
 from cloud_ingest.service import listen
 from cloud_ingest.store import SqliteStore
@@ -49,6 +49,8 @@ class Served:
         self._ingest.apply(topic, payload)
         for area in self._city.areas.values():
             judge(self.store, self._city, area, self.store.newest_received_at())
+        for which in marked(self.store):
+            judge_marked(self.store, self._city, which, self.store.newest_received_at())
 
 
 @contextmanager

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Which readings of a station are doubted, from all that is stored of it, in order of phenomenon time.
+
+Whatever order readings come in, the stretches end up the same: those from the earliest new reading on are made anew.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cloud_ingest import instruments, suspects
+from cloud_ingest.disclosure import COUNTS
+from cloud_ingest.flat_line import FlatLine
+from cloud_ingest.quality import CLOCK_TOLERANCE_S
+from cloud_ingest.registry import City, Node
+from cloud_ingest.station_quality import DUST, STUCK, Sample, Sensor, Suspicion, observe
+from cloud_ingest.store import SqliteStore
+
+_HUMIDITY = "relative_humidity"
+_AIR = (*DUST, "co2", "air_temperature", _HUMIDITY, "air_pressure", "voc_index", "nox_index")
+JUDGED = frozenset((*_AIR, *COUNTS))
+SPAN_S = 30 * 86400  # of readings judged at once: what waits meanwhile waits for some tens of ms
+
+
+class _Instrument(NamedTuple):
+    """Its ``streams`` by quantity, and that of its node's ``humidity``."""
+
+    sensor: Sensor
+    streams: Mapping[str, int]
+    humidity: int | None
+
+
+def judge(store: SqliteStore, city: City, thing: int, now: float) -> bool:
+    """Bring a marked station up to date, in one transaction; False if there is more, for another turn."""
+    end = int(now) + CLOCK_TOLERANCE_S
+    with store.transaction():
+        row = store.db.execute("SELECT since FROM unjudged_stations WHERE thing = ?", (thing,)).fetchone()
+        since = None if row is None else _first_from(store, thing, row[0])
+        if since is None:
+            store.db.execute("DELETE FROM unjudged_stations WHERE thing = ?", (thing,))
+            return True
+        until = min(since + SPAN_S, end)
+        for node in _nodes(store, city, thing):
+            for instrument in _instruments(store, thing, node):
+                _judge(store, instrument, since, until)
+        if until == end:
+            store.db.execute("DELETE FROM unjudged_stations WHERE thing = ?", (thing,))
+            return True
+        store.db.execute("UPDATE unjudged_stations SET since = ? WHERE thing = ?", (until + 1, thing))
+        return False
+
+
+def _judge(store: SqliteStore, instrument: _Instrument, since: int, until: int) -> None:
+    sensor, streams, _ = instrument
+    begin = since - sensor.lookback_s
+    samples = _samples(store, instrument, begin - sensor.silent_after_s, until)
+    before = [sample for sample in samples if sample.at <= begin]
+    suspicion = Suspicion()
+    if before:  # go on from the last of them, as it was judged
+        begin = before[-1].at
+        suspicion = _as_judged(store, streams, before[-1])
+    stretches = dict.fromkeys(suspicion.since, begin)
+    for sample in samples[len(before) :]:
+        suspicion = observe(suspicion, sample, sensor)
+        stretches |= dict.fromkeys(suspicion.since, sample.at)
+    suspects.rewrite(store, streams.values(), begin, stretches)
+
+
+def _as_judged(store: SqliteStore, streams: Mapping[str, int], sample: Sample) -> Suspicion:
+    """As of ``sample``. A line that does not last too long yet need not be known further back: by the time of what is
+    new it has changed, or is known to last too long."""
+    known = suspects.at(store, next(iter(streams.values())), sample.at)
+    return Suspicion(FlatLine(sample.values, dict(known).get(STUCK, sample.at), sample.at), known)
+
+
+def _nodes(store: SqliteStore, city: City, thing: int) -> list[Node]:
+    """All registered ones that ever measured there."""
+    [site] = store.db.execute("SELECT site FROM things WHERE id = ?", (thing,)).fetchone()
+    heard = store.db.execute("SELECT DISTINCT dev_eui FROM datastreams WHERE thing = ?", (thing,))
+    places = (place for (dev_eui,) in heard.fetchall() for place in city.places.get(dev_eui, ()))
+    return list({place.dev_eui: place for place in places if place.site == site}.values())
+
+
+def _instruments(store: SqliteStore, thing: int, node: Node) -> list[_Instrument]:
+    rows = store.db.execute(
+        "SELECT quantity, id FROM datastreams WHERE thing = ? AND dev_eui = ? ORDER BY 1", (thing, node.dev_eui)
+    )
+    known = {quantity: stream for quantity, stream in rows if quantity in JUDGED}
+    by_name: dict[str, dict[str, int]] = {}
+    for quantity, stream in known.items():
+        by_name.setdefault(instruments.of(quantity, node.instruments).name, {})[quantity] = stream
+    return [
+        _Instrument(
+            Sensor(node.interval_s, tuple(streams), not set(COUNTS).isdisjoint(streams)), streams, known.get(_HUMIDITY)
+        )
+        for streams in by_name.values()
+    ]
+
+
+def _first_from(store: SqliteStore, thing: int, since: int) -> int | None:
+    """When the first reading at or after ``since`` was sampled."""
+    [first] = store.db.execute(
+        "SELECT min((SELECT min(at) FROM observations o WHERE o.datastream = d.id AND o.at >= ?)) "
+        "FROM datastreams d WHERE d.thing = ?",
+        (since, thing),
+    ).fetchone()
+    return None if first is None else int(first)
+
+
+def _samples(store: SqliteStore, instrument: _Instrument, begin: int, until: int) -> list[Sample]:
+    """Those with a value from ``begin`` to ``until``, oldest first."""
+    values: dict[int, dict[str, float]] = {}
+    humidity: dict[int, float] = {}
+    for quantity, stream in instrument.streams.items():
+        for moment, value in _values(store, stream, begin, until):
+            values.setdefault(moment, {})[quantity] = value
+    if instrument.humidity is not None:
+        humidity = dict(_values(store, instrument.humidity, begin, until))
+    return [
+        Sample(moment, tuple(map(values[moment].get, instrument.sensor.quantities)), humidity.get(moment))
+        for moment in sorted(values)
+    ]
+
+
+def _values(store: SqliteStore, stream: int, begin: int, until: int) -> list[tuple[int, float]]:
+    return store.db.execute(
+        "SELECT at, result FROM observations WHERE datastream = ? AND at BETWEEN ? AND ? AND flag IS NULL",
+        (stream, begin, until),
+    ).fetchall()

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Doubts in the store: the same whatever order readings come in, and in however many turns they are judged."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud_ingest import judge, station_judge
+from cloud_ingest.store import SqliteStore
+from decoders.senml import Reading
+from tests.cloud_ingest.world import (
+    COUNTER,
+    HOUR,
+    SNIFFER,
+    START,
+    UP,
+    batch,
+    observations,
+    opened,
+    sample,
+    small_city,
+    uplink,
+    with_stations,
+)
+
+CITY = small_city(**with_stations())
+DAY = 86400
+
+
+@pytest.fixture
+def world(tmp_path):
+    store, ingest = opened(tmp_path / "store.db", CITY)
+    yield store, ingest
+    store.close()
+
+
+def air(hour: float, dust: float | str, humidity: float = 60.0) -> list[Reading]:
+    """A sample of the air node; ``dust`` in ug/m3 or a fault. Its climate moves with every hour."""
+    at = START + int(hour * HOUR)
+    value, fault = (None, dust) if isinstance(dust, str) else (dust, None)
+    return [
+        Reading("pm2_5", "ug/m3", at, value, fault),
+        Reading("pm10", "ug/m3", at, None if value is None else value + 5.0, fault),
+        Reading("relative_humidity", "%", at, humidity, None),
+        Reading("air_temperature", "Cel", at, round(10 + hour % 24 / 10, 1), None),
+    ]
+
+
+def told(ingest: Any, readings: list[Reading], seq: int, dev_eui: str = SNIFFER) -> None:
+    """Received at one time, long after they were sampled."""
+    ingest.apply(UP, batch(uplink(seq, dev_eui, seq, readings, START + 100 * DAY)))
+
+
+def judged(store: SqliteStore, hours: float = 24 * 365) -> None:
+    """All that is marked, as the writer does it."""
+    while waiting := judge.marked(store):
+        judge.judge_marked(store, CITY, waiting[0], START + hours * HOUR)
+
+
+def doubts(store: SqliteStore) -> list[tuple[Any, ...]]:
+    """(quantity, reason, first hour, last hour)"""
+    return store.db.execute(
+        "SELECT d.quantity, s.reason, (s.first_at - ?) / 3600, (s.last_at - ?) / 3600 FROM suspects s "
+        "JOIN datastreams d ON d.id = s.datastream ORDER BY s.reason, d.quantity, s.first_at",
+        (START, START),
+    ).fetchall()
+
+
+class TestStretches:
+    def test_a_flat_line_is_doubted_from_its_first_to_its_last_reading(self, world):
+        store, ingest = world
+        for hour in range(40):
+            told(ingest, air(hour, 8.0 if 5 <= hour <= 30 else 8.0 + hour), hour + 1)
+
+        judged(store)
+
+        assert doubts(store) == [("pm10", "stuck", 5, 30), ("pm2_5", "stuck", 5, 30)]
+
+    def test_it_grows_with_every_reading_that_goes_on_with_it(self, world):
+        store, ingest = world
+        for hour in range(27):
+            told(ingest, air(hour, 8.0), hour + 1)
+            judged(store)
+            expected = [("pm10", "stuck", 0, hour), ("pm2_5", "stuck", 0, hour)] if hour >= 24 else []
+            assert doubts(store) == expected
+
+    def test_a_late_reading_that_moves_takes_the_doubt_away(self, world):
+        store, ingest = world
+        for hour in range(30):
+            told(ingest, air(hour, 8.0), hour + 1)
+        judged(store)
+        assert doubts(store)
+
+        told(ingest, air(14.5, 9.0), 99)
+        judged(store)
+
+        assert doubts(store) == []
+
+    def test_readings_that_fill_a_gap_a_week_later_bring_the_doubt(self, world):
+        store, ingest = world
+        for hour in (*range(10), *range(30, 200)):
+            told(ingest, air(hour, 8.0 if hour < 40 else 8.0 + hour), hour + 1)
+        judged(store)
+        assert doubts(store) == []
+
+        for hour in range(10, 30):
+            told(ingest, air(hour, 8.0), 300 + hour)
+        judged(store)
+
+        assert doubts(store) == [("pm10", "stuck", 0, 39), ("pm2_5", "stuck", 0, 39)]
+
+    def test_faults_are_no_values_that_stand_still(self, world):
+        store, ingest = world
+        for hour in range(60):
+            told(ingest, air(hour, "no_answer"), hour + 1)
+
+        judged(store)
+
+        assert doubts(store) == []
+
+    def test_humid_air_is_a_doubt_of_dust_alone(self, world):
+        store, ingest = world
+        for hour, humidity in enumerate([80.0, 95.0, 99.0, 85.0]):
+            told(ingest, air(hour, 8.0 + hour, humidity), hour + 1)
+
+        judged(store)
+
+        assert doubts(store) == [("pm10", "humid", 1, 2), ("pm2_5", "humid", 1, 2)]
+
+    def test_a_counter_that_counts_nobody_for_three_days_is_doubted(self, world):
+        store, ingest = world
+        for hour in range(73):
+            readings = [Reading(name, "1", START + hour * HOUR, 0, None) for name in ("bicycle_count", "vehicle_count")]
+            told(ingest, readings, hour + 1, COUNTER)
+
+        judged(store)
+
+        assert doubts(store) == [("bicycle_count", "stuck", 0, 72), ("vehicle_count", "stuck", 0, 72)]
+
+    def test_no_value_is_changed_by_it(self, world):
+        store, ingest = world
+        for hour in range(30):
+            told(ingest, air(hour, 8.0, 99.0), hour + 1)
+        before = observations(store)
+
+        judged(store)
+
+        assert doubts(store)
+        assert observations(store) == before
+
+    def test_what_lies_ahead_of_now_is_not_judged_yet(self, world):
+        store, ingest = world
+        told(ingest, air(0, 8.0, 99.0), 1)
+        told(ingest, air(9, 8.0, 99.0), 2)
+
+        judged(store, hours=1)
+
+        assert doubts(store) == [("pm10", "humid", 0, 0), ("pm2_5", "humid", 0, 0)]
+
+
+class TestMarks:
+    def test_a_station_is_judged_from_its_earliest_new_reading_on(self, world):
+        store, ingest = world
+        told(ingest, air(50, 8.0), 1)
+        told(ingest, air(20, 8.0), 2)
+        told(ingest, air(60, 8.0), 3)
+
+        thing = store.thing_of(SNIFFER)
+
+        assert store.db.execute("SELECT * FROM unjudged_stations").fetchall() == [(thing, START + 20 * HOUR)]
+        assert judge.marked(store) == [thing]
+
+    def test_trees_are_judged_with_their_area_and_stations_by_themselves(self, world):
+        store, ingest = world
+        told(ingest, list(sample(START, 20.0)), 1, CITY.node_at("J-0004").dev_eui)
+
+        assert judge.marked(store) == ["RA-02"]
+
+    def test_a_long_history_takes_several_turns(self, world):
+        store, ingest = world
+        for day in range(0, 95, 5):
+            told(ingest, air(24 * day, 8.0, 99.0), day + 1)
+        [thing] = judge.marked(store)
+
+        turns = 1
+        while not judge.judge_marked(store, CITY, thing, START + 100 * DAY):
+            turns += 1
+
+        assert turns == 4  # 90 days, 30 at once
+        assert judge.marked(store) == []
+        assert len(doubts(store)) == 2 * 19
+
+    def test_a_station_that_is_no_more_in_the_registry_is_forgotten(self, world):
+        store, ingest = world
+        told(ingest, air(0, 8.0, 99.0), 1)
+
+        judge.judge_marked(store, small_city(), judge.marked(store)[0], START + HOUR)
+
+        assert judge.marked(store) == []
+
+
+def _series() -> Iterator[tuple[float, float | str, float]]:
+    """Hours with a value: moving, flat for long, a fault in it, humid at times, flat again across a silence."""
+    for hour in range(40):
+        yield (
+            hour,
+            "bad_answer" if hour == 20 else 8.0 if 4 <= hour < 32 else 8.0 + hour,
+            95.0 if hour % 9 < 3 else 70.0,
+        )
+    for hour in range(50, 80):
+        yield hour, 7.0, 70.0
+
+
+SERIES = list(_series())
+AT_ONCE = [
+    ("pm10", "humid", 0, 2), ("pm10", "humid", 9, 11), ("pm10", "humid", 18, 19), ("pm10", "humid", 27, 29),
+    ("pm10", "humid", 36, 38), ("pm2_5", "humid", 0, 2), ("pm2_5", "humid", 9, 11), ("pm2_5", "humid", 18, 19),
+    ("pm2_5", "humid", 27, 29), ("pm2_5", "humid", 36, 38),
+    ("pm10", "stuck", 4, 31), ("pm10", "stuck", 50, 79), ("pm2_5", "stuck", 4, 31), ("pm2_5", "stuck", 50, 79),
+]  # fmt: skip
+
+
+class TestOrder:
+    @settings(max_examples=25, deadline=None)
+    @given(st.permutations(range(len(SERIES))), st.integers(1, 40), st.sampled_from([HOUR * 7, DAY * 30]))
+    def test_any_order_of_arrival_judged_at_any_times_ends_in_the_same_doubts(self, order, every, span_s):
+        store, ingest = opened(":memory:", CITY)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(station_judge, "SPAN_S", span_s)
+
+            for seq, n in enumerate(order):
+                told(ingest, air(*SERIES[n]), seq + 1)
+                if seq % every == 0:
+                    judged(store)
+            judged(store)
+
+        assert doubts(store) == AT_ONCE
+        store.close()
