@@ -123,4 +123,4 @@ class TestCrewPage:
 def _moisture_label(name):
     import re
 
-    return re.compile(rf"Bodenfeuchte, {name}: \d+,\d %")
+    return re.compile(rf"Bodenfeuchte, {name}: \d+,\d\s%")

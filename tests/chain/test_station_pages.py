@@ -119,6 +119,29 @@ class TestStations:
         expect(page.locator("#chart canvas")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
+    @pytest.mark.parametrize("width", [360, 390, 412, 430])
+    @pytest.mark.parametrize("query", ["site=J-0001&lang=de", "site=L-01&lang=en"])
+    def test_no_figure_stands_on_another_line_than_its_unit(self, page, width, query):
+        page.set_viewport_size({"width": width, "height": 740})
+        page.goto(f"/?{query}")
+
+        expect(page.locator("#areas td").first).to_be_visible()
+        expect(page.locator("#tree-values strong").first).to_be_visible()
+        figures = page.evaluate(r"""() => {
+            const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+            const found = []
+            while (words.nextNode()) for (const match of words.currentNode.data.matchAll(/\d\s(%|°C|µg|hPa)/gu)) {
+                const range = document.createRange()
+                range.setStart(words.currentNode, match.index)
+                range.setEnd(words.currentNode, match.index + match[0].length)
+                const tops = new Set([...range.getClientRects()].map((box) => Math.round(box.top)))
+                if (tops.size) found.push([words.currentNode.data, tops.size])
+            }
+            return found
+        }""")
+        assert len(figures) >= 5
+        assert [text for text, lines in figures if lines > 1] == []
+
 
 class TestCrew:
     def test_the_crews_list_knows_no_station(self, page):

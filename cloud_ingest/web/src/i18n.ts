@@ -135,8 +135,9 @@ export const quantity = (name: string): string => QUANTITIES[name]?.[language] ?
 // UCUM codes as people write them.
 const UNITS: Record<string, string> = { '%': '%', Cel: '°C', kPa: 'kPa', V: 'V', 'ug/m3': 'µg/m³', '[ppm]': 'ppm', hPa: 'hPa', '1': '' }
 const WHOLE = ['1', '[ppm]']
+/** A number and its unit, which stay on one line. */
 export const withUnit = (value: number, unit: string): string =>
-  `${number(value, WHOLE.includes(unit) ? 0 : 1)} ${UNITS[unit] ?? unit}`.trimEnd()
+  `${number(value, WHOLE.includes(unit) ? 0 : 1)}\u00a0${UNITS[unit] ?? unit}`.trimEnd()
 
 /** Local time of the city, from an ISO time. */
 export function time(iso: string): string {
