@@ -203,7 +203,7 @@ class Forwarder:
     def _say_what_it_continues(self, broker: Broker, lane: int, held: Held) -> None:
         """Rows that the cloud has confirmed in an epoch before: if it still has them, they need not be sent again."""
         if self.numbering.continues[lane] is not None and held.delivered >= held.oldest:
-            broker.publish(topics.up(self._eui), self._batch(lane, held, held.delivered + 1, []))
+            broker.publish(topics.up(self._eui, lane), self._batch(lane, held, held.delivered + 1, []))
 
     async def _announce(self, broker: Broker) -> None:
         """Say that we are here, and be connected once the broker has taken it: who asks from then on learns it."""
@@ -254,7 +254,7 @@ class Forwarder:
         if not broker.stands:
             return False
         last = first + len(records) - 1
-        message_id = broker.publish(topics.up(self._eui), payload)
+        message_id = broker.publish(topics.up(self._eui, lane), payload)
         self._deliveries[lane].sent(message_id, last, time.monotonic())
         self._sent[lane] = max(self._sent[lane], last)
         self._metrics.count("batches")

@@ -232,7 +232,7 @@ class StallingBroker:
         if kind != 3:
             return b""
         end = 2 + int.from_bytes(body[:2], "big")
-        is_batch = body[2:end].endswith(b"/up")
+        is_batch = topics.up_lane_of(body[2:end].decode()) is not None
         if not is_batch:
             self.statuses.append(body[end + 2 :])
         if not (self.well if is_batch else self.takes_status):
@@ -263,7 +263,7 @@ class Cloud:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="cloud", protocol=mqtt.MQTTv311)
         self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
         self._client.on_connect = lambda client, *_: client.subscribe(
-            [(topics.UP_FILTER, 1), (topics.STATUS_FILTER, 1)]
+            [(topic, 1) for lane in LANES for topic in topics.up_filters(lane)] + [(topics.STATUS_FILTER, 1)]
         )
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message

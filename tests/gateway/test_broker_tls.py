@@ -36,7 +36,8 @@ from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node, write_config
 from tests.gateway.running import BIN, GatewayProcess, eventually, join
 
 OTHER_EUI = "0016c001ff10a002"
-UP = f"stadtfunk/1/{GATEWAY_EUI}/up"
+UP = f"stadtfunk/1/{GATEWAY_EUI}/up/reading"
+UPS = ["up", "up/alarm", "up/reading", "up/diagnostic"]
 FAKETIME = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
@@ -210,7 +211,7 @@ class TestIdentity:
         command("gateway", GATEWAY_EUI, "--request", str(tmp_path / "gateway.csr"), "--folder", str(broker.folder))
         broker.start()
 
-        with Party(broker, "ingest", ["stadtfunk/1/+/up"]) as cloud, GatewayProcess(path) as running:
+        with Party(broker, "ingest", ["stadtfunk/1/+/up/reading"]) as cloud, GatewayProcess(path) as running:
             send(running, node)
             eventually(lambda: cloud.heard)
             connected = status(running)["broker_connected"]
@@ -238,26 +239,25 @@ class TestIdentity:
             command("gateway", eui, "--folder", str(broker.folder))
         broker.start()
         own, foreign = (f"stadtfunk/1/{eui}/committed" for eui in (GATEWAY_EUI, OTHER_EUI))
+        channels = [*UPS, "status", "events"]
 
         with (
-            Party(broker, "ingest", ["stadtfunk/1/+/up", "stadtfunk/1/+/status", "stadtfunk/1/+/events"]) as cloud,
-            Party(broker, GATEWAY_EUI, [own, foreign, "stadtfunk/1/+/up", "#"]) as gate,
+            Party(broker, "ingest", [f"stadtfunk/1/+/{channel}" for channel in channels]) as cloud,
+            Party(broker, GATEWAY_EUI, [own, foreign, *(f"stadtfunk/1/+/{up}" for up in UPS), "#"]) as gate,
             Party(broker, OTHER_EUI, [foreign]) as other,
         ):
-            for channel in ("up", "status", "events"):
+            for channel in channels:
                 gate.publish(f"stadtfunk/1/{OTHER_EUI}/{channel}", b"forged")
                 gate.publish(f"stadtfunk/1/{GATEWAY_EUI}/{channel}", b"own")
             gate.publish(foreign, b"forged")
             cloud.publish(foreign, b"for the other")
             cloud.publish(own, b"for this one")
-            eventually(lambda: len(cloud.heard) >= 3 and len(other.heard) >= 1 and len(gate.heard) >= 1)
+            eventually(lambda: len(cloud.heard) >= len(channels) and len(other.heard) >= 1 and len(gate.heard) >= 1)
             cloud.publish(own, b"the last")
             eventually(lambda: (own, b"the last") in gate.heard)
 
         assert {payload for _, payload in cloud.heard} == {b"own"}
-        assert {topic for topic, _ in cloud.heard} == {
-            f"stadtfunk/1/{GATEWAY_EUI}/{channel}" for channel in ("up", "status", "events")
-        }
+        assert {topic for topic, _ in cloud.heard} == {f"stadtfunk/1/{GATEWAY_EUI}/{channel}" for channel in channels}
         assert other.heard == [(foreign, b"for the other")]
         assert {topic for topic, _ in gate.heard} == {own}
 
@@ -267,7 +267,7 @@ class TestIdentity:
         command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
         broker.reload()
 
-        with Party(broker, "ingest", ["stadtfunk/1/+/up"]) as cloud, GatewayProcess(path) as running:
+        with Party(broker, "ingest", ["stadtfunk/1/+/up/reading"]) as cloud, GatewayProcess(path) as running:
             send(running, node)
 
             eventually(lambda: cloud.heard)
@@ -351,7 +351,7 @@ class TestRefused:
             command("broker", "localhost", "--folder", str(broker.folder))
             command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
             broker.start()
-            with Party(broker, "ingest", ["stadtfunk/1/+/up"]) as cloud:
+            with Party(broker, "ingest", ["stadtfunk/1/+/up/reading"]) as cloud:
                 eventually(lambda: cloud.heard)
 
         lines = [line for line in log if "broker lost" in line]
@@ -451,10 +451,10 @@ class TestCluster:
         """What the ingest gets on one node of what a gateway sends on another; None while they are not ready."""
         try:
             with (
-                Party(cluster.at(2), "ingest", ["stadtfunk/1/+/up"], 5) as cloud,
+                Party(cluster.at(2), "ingest", ["stadtfunk/1/+/up/reading"], 5) as cloud,
                 Party(cluster.at(0), GATEWAY_EUI, [f"stadtfunk/1/{GATEWAY_EUI}/committed"], 5) as gate,
             ):
-                gate.publish(f"stadtfunk/1/{OTHER_EUI}/up", b"forged")
+                gate.publish(f"stadtfunk/1/{OTHER_EUI}/up/reading", b"forged")
                 gate.publish(UP, b"own")
                 eventually(lambda: cloud.heard, 15)
                 return set(cloud.heard)
@@ -486,7 +486,7 @@ class TestClock:
             send(running, node)
             lines = [line for line in running.log if "broker lost" in line]
             clock.write_text("+0\n")
-            with Party(broker, "ingest", ["stadtfunk/1/+/up"]) as cloud:
+            with Party(broker, "ingest", ["stadtfunk/1/+/up/reading"]) as cloud:
                 eventually(lambda: cloud.heard)
 
         assert len(lines) == 1, lines
