@@ -24,8 +24,10 @@ _log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0  # after the disk refused
 _IDLE_S = 0.1  # also how long a commit of another process may go unnoticed
+_PAUSE_S = 0.02  # so long without a message there is time to judge
 _JUDGE_EVERY_S = 0.5  # while messages pour in
 _JUDGE_FOR_S = 0.2
+_JUDGE_SHARE = 1 / 8  # of the time then: an area with much to read may take longer
 _STUCK_S = 120  # a message that takes longer ends the process, and is tried alone by the next
 _WORK = -1  # the inbox's lane of functions; none waits for messages
 _ROOM = 1024  # messages of a lane that wait, at most; more are not taken from the broker
@@ -58,7 +60,7 @@ class Writer(threading.Thread):
         self._put_back: Delivery | Callable[[], None] | None = None
         self._stopping = threading.Event()
         self._to_judge: dict[str | int, None] = dict.fromkeys(city.areas)  # all once; a set in order of arrival
-        self._judged_at = 0.0
+        self._judge_again_at = 0.0  # while messages pour in
         self._version = -1
         self._after_commit: list[Callable[[], None]] = []
 
@@ -96,7 +98,7 @@ class Writer(threading.Thread):
             _log.exception("writer stopped")
 
     def _turn(self) -> None:
-        item = self._next(0.0 if self._to_judge else _IDLE_S)
+        item = self._next(_PAUSE_S if self._to_judge else _IDLE_S)
         if item is None:
             self._guarded(self._judge)
             self._guarded(self._notice_others)
@@ -107,7 +109,7 @@ class Writer(threading.Thread):
             self._store.check_in_place()
             self._guarded(item)
         self._guarded(self._notice_others)
-        if self._to_judge and time.monotonic() - self._judged_at > _JUDGE_EVERY_S:
+        if self._to_judge and time.monotonic() > self._judge_again_at:
             self._guarded(self._judge)
 
     def _next(self, timeout_s: float) -> Delivery | Callable[[], None] | None:
@@ -177,8 +179,9 @@ class Writer(threading.Thread):
         if self._now is None:
             self._to_judge.clear()
             return
-        self._judged_at = time.monotonic()
-        while self._to_judge and time.monotonic() - self._judged_at < _JUDGE_FOR_S:
+        began = time.monotonic()
+        self._judge_again_at = began + _JUDGE_EVERY_S
+        while self._to_judge and time.monotonic() - began < _JUDGE_FOR_S:
             which = next(iter(self._to_judge))
             is_done = True
             try:
@@ -190,7 +193,8 @@ class Writer(threading.Thread):
             del self._to_judge[which]
             if not is_done:
                 self._to_judge[which] = None
-        self._judged_at = time.monotonic()
+        ended = time.monotonic()
+        self._judge_again_at = ended + max(_JUDGE_EVERY_S, (ended - began) / _JUDGE_SHARE)
 
     def _notice_others(self) -> None:
         """Another process (a worker, dead-letters replay) wrote."""

@@ -4,6 +4,7 @@
 import sqlite3
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -107,6 +108,32 @@ class TestGroups:
         assert done.wait(60)
         assert store.db.execute("SELECT count(*) FROM uplinks").fetchone() == (1,)
         assert attempts.suspects(store) == set()
+
+
+class TestJudging:
+    def test_while_messages_pour_in_judging_takes_an_eighth_of_the_time_however_long_an_area_takes(
+        self, world, monkeypatch
+    ):
+        store, writer = world
+        spent = {"storing": 0.0, "judging": 0.0}
+
+        def judge_slowly(*_arguments):
+            spent["judging"] += 1.5
+            return False  # there is more of it
+
+        def store_slowly(_delivery):
+            spent["storing"] += 0.1
+
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: sum(spent.values())))
+        monkeypatch.setattr(module.judge, "judge_marked", judge_slowly)
+        monkeypatch.setattr(writer, "_apply", store_slowly)
+
+        for _ in range(1000):
+            writer.put(Delivery(UP, b"", lambda: None))
+            writer._turn()
+
+        assert spent["storing"] == pytest.approx(100.0)
+        assert 6 <= spent["judging"] <= 15
 
 
 class TestHealth:
