@@ -8,6 +8,7 @@ from decoders.cbor_fields import MAX_INT
 from decoders.lorawan.errors import FieldRange
 
 _MAX_DIGITS = 9  # of a decimal fraction: with more, a double is as short
+_TENTHS, _HUNDREDTHS = b"\xc4\x82\x20", b"\xc4\x82\x21"  # tag 4, [-1 and [-2, and the mantissa comes
 
 
 def head(major: int, argument: int) -> bytes:
@@ -37,6 +38,13 @@ def item_of_number(value: float) -> bytes:
 
     Whichever is short; all of them come back as the same double. Raises FieldRange for what is no finite number.
     """
+    if type(value) is float and -1e6 < value < 1e6:  # what sensors measure has at most two decimals
+        hundredths = round(value * 100)
+        if hundredths / 100 == value:
+            if hundredths % 10:
+                return _HUNDREDTHS + item_of_integer(hundredths)
+            tenths = hundredths // 10
+            return _TENTHS + item_of_integer(tenths) if tenths % 10 else item_of_integer(tenths // 10)
     if type(value) not in (int, float) or (type(value) is int and abs(value) > MAX_INT) or not isfinite(value):
         raise FieldRange("value", value)
     if value == int(value) and abs(value) < 1 << 32:

@@ -10,6 +10,7 @@ A record's place (epoch, lane, seq) is not in it, so that a gateway sends on the
 """
 
 import re
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 import cbor2
@@ -131,7 +132,7 @@ def _encode_uplink(message: UplinkMessage) -> bytes:
                 head(0, f_cnt),
                 head(0, received_ms),
                 head(0, TIME_QUALITIES.index(time_quality)),
-                item_of_text(text("profile", profile, NAME)),
+                _profile(profile),
                 encode_pack(dev_eui, readings),
             )
         )
@@ -140,6 +141,11 @@ def _encode_uplink(message: UplinkMessage) -> bytes:
     if len(data) > MAX_RECORD_BYTES:
         raise FieldRange("record length", len(data))
     return data
+
+
+@lru_cache(64)
+def _profile(profile: str) -> bytes:
+    return item_of_text(text("profile", profile, NAME))
 
 
 def decode_record(data: bytes) -> Record:

@@ -16,7 +16,10 @@ from decoders.lorawan.errors import FieldRange
 _BVER, _BN, _BT, _N, _U, _V, _VS, _T = -1, -2, -3, 0, 1, 2, 3, 6
 _BASE = frozenset((_BVER, _BN, _BT))
 _VERSION = 10 + (1 << 4)  # RFC 9100 "Feature: Secondary Units"
-_BVER_ITEM = b"\x20\x18\x1a"  # label -1, 26
+
+# Heads of maps: n, u and v or vs; t too; and the first one's, with bver 26, bn and bt before them
+_MAP, _MAP_WITH_TIME = b"\xa3", b"\xa4"
+_FIRST_MAP = b"\xa6\x20\x18\x1a\x21\x78\x1durn:dev:mac:%b_\x22%b"
 
 # UCUM to SenML where they differ: SenML's own "%" is a ratio of 0..1 (RFC 8428 "SenML Units Registry"), a percentage is
 # "/100" (RFC 8798 "New Registry for Secondary Units"). Units that SenML lacks go as UCUM.
@@ -49,19 +52,18 @@ def encode_pack(dev_eui: str, readings: tuple[Reading, ...]) -> bytes:
         raise FieldRange("pack", (dev_eui, readings))
     base_time = readings[0].at
     parts = [head(4, len(readings))]
-    for index, (quantity, unit, at, value, fault) in enumerate(readings):
-        offset = at - base_time
+    for quantity, unit, at, value, fault in readings:
         if type(at) is not int or not FIRST_ABSOLUTE_S <= at <= MAX_TIME_S:
             raise FieldRange("at", at)
         if (value is None) == (fault is None):
             raise FieldRange(quantity, value)
-        parts.append(head(5, (3 if index else 6) + bool(offset)))
-        if not index:
-            parts += [_BVER_ITEM, b"\x21", item_of_text(f"urn:dev:mac:{dev_eui}_"), b"\x22", head(0, base_time)]
+        offset = at - base_time
+        parts.append(_MAP_WITH_TIME if offset else _MAP)
         parts.append(_name_and_unit(quantity, unit))
         parts.append(_fault(fault) if value is None else b"\x02" + item_of_number(value))
         if offset:
-            parts += [b"\x06", item_of_integer(offset)]
+            parts.append(b"\x06" + item_of_integer(offset))
+    parts[1] = _FIRST_MAP % (dev_eui.encode(), head(0, base_time))
     return b"".join(parts)
 
 
