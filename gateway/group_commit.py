@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from gateway.errors import StoreError
 from gateway.transactions import Transactions
@@ -19,9 +19,7 @@ from gateway.transactions import Transactions
 _T = TypeVar("_T")
 
 
-class _Job(NamedTuple):
-    work: Callable[[], Any]
-    future: "asyncio.Future[Any]"
+_Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
 
 class GroupCommit:
@@ -51,7 +49,7 @@ class GroupCommit:
         if self._closing:
             raise StoreError("is closing")
         future: asyncio.Future[_T] = self._loop.create_future()
-        self._jobs.put(_Job(work, future))
+        self._jobs.put((work, future))
         return future
 
     @property
@@ -71,37 +69,35 @@ class GroupCommit:
         await asyncio.to_thread(self._thread.join)
 
     def _write(self) -> None:
-        open_for_more = True
-        while open_for_more:
-            group: list[_Job] = []
-            open_for_more = self._collect(group)
-            if group:
-                self._transactions.run([job.work for job in group], partial(self._tell, group))
+        while group := self._collect():
+            works = [work for work, _ in group]
+            self._transactions.run(works, partial(self._tell, group))
 
     def _tell(self, group: list[_Job], results: list[Any]) -> None:
         self._loop.call_soon_threadsafe(_deliver, group, results)
 
-    def _collect(self, group: list[_Job]) -> bool:
-        """Wait for a first job, and the window, then take what is there; False when closing."""
-        job = self._jobs.get()
-        if job is not None and self._window_s and self._jobs.qsize() < self._records - 1:
+    def _collect(self) -> list[_Job]:
+        """Wait for a first job, and the window, then take what is there; nothing when closing."""
+        first = self._jobs.get()
+        if first is None:
+            return []
+        if self._window_s and self._jobs.qsize() < self._records - 1:
             time.sleep(self._window_s)  # to be woken for each one that comes would cost more than it saves
-        while job is not None:
+        group = [first]
+        for _ in range(min(self._jobs.qsize(), self._records - 1)):
+            job = self._jobs.get()
+            if job is None:
+                self._jobs.put(None)  # after this group
+                break
             group.append(job)
-            if len(group) == self._records:
-                return True
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                return True
-        return False
+        return group
 
 
 def _deliver(group: list[_Job], results: list[Any]) -> None:
-    for job, result in zip(group, results, strict=True):
-        if job.future.done():  # its caller has gone
+    for (_, future), result in zip(group, results, strict=True):
+        if future.done():  # its caller has gone
             continue
         if isinstance(result, Exception):
-            job.future.set_exception(result)
+            future.set_exception(result)
         else:
-            job.future.set_result(result)
+            future.set_result(result)
