@@ -14,11 +14,11 @@ import pytest
 from decoders.records import UplinkKey
 from simulators.chaos_proxy import CALM, STORM, ChaosProxy, Weather
 from simulators.load_town import LoadTown
+from tests.chain.load import settled, standing
 from tests.chain.public import until
 from tests.chain.wire import Wire, in_the_order_sent
 
 UPLINKS = 30  # of each of 12 nodes
-
 
 ALONE = {
     "reset_before_puback": Weather(reset_before_puback=0.2),
@@ -31,28 +31,26 @@ ALONE = {
 }
 
 
+def quick_town(folder: Path) -> LoadTown:
+    """Its gateway sends again soon, and little at once."""
+    return LoadTown(folder / "town", gateway_mqtt="resend_s = 0.5\nkeepalive_s = 5\nbatch_messages = 5\n")
+
+
 class TestStorm:
     @pytest.mark.parametrize("seed", [1, 2])
     def test_every_record_arrives_once_and_each_lane_keeps_its_order(self, tmp_path, seed):
-        town, wire = (
-            LoadTown(tmp_path / "town", gateway_mqtt="resend_s = 0.5\nkeepalive_s = 5\nbatch_messages = 5\n"),
-            Wire(),
-        )
+        town, wire = quick_town(tmp_path), Wire()
         with (
             ChaosProxy(town.mqtt_port, seed=seed, weather=STORM, tap=wire.tap) as before,
             ChaosProxy(town.mqtt_port, seed=seed + 100, weather=STORM) as behind,
         ):
             town.through("gateway", before.port)
             town.through("ingest", behind.port)
-            try:
-                town.start_services()
+            with standing(town):
                 town.start_load(uplinks=UPLINKS)
                 assert town.wait("nodes", 240) == 0
                 before.weather = behind.weather = CALM
-                town.drain()
-                verdict = town.judge()
-            finally:
-                town.stop()
+                verdict = settled(town)
             done = before.done + behind.done
             failed = before.failed + behind.failed
 
@@ -63,21 +61,17 @@ class TestStorm:
         assert all(in_the_order_sent(keys) for keys in wire.orders().values())
 
     def test_each_fault_alone_and_often(self, tmp_path):
-        town = LoadTown(tmp_path / "town", gateway_mqtt="resend_s = 0.5\nkeepalive_s = 5\nbatch_messages = 5\n")
+        town = quick_town(tmp_path)
         with ChaosProxy(town.mqtt_port, seed=5) as proxy:
             town.through("gateway", proxy.port)
-            try:
-                town.start_services()
+            with standing(town):
                 town.start_load(pause_ms=30)
                 for fault, weather in ALONE.items():
                     proxy.weather = weather
                     until(lambda fault=fault: proxy.done[fault] >= 3, f"three of {fault}")
                 town.end_load()
                 proxy.weather = CALM
-                town.drain()
-                verdict = town.judge()
-            finally:
-                town.stop()
+                verdict = settled(town)
 
         assert proxy.failed == []
         assert verdict.acknowledged >= 240
@@ -155,8 +149,7 @@ class TestPartition:
 
     def test_uplinks_are_taken_while_the_cable_is_out_and_arrive_once_when_it_is_back(self, tmp_path, namespace):
         town = RemoteTown(tmp_path / "town", namespace)
-        try:
-            town.start_services()
+        with standing(town):
             town.start_load(pause_ms=20)
             until(lambda: town.acknowledged() >= 60, "uplinks before")
             for _ in range(2):
@@ -165,11 +158,7 @@ class TestPartition:
                 until(lambda before=before: town.acknowledged() >= before + 120, "uplinks without a cable")
                 namespace.plug()
                 until(lambda: (town.held() or 1000) < 60, "the backlog goes")
-            town.end_load()
-            town.drain()
-            verdict = town.judge()
-        finally:
-            town.stop()
+            verdict = settled(town)
 
         assert verdict.acknowledged >= 300
         assert verdict.is_clean, verdict

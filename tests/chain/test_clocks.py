@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from simulators.chaos_proxy import ChaosProxy
 from simulators.load_town import LoadTown
+from tests.chain.load import settled, standing, tapped
 from tests.chain.public import until
-from tests.chain.wire import Wire, in_the_order_sent
+from tests.chain.wire import in_the_order_sent
 
 FAKETIME = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1")
 CLOCKS = {"1970": "@1970-01-01 00:01:00", "30 days ahead": "+30d", "an hour behind": "-1h"}
@@ -43,23 +43,16 @@ class TownWithWrongClock(LoadTown):
 
 class TestWrongFromTheStart:
     def test_all_arrives_once_and_in_its_order_whatever_the_clock_was_at_each_start(self, tmp_path):
-        town, wire = TownWithWrongClock(tmp_path / "town", RIGHT), Wire()
-        with ChaosProxy(town.mqtt_port, tap=wire.tap) as proxy:
-            town.through("gateway", proxy.port)
-            try:
-                town.start_services()
-                town.start_load(pause_ms=5)
-                for clock in CLOCKS.values():
-                    town.kill("gateway")
-                    town.set_clock(clock)
-                    goal = town.acknowledged() + 60
-                    town.start_gateway()
-                    until(lambda goal=goal: town.acknowledged() >= goal, "uplinks under this clock")
-                town.end_load()
-                town.drain()
-                verdict = town.judge()
-            finally:
-                town.stop()
+        town = TownWithWrongClock(tmp_path / "town", RIGHT)
+        with tapped(town) as wire:
+            town.start_load(pause_ms=5)
+            for clock in CLOCKS.values():
+                town.kill("gateway")
+                town.set_clock(clock)
+                goal = town.acknowledged() + 60
+                town.start_gateway()
+                until(lambda goal=goal: town.acknowledged() >= goal, "uplinks under this clock")
+            verdict = settled(town)
 
         assert verdict.acknowledged >= 180
         assert verdict.is_clean, verdict
@@ -70,25 +63,19 @@ class TestWrongFromTheStart:
 class TestSetWhileItRuns:
     def test_a_backlog_outlives_every_step_and_a_restart(self, tmp_path):
         """Nothing ages: there is no clock by which it could."""
-        town, wire = TownWithWrongClock(tmp_path / "town", RIGHT), Wire()
-        with ChaosProxy(town.mqtt_port, tap=wire.tap) as proxy:
-            town.through("gateway", proxy.port)
-            try:
-                town.start_services()
-                town.kill("broker")
-                town.start_load(pause_ms=20)
-                for clock in (*CLOCKS.values(), RIGHT):
-                    goal = town.acknowledged() + 36
-                    town.set_clock(clock)
-                    until(lambda goal=goal: town.acknowledged() >= goal, "uplinks under the new clock")
-                town.kill("gateway")
-                town.start_gateway()
-                town.end_load()
-                town.start_broker()
-                town.drain()
-                verdict = town.judge()
-            finally:
-                town.stop()
+        town = TownWithWrongClock(tmp_path / "town", RIGHT)
+        with tapped(town) as wire:
+            town.kill("broker")
+            town.start_load(pause_ms=20)
+            for clock in (*CLOCKS.values(), RIGHT):
+                goal = town.acknowledged() + 36
+                town.set_clock(clock)
+                until(lambda goal=goal: town.acknowledged() >= goal, "uplinks under the new clock")
+            town.kill("gateway")
+            town.start_gateway()
+            town.end_load()
+            town.start_broker()
+            verdict = settled(town)
 
         assert verdict.acknowledged >= 144
         assert verdict.is_clean, verdict
@@ -96,17 +83,13 @@ class TestSetWhileItRuns:
 
     def test_what_nobody_could_date_is_dated_once_the_clock_is_set(self, tmp_path):
         town = TownWithWrongClock(tmp_path / "town", CLOCKS["1970"])
-        try:
-            town.start_services()
+        with standing(town):
             town.start_load(uplinks=10, knows_time=False)
             assert town.wait("nodes", 240) == 0
             waiting = town.gateway_status()["waiting_for_time"]
             town.set_clock(RIGHT)
             until(lambda: town.gateway_status()["waiting_for_time"] == 0, "all dated")
-            town.drain()
-            verdict = town.judge()
-        finally:
-            town.stop()
+            verdict = settled(town)
 
         assert waiting == 120
         assert verdict.acknowledged == 120
