@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -52,12 +53,8 @@ def run(config_path: Path) -> None:
     """
     config = load(config_path)
     log_to_stderr(config)
-    store = open_database(config)
-    try:
-        with only_service(config.gateway.database):
-            asyncio.run(_serve(config, store))
-    finally:
-        store.close()
+    with closing(open_database(config)) as store, only_service(config.gateway.database):
+        asyncio.run(_serve(config, store))
 
 
 async def _serve(config: Config, store: Store) -> None:
@@ -109,12 +106,8 @@ def forget_station(eui: str, config_path: Path) -> None:
     Example:
         stadtfunk gateway stations forget 0016c001ff10b001 --config gateway.toml
     """
-    store = open_database(load(config_path))
-    try:
-        with store.transaction():
-            LivenessTable(store.connection).forget_concentrator(eui)
-    finally:
-        store.close()
+    with closing(open_database(load(config_path))) as store, store.transaction():
+        LivenessTable(store.connection).forget_concentrator(eui)
     click.echo("forgotten")
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,11 @@ def import_devices(file: Path, profile: str | None, config_path: Path) -> None:
         stadtfunk gateway devices import devices.csv --config gateway.toml
     """
     config = load(config_path)
-    store = open_database(config)
-    try:
+    with closing(open_database(config)) as store:
         known = {} if profile else {row[0]: row[1] for row in store.ledger.devices()}
         found = read_devices(file, profile or "tree", known)
         with store.transaction() as ledger:
             outcomes = Counter(ledger.put_device(device) for device in found)
-    finally:
-        store.close()
     click.echo(", ".join(f"{outcomes[outcome]} {outcome}" for outcome in ("added", "changed", "unchanged")))
 
 
@@ -76,11 +74,8 @@ def export_devices(file: Path, format_name: str, config_path: Path) -> None:
     Example:
         stadtfunk gateway devices export devices.csv --format ttn --config gateway.toml
     """
-    store = open_database(load(config_path))
-    try:
+    with closing(open_database(load(config_path))) as store:
         known = [store.ledger.device(row[0]) for row in store.ledger.devices()]
-    finally:
-        store.close()
     count = write_devices(file, [device for device in known if device is not None], FORMATS[format_name])
     click.echo(f"{count} written")
 
@@ -97,11 +92,8 @@ def show_device(dev_eui: str, as_json: bool, config_path: Path) -> None:
     Example:
         stadtfunk gateway devices show 70b3d50000000001
     """
-    store = open_database(load(config_path))
-    try:
+    with closing(open_database(load(config_path))) as store:
         facts = facts_of(store.ledger, dev_eui)
-    finally:
-        store.close()
     if as_json:
         click.echo(json.dumps(facts))
         return
@@ -165,12 +157,8 @@ def add_device(
     """
     config = load(config_path)
     device = device_from([dev_eui, join_eui, read_app_key(app_key_file), profile, name])
-    store = open_database(config)
-    try:
-        with store.transaction() as ledger:
-            outcome = ledger.put_device(device)
-    finally:
-        store.close()
+    with closing(open_database(config)) as store, store.transaction() as ledger:
+        outcome = ledger.put_device(device)
     click.echo(outcome)
 
 
@@ -242,12 +230,8 @@ def set_device(
 def _change(config_path: Path, outcome: str, dev_eui: str, change: Callable[[Ledger], None]) -> None:
     config = load(config_path)
     log_to_stderr(config)
-    store = open_database(config)
-    try:
-        with store.transaction() as ledger:
-            change(ledger)
-    finally:
-        store.close()
+    with closing(open_database(config)) as store, store.transaction() as ledger:
+        change(ledger)
     _log.info("device %s dev_eui=%s by_uid=%d", outcome, dev_eui, os.getuid())
     click.echo(outcome)
 
@@ -266,11 +250,8 @@ def list_devices(config_path: Path, as_json: bool) -> None:
         stadtfunk gateway devices list --config gateway.toml
     """
     config = load(config_path)
-    store = open_database(config)
-    try:
+    with closing(open_database(config)) as store:
         rows = node_rows(store.connection)
-    finally:
-        store.close()
     try:
         now = ask(config, "/nodes")
     except GatewayError:  # it does not run, or this user may not ask it

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """``stadtfunk gateway quarantine``: payloads that no decoder could read, kept raw."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,8 +32,7 @@ def list_quarantine(problem: str | None, config_path: Path) -> None:
     Example:
         stadtfunk gateway quarantine list --problem decoder_failed --config gateway.toml
     """
-    store = open_database(load(config_path))
-    try:
+    with closing(open_database(load(config_path))) as store:
         last = 0
         while rows := store.ledger.quarantined(problem, last, _PIECE):
             for row in rows:
@@ -43,8 +43,6 @@ def list_quarantine(problem: str | None, config_path: Path) -> None:
             last = rows[-1].id
         if not last:
             click.echo("nothing in quarantine", err=True)
-    finally:
-        store.close()
 
 
 @quarantine.command("show")
@@ -58,11 +56,8 @@ def show(number: int, config_path: Path) -> None:
     Example:
         stadtfunk gateway quarantine show 17 --config gateway.toml
     """
-    store = open_database(load(config_path))
-    try:
+    with closing(open_database(load(config_path))) as store:
         rows = store.ledger.quarantined(None, number - 1, 1)
-    finally:
-        store.close()
     if not rows or rows[0].id != number:
         raise click.ClickException(f"there is no {number} in quarantine")
     (row,) = rows
@@ -89,11 +84,8 @@ def retry(number: int | None, problem: str | None, config_path: Path) -> None:
         stadtfunk gateway quarantine retry --problem newer_fields --config gateway.toml
     """
     config = load(config_path)
-    store = open_database(config)
-    try:
+    with closing(open_database(config)) as store:
         decoded, problems = retry_all(store, config.store, problem, number)
-    finally:
-        store.close()
     stay = "".join(f", {count} {name}" for name, count in sorted(problems.items()))
     click.echo(f"{decoded} decoded{stay}")
 
