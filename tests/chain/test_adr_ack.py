@@ -83,7 +83,7 @@ class TestAdrAckReq:
     """TS001-1.0.4 "Data-rate adaptation control in frame header": ADR_ACK_LIMIT is 64, ADR_ACK_DELAY 32.
 
     Unheard for so long the node asks for other things as well; that ADRACKReq alone is answered, too, is shown in
-    tests/gateway/test_network_server.py.
+    tests/gateway/test_network_answers.py.
     """
 
     def test_after_64_silent_uplinks_the_gateway_is_asked_and_answers(self, site):

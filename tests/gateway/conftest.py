@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""A node, a database that knows it, the service over that database, and a concentrator that has a way down.
+"""A node, a database that knows it, the service over that database, a concentrator that has a way down; and commands.
 
 A file that wants another database or service has a fixture of the same name; those above it then use that one.
 """
 
-import pytest
+from pathlib import Path
 
-from tests.gateway.nodes import Concentrator, Node, new_store
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import gateway
+from tests.gateway.nodes import Concentrator, Node, new_store, write_config
 from tests.gateway.running import GatewayThread
 
 
@@ -35,3 +39,19 @@ def concentrator(service):
     with Concentrator(service.gwmp_port) as concentrator:
         concentrator.pull()
         yield concentrator
+
+
+@pytest.fixture
+def config(tmp_path):
+    """The path of a gateway.toml."""
+    return write_config(tmp_path)
+
+
+@pytest.fixture
+def run(config):
+    """Calls a command with that configuration."""
+
+    def run(*arguments: str | Path):
+        return CliRunner().invoke(gateway, [*map(str, arguments), "--config", str(config)])
+
+    return run

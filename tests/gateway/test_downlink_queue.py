@@ -20,7 +20,7 @@ from gateway.store import open_store
 from tests.gateway.nodes import GATEWAY_EUI, Node, new_store
 from tests.gateway.radio_world import GWMP, STATION, world
 from tests.gateway.running import Broker, by_command, eventually
-from tests.gateway.test_network_server import Bench
+from tests.gateway.server_bench import Bench
 
 NOW = 1_770_964_782.0
 LATER = NOW + 3600

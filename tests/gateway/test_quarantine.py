@@ -34,11 +34,6 @@ def tree(moisture, layout=TREE, **others):
 
 
 @pytest.fixture
-def config(tmp_path):
-    return write_config(tmp_path)
-
-
-@pytest.fixture
 def store(config):
     section = load(config).gateway
     store = open_store(section.database, section.key_file)
