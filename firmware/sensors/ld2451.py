@@ -5,6 +5,10 @@ SP = Hi-Link "HLK-LD2451 Serial communication protocol" V1.03. What a single rep
 nowhere else. An interval in which the radar could not be trusted for as long as 2 s at once, or for a fifth of its
 time, gives a fault's name instead of counts; a report lost here and there is the tracker's business.
 
+SP contradicts itself about the direction, and modules do it either way. But whoever comes nearer approaches: what a
+vehicle seen alone does with its distance says what the byte means, and an interval in which it meant the other is a
+fault.
+
 Some modules say nothing while nothing moves, against SP. One that was never heard to send an empty report is asked
 when it is silent; only one that does not answer is a fault. From all others silence is.
 """
@@ -34,13 +38,18 @@ _SENSITIVITY = b"\x03\x00\x01"  # a target from its first detection on; the SNR 
 _BOOT_MS = 1_000
 _ACK_MS = 300
 _TRIES = 3
+_ALONE_M = 8  # a way that shows where a vehicle is going; its distance is noisy by one
+_STEP_M = 4  # in one report; a longer one is to another vehicle
+_STEP_KMH = 3
+_SURE = 5  # ways at most that are remembered
+_WRONG = 3  # so many more that contradict than agree
 _AGAIN_MS = 10_000  # after so long a radar that does not answer is asked again
 
 
 class Ld2451:
     """The radar on ``uart``, opened with ``BAUD`` and ``RXBUF``. It hangs at ``height_m``, looks along the road, and
     counts who crosses a line ``line_m`` away. ``snr``: 3 (sensitive) to 8. ``swapped``: approaching and receding change
-    places; SP contradicts itself, so look at the first vehicle after mounting.
+    places, until vehicles show that it is the other way.
     """
 
     QUANTITIES = VEHICLE_COUNTS
@@ -60,6 +69,8 @@ class Ld2451:
         self._uart = uart
         self._clock = clock
         self._away = 1 if swapped else 0
+        self._agreed = 0  # ways that agree with that, less those that contradict
+        self._alone = bytearray(5)  # a vehicle seen alone: whether; metres at first and now; km/h and direction
         self._counts = SpeedCounts(slow_below_kmh, fast_above_kmh)
         self._tracker = Tracker(self._counts, line_m, height_m)
         self._frame = bytearray(_LONGEST + 10)
@@ -88,7 +99,7 @@ class Ld2451:
         """The radar has power: configure it (``poll`` does); return the ms until ``read`` has counts."""
         now = self._clock.ticks_ms()
         self._uart.read()
-        self._tracker.clear()
+        self._forget()
         self._reset(now)
         self._heard_ms = self._clock.ticks_add(now, _BOOT_MS)
         self._ask(self._configuration, self._heard_ms)
@@ -96,7 +107,7 @@ class Ld2451:
 
     def stop(self) -> None:
         """The radar's power goes off; it has no sleep command."""
-        self._tracker.clear()
+        self._forget()
         self._commands = ()
 
     def read(self) -> "Values":
@@ -141,7 +152,7 @@ class Ld2451:
         if self._bad or self._sends_empty or not self._configured:
             self._blind("bad_answer" if self._bad else "no_answer")
         else:
-            self._tracker.clear()
+            self._forget()
         self._bad = False
         if self._configured and not self._commands and self._clock.ticks_diff(now, self._asked_ms) > _AGAIN_MS:
             self._ask(self._probe, now)
@@ -150,7 +161,12 @@ class Ld2451:
         """This interval's counts miss something."""
         if self._fault is None:
             self._fault = fault
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing is left of whoever was in view."""
         self._tracker.clear()
+        self._look(0)
 
     # Commands
 
@@ -192,7 +208,7 @@ class Ld2451:
         self._next_ms = now
         if not self._commands:
             if not self._configured:  # until now the radar has left out what recedes
-                self._tracker.clear()
+                self._forget()
                 self._counts.take(None)
                 self._reports = 0
                 self._interval_ms = now
@@ -258,6 +274,7 @@ class Ld2451:
             self._last = report
             if self._same >= _STUCK_REPORTS:
                 self._blind("stuck")
+        self._look(length // 5)
         for n in range(8, 6 + length, 5):
             self._tracker.target(frame[n + 1], frame[n + 3], 1 if frame[n + 2] == self._away else 0, frame[n] - 0x80)
         for n in range(6, 6 + length):
@@ -265,3 +282,29 @@ class Ld2451:
         self._tracker.frame()
         self._reports += 1
         return True
+
+    def _look(self, targets: int) -> None:
+        """Follow a vehicle that is the only one in the report: does its distance do what its direction says?"""
+        frame, alone = self._frame, self._alone
+        metres, way, kmh = frame[9], frame[10], frame[11]
+        goes_on = abs(metres - alone[2]) <= _STEP_M and abs(kmh - alone[3]) <= _STEP_KMH and way == alone[4]
+        if targets != 1 or not alone[0] or not goes_on:
+            alone[0] = targets == 1
+            alone[1] = alone[2] = metres * alone[0]
+            alone[3], alone[4] = kmh * alone[0], way * alone[0]
+            return
+        alone[2], alone[3] = metres, kmh
+        gone_m = metres - alone[1]
+        if abs(gone_m) < _ALONE_M:
+            return
+        alone[1] = metres
+        if (gone_m > 0) == (way == self._away):
+            self._agreed = min(self._agreed + 1, _SURE)
+            return
+        self._agreed -= 1
+        if self._agreed < 0:
+            self._fault = self._fault or "bad_answer"
+        if self._agreed <= -_WRONG:
+            self._away = 1 - self._away
+            self._agreed = 0
+            self._forget()

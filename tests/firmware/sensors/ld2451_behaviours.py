@@ -65,9 +65,58 @@ def the_direction_can_be_swapped(driver: ModuleType) -> None:
 
         assert radar.read() == [0, 2, 0, 0, 0, 0]
 
-    radar = Radar(driver, cars(2, Direction.APPROACHING, 45.0), Fault.SWAPPED_DIRECTION)
-    radar.run(60)
-    assert sum(radar.read()[:3]) == 0
+
+def a_radar_that_means_the_other_direction_is_noticed_and_from_then_on_understood(driver: ModuleType) -> None:
+    for direction, counts in ((Direction.APPROACHING, [0, 10, 0, 0, 0, 0]), (Direction.RECEDING, [0, 0, 0, 0, 10, 0])):
+        for fault, swapped in ((Fault.SWAPPED_DIRECTION, False), (None, True)):
+            radar = Radar(driver, cars(12, direction, 45.0), fault, dropout=0.05, swapped=swapped)
+
+            radar.run(33)
+            assert radar.read() == "bad_answer"
+            radar.run(150)
+            assert radar.read() == counts
+
+
+def a_contradiction_of_some_metres_turns_nobody_round(driver: ModuleType) -> None:
+    line = Script(driver).configured()
+    line.reports(passing(40, 1) + [EMPTY] * 20)
+    assert line.read() == [0, 1, 0, 0, 0, 0]
+    wrong = [report((metres, 40, 0, 2)) for metres in range(79, 50, -1)]
+
+    line.reports(wrong + [EMPTY] * 20 + passing(40, 1) + [EMPTY] * 20)
+
+    assert line.read() == [0, 1, 0, 0, 0, 0]
+
+
+def three_contradictions_of_a_radar_that_nobody_knows_turn_it_round_two_do_not(driver: ModuleType) -> None:
+    for metres, fault in ((7, [0] * 6), (20, "bad_answer")):
+        line = Script(driver).configured()
+        line.reports([report((79 - n, 40, 0, 2)) for n in range(metres)] + [EMPTY] * 20)
+        assert line.read() == fault
+        line.reports(passing(40, 1) + [EMPTY] * 20)
+        assert line.read() == [0, 1, 0, 0, 0, 0]
+
+    line = Script(driver).configured()
+    line.reports([report((79 - n, 40, 0, 2)) for n in range(27)] + [EMPTY] * 20)
+    assert line.read() == "bad_answer"
+    line.reports(passing(40, 1) + [EMPTY] * 20)
+    assert line.read() == "bad_answer"  # it is turned back
+    line.reports(passing(40, 1) + [EMPTY] * 20)
+    assert line.read() == [0, 1, 0, 0, 0, 0]
+
+
+def another_vehicle_and_several_at_once_contradict_nothing(driver: ModuleType) -> None:
+    followers = [report((metres, 40, 1, 2)) for n in range(8) for metres in (20 + 6 * n, 21 + 6 * n)]
+    crowd = [report((20, 40, 1, 2)), *(report((20 + n, 40, 1, 2), (21 + n, 40, 1, 2)) for n in range(30))]
+    turning = [report((20 + n, 40, 1 - n % 2, 2)) for n in range(30)]
+    faster = [report((20 + n, 30 + 4 * n, 1, 2)) for n in range(30)]
+    for frames in (followers, crowd, turning, faster):
+        line = Script(driver).configured()
+
+        line.reports(frames + [EMPTY] * 20)
+
+        assert line.read() != "bad_answer"
+        assert bytes(line.driver._alone) == bytes(5)  # nothing is left of it
 
 
 def classes_line_and_height_are_settings(driver: ModuleType) -> None:
@@ -416,4 +465,8 @@ BEHAVIOURS: list[Behaviour] = [
     a_radar_that_does_not_hear_is_no_answer_though_it_reports,
     counts_who_drives_past,
     the_direction_can_be_swapped,
+    a_contradiction_of_some_metres_turns_nobody_round,
+    three_contradictions_of_a_radar_that_nobody_knows_turn_it_round_two_do_not,
+    another_vehicle_and_several_at_once_contradict_nothing,
+    a_radar_that_means_the_other_direction_is_noticed_and_from_then_on_understood,
 ]
