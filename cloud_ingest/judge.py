@@ -8,11 +8,22 @@ any batch, late, twice, or first at the next start; an alert opens once.
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
-from cloud_ingest import alerts, station_judge
+from cloud_ingest import alerts, station_judge, suspects
 from cloud_ingest.alerts import Episode, Sample, Watch
-from cloud_ingest.quality import CLOCK_TOLERANCE_S, Probe, Reading, Snapshot, observe, sort_key, state
+from cloud_ingest.quality import (
+    CLOCK_TOLERANCE_S,
+    STUCK,
+    Probe,
+    Reading,
+    Snapshot,
+    observe,
+    sort_key,
+    state,
+    stuck_since,
+)
 from cloud_ingest.registry import Area, City, Node
 from cloud_ingest.store import SqliteStore
 
@@ -45,12 +56,15 @@ def judge(store: SqliteStore, city: City, area: Area, now: float) -> None:
         last = _last_alert(store, area.id)
         begin = _begin(store, area, last, int(now))
         end = int(now) + CLOCK_TOLERANCE_S
-        lookback = max((probe.stuck_after_s + probe.silent_after_s for probe in probes.values()), default=0)
+        lookback = max((probe.stuck_after_s + 2 * probe.silent_after_s for probe in probes.values()), default=0)
         readings = {
             tree_id: _readings(store, node, area.rule.quantity, begin - lookback, end)
             for tree_id, node in nodes.items()
         }
-        snapshots = {tree_id: _snapshot(readings[tree_id], probes[tree_id]) for tree_id in nodes}
+        snapshots = {
+            tree_id: _follow(store, node, area.rule.quantity, readings[tree_id], begin)
+            for tree_id, node in nodes.items()
+        }
         for tree_id, node in nodes.items():
             _write_snapshot(store, node, snapshots[tree_id])
         is_known = any(state(snapshots[tree_id], probes[tree_id], now) == "ok" for tree_id in nodes)
@@ -161,10 +175,29 @@ def _readings(store: SqliteStore, node: Node, quantity: str, begin: int, end: in
     return sorted((Reading(at, bool(temperature), *rest) for at, temperature, *rest in rows), key=sort_key)
 
 
-def _snapshot(readings: Iterable[Reading], probe: Probe) -> Snapshot:
-    snapshot = Snapshot()
+def _follow(store: SqliteStore, node: Node, quantity: str, readings: Iterable[Reading], begin: int) -> Snapshot:
+    """The probe as of its newest reading; what stood still for too long since ``begin`` is written down, too."""
+    probe, snapshot, stretches = probe_of(node), Snapshot(), {}
+    stream = store.db.execute(
+        "SELECT id FROM datastreams WHERE thing = ? AND dev_eui = ? AND quantity = ?",
+        (store.thing_of(node.dev_eui), node.dev_eui, quantity),
+    ).fetchone()
+    begin -= probe.stuck_after_s + probe.silent_after_s
     for reading in readings:
         snapshot = observe(snapshot, reading, probe)
+        flat = snapshot.flat
+        if flat is None or flat.until != reading.at or reading.temperature:
+            continue
+        if (
+            begin - probe.silent_after_s <= reading.at <= begin
+        ):  # as it was judged: a line may be longer than we look back
+            known = dict(suspects.at(store, stream[0], reading.at))
+            snapshot = replace(snapshot, flat=flat._replace(since=known.get(STUCK, flat.since)))
+        since = stuck_since(snapshot, probe)
+        if since is not None:
+            stretches[STUCK, since] = reading.at
+    if stream is not None:
+        suspects.rewrite(store, stream, begin, {which: last for which, last in stretches.items() if last >= begin})
     return snapshot
 
 

@@ -16,6 +16,7 @@ SILENT_INTERVALS = 3
 CLOCK_TOLERANCE_S = 300
 # Dielectric probes read too dry in frozen soil (Kings Creek, Dec 2022: -9 % for 104 h); above this it has thawed.
 FROZEN_BELOW_CEL = 1.0
+STUCK = "stuck"
 FROZEN = "frozen"  # what a node says instead of the moisture of frozen soil
 # (down to this depth in cm, hours of one identical raw value that a well probe does not show): HUSCO, Hamburg.
 _STUCK_AFTER_H = ((20, 48), (40, 120))
@@ -102,7 +103,7 @@ def state(snapshot: Snapshot, probe: Probe, now: float) -> str:
         return "fault"
     if _frozen(snapshot, probe):
         return "frozen"
-    return "stuck" if stuck_since(snapshot, probe) is not None else "ok"
+    return STUCK if stuck_since(snapshot, probe) is not None else "ok"
 
 
 def is_silent(newest_at: int | None, silent_after_s: int, now: float) -> bool:

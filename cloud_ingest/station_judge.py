@@ -10,9 +10,9 @@ from typing import NamedTuple
 from cloud_ingest import instruments, suspects
 from cloud_ingest.disclosure import COUNTS
 from cloud_ingest.flat_line import FlatLine
-from cloud_ingest.quality import CLOCK_TOLERANCE_S
+from cloud_ingest.quality import CLOCK_TOLERANCE_S, STUCK
 from cloud_ingest.registry import City, Node
-from cloud_ingest.station_quality import DUST, STUCK, Sample, Sensor, Suspicion, observe
+from cloud_ingest.station_quality import DUST, Sample, Sensor, Suspicion, observe
 from cloud_ingest.store import SqliteStore
 
 _HUMIDITY = "relative_humidity"

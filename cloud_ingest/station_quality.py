@@ -24,9 +24,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from cloud_ingest.flat_line import FlatLine, followed
-from cloud_ingest.quality import SILENT_INTERVALS
+from cloud_ingest.quality import SILENT_INTERVALS, STUCK
 
-STUCK, HUMID, CONTRADICTORY = "stuck", "humid", "contradictory"
+HUMID, CONTRADICTORY = "humid", "contradictory"
 STUCK_AFTER_S = 12 * 3600
 STUCK_INTERVALS = 24  # at least so many, however seldom a node samples
 EMPTY_AFTER_S = 3 * 86400

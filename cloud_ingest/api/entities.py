@@ -86,6 +86,21 @@ _FIRST = "(SELECT min(at) FROM observations WHERE datastream = {t}.id)"
 _LAST = "(SELECT max(at) FROM observations WHERE datastream = {t}.id)"
 _THING_OF_STREAM = "(SELECT thing FROM datastreams WHERE id = {t}.datastream)"
 _NONE = "'{{}}'"  # braces doubled, as every SQL here goes through str.format
+_NEWEST_AT = "(SELECT l.at FROM latest l WHERE l.datastream = {t}.id)"
+
+
+def _suspect(stream: str, at: str) -> str:
+    """Why what a series says at a time is doubted, as a JSON list; null for no reason."""
+    return (
+        f"json((SELECT json_group_array(s.reason) FROM suspects s WHERE s.datastream = {stream} "
+        f"AND s.first_at <= {at} AND s.last_at >= {at} HAVING count(*) > 0))"
+    )
+
+
+def _without_nulls(pairs: str) -> str:
+    """A JSON object of those ``pairs`` that are not null; RFC 7396 "JSON Merge Patch" takes nulls away."""
+    return f"json_patch('{{{{}}}}', json_object({pairs}))"
+
 
 _THING = Entity(
     "Things",
@@ -161,7 +176,13 @@ _DATASTREAM = Entity(
         Property("unitOfMeasurement", "json", _unit_sql()),
         Property("observedArea", "json", _STREAM_POINT),
         Property("phenomenonTime", "interval", _FIRST, _LAST),
-        Property("properties", "json", "json_object('quantity', {t}.quantity, 'ucum', {t}.unit)"),
+        Property(
+            "properties",
+            "json",
+            _without_nulls(
+                f"'quantity', {{t}}.quantity, 'ucum', {{t}}.unit, 'suspect', {_suspect('{t}.id', _NEWEST_AT)}"
+            ),
+        ),
     ),
     (
         Navigation("Thing", "Things", False, "thing", "{t}.id = {p}"),
@@ -215,10 +236,12 @@ _OBSERVATION = Entity(
         Property(
             "resultQuality",
             "json",
-            "CASE WHEN {t}.flag IS NOT NULL AND {t}.time_quality IS NOT NULL "
-            "THEN json_object('flag', {t}.flag, 'time', 'uncertain') "
-            "WHEN {t}.flag IS NOT NULL THEN json_object('flag', {t}.flag) "
-            "WHEN {t}.time_quality IS NOT NULL THEN json_object('time', 'uncertain') END",
+            "nullif("
+            + _without_nulls(
+                "'flag', {t}.flag, 'time', CASE WHEN {t}.time_quality IS NOT NULL THEN 'uncertain' END, "
+                f"'suspect', CASE WHEN {{t}}.flag IS NULL THEN {_suspect('{t}.datastream', '{t}.at')} END"
+            )
+            + f", {_NONE})",
             omit_null=True,
         ),
     ),

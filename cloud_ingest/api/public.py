@@ -6,7 +6,7 @@ from typing import Any
 from cloud_ingest.alerts import urgency
 from cloud_ingest.api.answers import iso
 from cloud_ingest.api.readers import Snapshot
-from cloud_ingest.api.situation import SHOWN, AreaState, TreeState, latest, situation, station_states
+from cloud_ingest.api.situation import SHOWN, AreaState, Newest, TreeState, latest, situation, station_states
 from cloud_ingest.disclosure import SUPPRESSED
 from cloud_ingest.registry import City, Rule
 from decoders.quantities import QUANTITIES
@@ -71,8 +71,9 @@ async def trees(db: Snapshot, city: City, now: float) -> dict[str, Any]:
 async def stations(db: Snapshot, city: City, now: float) -> dict[str, Any]:
     newest = await latest(db, now)
     features = []
-    for station, thing, sensor in await station_states(db, city, now, newest):
-        readings = newest.get(thing, {}) if thing is not None else {}
+    for found in await station_states(db, city, now, newest):
+        station = found.station
+        readings = newest.get(found.thing, {}) if found.thing is not None else {}
         features.append(
             {
                 "type": "Feature",
@@ -82,7 +83,8 @@ async def stations(db: Snapshot, city: City, now: float) -> dict[str, Any]:
                     "id": station.id,
                     "kind": station.kind,
                     "name": station.name.as_json(),
-                    "sensor": sensor,
+                    "sensor": found.sensor,
+                    "sensors": found.sensors,
                     "latest": {name: _reading(readings[name], now) for name in SHOWN[station.kind] if name in readings},
                 },
             }
@@ -211,12 +213,19 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _reading(reading: tuple[int, float | None, str, str | None, str | None], now: float) -> dict[str, Any]:
-    at, value, unit, flag, time_quality = reading
-    told = {"value": value, "unit": unit, "at": iso(at), "age_s": max(round(now - at), 0), "fault": flag}
-    if time_quality is not None:
+def _reading(reading: Newest, now: float) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "value": reading.value,
+        "unit": reading.unit,
+        "at": iso(reading.at),
+        "age_s": max(round(now - reading.at), 0),
+        "fault": reading.flag,
+    }
+    if reading.time_quality is not None:
         told["time_uncertain"] = True
-    return {**told, "fault": None, "suppressed": True} if flag == SUPPRESSED else told
+    if reading.suspect and reading.flag in (None, SUPPRESSED):
+        told["suspect"] = list(reading.suspect)
+    return {**told, "fault": None, "suppressed": True} if reading.flag == SUPPRESSED else told
 
 
 def _city(city: City) -> dict[str, Any]:

@@ -19,6 +19,11 @@ _SERIES = (
     "SELECT o.at, o.result, o.flag, o.time_quality FROM things t JOIN datastreams d ON d.thing = t.id "
     "JOIN observations o ON o.datastream = d.id WHERE t.site = ? AND d.quantity = ? AND o.at BETWEEN ? AND ?"
 )
+_SUSPECT = (
+    "SELECT s.first_at, s.last_at, s.reason FROM things t JOIN datastreams d ON d.thing = t.id "
+    "JOIN suspects s ON s.datastream = d.id WHERE t.site = ? AND d.quantity = ? AND s.last_at >= ? AND s.first_at <= ? "
+    "ORDER BY s.last_at DESC LIMIT ?"
+)
 
 
 async def series(
@@ -48,6 +53,7 @@ async def series(
     uncertain = await db.row(
         f"SELECT count(*) FROM ({_SERIES}) WHERE time_quality IS NOT NULL", (site.id, quantity, begin_s, end_s)
     )
+    suspect = await db.rows(_SUSPECT, (site.id, quantity, begin_s, end_s, _MAX_FAULTS))
     rule = city.areas[site.area].rule if isinstance(site, Tree) else None
     ruled = rule is not None and rule.quantity == quantity
     return {
@@ -62,6 +68,7 @@ async def series(
         "at": [at for at, _ in points],
         "value": [value for _, value in points],
         "faults": [[at, flag] for at, flag in reversed(faults)],
+        "suspect": [list(row) for row in reversed(suspect)],
         "times_uncertain": uncertain[0],
     }
 

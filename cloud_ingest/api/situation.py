@@ -3,14 +3,16 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
+from cloud_ingest import instruments
 from cloud_ingest.alerts import area_value
 from cloud_ingest.api.readers import Snapshot as Db
 from cloud_ingest.disclosure import COUNTS, SUPPRESSED
 from cloud_ingest.judge import probe_of
-from cloud_ingest.quality import CLOCK_TOLERANCE_S, Snapshot, state
-from cloud_ingest.registry import Area, City, Station, Tree
+from cloud_ingest.quality import CLOCK_TOLERANCE_S, STUCK, Snapshot, is_silent, state
+from cloud_ingest.registry import Area, City, Node, Station, Tree
+from cloud_ingest.station_judge import JUDGED
 
 # What is told of a station at a glance, in this order; SensorThings has everything.
 SHOWN = {
@@ -56,6 +58,17 @@ class AreaState:
         return self.alert is not None and self.state == "grey"
 
 
+class Newest(NamedTuple):
+    """The newest reading of a series; ``suspect``: why it is doubted."""
+
+    at: int
+    value: float | None
+    unit: str
+    flag: str | None
+    time_quality: str | None
+    suspect: tuple[str, ...]
+
+
 async def situation(db: Db, city: City, now: float) -> list[AreaState]:
     """All areas of the registry, in its order, as of ``now``."""
     things = dict(map(tuple, await db.rows("SELECT site, id FROM things")))
@@ -91,43 +104,63 @@ async def situation(db: Db, city: City, now: float) -> list[AreaState]:
     return found
 
 
-async def station_states(
-    db: Db, city: City, now: float, newest: dict[int, dict[str, Any]]
-) -> list[tuple[Station, int | None, str]]:
-    """(station, its thing, state of its sensors) in the registry's order; states as of trees' sensors."""
+@dataclass(frozen=True)
+class StationState:
+    """``sensors``: the state of each instrument that ever measured, by its name; ``sensor`` that of them together."""
+
+    station: Station
+    thing: int | None
+    sensor: str
+    sensors: dict[str, str]
+
+
+async def station_states(db: Db, city: City, now: float, newest: dict[int, dict[str, Newest]]) -> list[StationState]:
+    """All stations in the registry's order. One is well while one of its instruments is."""
     things = dict(map(tuple, await db.rows("SELECT site, id FROM things")))
     nodes = {node.site: node for node in city.nodes.values()}
     found = []
     for station in city.stations.values():
         node, thing = nodes.get(station.id), things.get(station.id)
         readings = newest.get(thing, {}) if thing is not None else {}
-        measured = [reading for name, reading in readings.items() if name in SHOWN[station.kind]]
-        last = max((at for at, *_ in measured), default=None)
-        if node is None:
-            sensor = "none"
-        elif last is None or not -CLOCK_TOLERANCE_S <= now - last <= probe_of(node).silent_after_s:
-            sensor = "silent"
-        elif all(flag not in (None, SUPPRESSED) for at, _, _, flag, _ in measured if at == last):
-            sensor = "fault"
-        else:
-            sensor = "ok"
-        found.append((station, thing, sensor))
+        sensors = {} if node is None else _sensor_states(node, readings, now)
+        together = next((one for one in ("ok", "fault", "stuck") if one in sensors.values()), "silent")
+        found.append(StationState(station, thing, "none" if node is None else together, sensors))
     return found
 
 
-async def latest(db: Db, now: float) -> dict[int, dict[str, Any]]:
-    """The newest reading until ``now`` of each quantity at each thing: thing -> quantity -> reading.
+def _sensor_states(node: Node, readings: dict[str, Newest], now: float) -> dict[str, str]:
+    by_name: dict[str, list[Newest]] = {}
+    for quantity, reading in readings.items():
+        if quantity in JUDGED:
+            by_name.setdefault(instruments.of(quantity, node.instruments).name, []).append(reading)
+    return {name: _sensor_state(measured, node, now) for name, measured in by_name.items()}
 
-    A reading is (at, value, unit, flag, time quality)."""
+
+def _sensor_state(measured: list[Newest], node: Node, now: float) -> str:
+    """Of an instrument by the newest readings of its quantities; words as of trees' probes."""
+    last = max(reading.at for reading in measured)
+    if is_silent(last, probe_of(node).silent_after_s, now):
+        return "silent"
+    newest = [reading for reading in measured if reading.at == last]
+    if all(reading.flag not in (None, SUPPRESSED) for reading in newest):
+        return "fault"
+    return "stuck" if any(STUCK in reading.suspect for reading in newest) else "ok"
+
+
+async def latest(db: Db, now: float) -> dict[int, dict[str, Newest]]:
+    """The newest reading until ``now`` of each quantity at each thing: thing -> quantity -> reading."""
     end = now + CLOCK_TOLERANCE_S
     rows = await db.rows(
-        "SELECT d.thing, d.quantity, o.at, CASE WHEN o.flag IS NULL THEN o.result END, d.unit, o.flag, o.time_quality "
+        "SELECT d.thing, d.quantity, o.at, CASE WHEN o.flag IS NULL THEN o.result END, d.unit, o.flag, o.time_quality, "
+        "(SELECT group_concat(s.reason) FROM suspects s "
+        "WHERE s.datastream = o.datastream AND s.first_at <= o.at AND s.last_at >= o.at) "
         "FROM latest l JOIN datastreams d ON d.id = l.datastream JOIN observations o ON o.datastream = l.datastream "
         "AND o.at = CASE WHEN l.at <= ? THEN l.at "
         "ELSE (SELECT max(at) FROM observations WHERE datastream = l.datastream AND at <= ?) END ORDER BY o.at",
         (end, end),
     )
-    found: dict[int, dict[str, Any]] = {}
-    for thing, quantity, *reading in rows:
-        found.setdefault(thing, {})[quantity] = tuple(reading)
+    found: dict[int, dict[str, Newest]] = {}
+    for thing, quantity, at, value, unit, flag, time_quality, suspect in rows:
+        reasons = tuple(suspect.split(",")) if suspect else ()
+        found.setdefault(thing, {})[quantity] = Newest(at, value, unit, flag, time_quality, reasons)
     return found

@@ -185,6 +185,56 @@ class TestOrder:
         assert judged(store) == judged(store) == [(10.0, 14.0, 100, '["J-0004"]', 6, 8, None)]
 
 
+class TestStuck:
+    """What of a probe stood still for too long is written down, from its first to its last reading."""
+
+    @staticmethod
+    def doubts(store):
+        return store.db.execute(
+            "SELECT d.quantity, s.reason, (s.first_at - ?) / 3600, (s.last_at - ?) / 3600 FROM suspects s "
+            "JOIN datastreams d ON d.id = s.datastream ORDER BY 3",
+            (START, START),
+        ).fetchall()
+
+    def test_it_has_a_beginning_and_an_end(self, world):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[2], [22.0, *[20.0] * 60, 21.0]))
+
+        judged(store)
+
+        assert self.doubts(store) == [("soil_moisture", "stuck", 1, 60)]
+
+    def test_its_beginning_is_kept_for_longer_than_we_look_back(self, world):
+        store, ingest = world
+        for week in range(4):
+            hours = range(168 * week, 168 * (week + 1))
+            uplinks = (uplink(hour + 1, NODES[2], hour, sample(START + hour * HOUR, 20.0)) for hour in hours)
+            ingest.apply(UP, batch(*uplinks))
+            judged(store)
+
+        assert self.doubts(store) == [("soil_moisture", "stuck", 0, 671)]
+
+    def test_a_late_reading_that_moves_takes_it_back(self, world):
+        store, ingest = world
+        ingest.apply(UP, moisture_series(NODES[2], [20.0] * 60))
+        judged(store)
+        assert self.doubts(store) == [("soil_moisture", "stuck", 0, 59)]
+
+        ingest.apply(UP, batch(uplink(99, NODES[2], 99, sample(START + 30 * HOUR + 600, 23.0))))
+        judged(store)
+
+        assert self.doubts(store) == []
+
+    def test_frozen_soil_stands_still_and_is_not_stuck(self, world):
+        store, ingest = world
+        frost = (uplink(n + 1, NODES[2], n, sample(START + n * HOUR, 20.0, temperature=0.2)) for n in range(60))
+        ingest.apply(UP, batch(*frost))
+
+        judged(store)
+
+        assert self.doubts(store) == []
+
+
 class TestFuture:
     """A reading of the year 2100 in the store, as an older version may have let in."""
 

@@ -111,6 +111,19 @@ class TestTrees:
         assert (found["sensor"], found["fault"]) == ("fault", "bad_answer")
         assert found["latest"]["soil_moisture"]["value"] is None
 
+    def test_a_value_that_does_not_move_is_told_with_that_doubt(self, city):
+        city.feed(UP, moisture_series(NODES[0], [20.0] * 50))
+
+        found = tree(city, "J-0001")
+
+        assert found["sensor"] == "stuck"
+        assert (found["latest"]["soil_moisture"]["value"], found["latest"]["soil_moisture"]["suspect"]) == (
+            20.0,
+            ["stuck"],
+        )
+        assert "suspect" not in found["latest"]["soil_temperature"]
+        assert city.get("/v1.1/Observations?$filter=resultQuality/suspect ne null&$count=true")["@iot.count"] == 50
+
     def test_a_tree_without_a_sensor_is_as_its_area_and_one_with_a_dead_sensor_is_grey(self, city):
         city.feed(UP, moisture_series(NODES[0], [20.0]))
 

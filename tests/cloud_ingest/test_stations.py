@@ -147,3 +147,90 @@ class TestInstruments:
     )
     def test_each_quantity_has_the_first_that_measures_it(self, quantity, carried, name):
         assert instruments.of(quantity, carried).name == name
+
+
+class TestDoubts:
+    """What moves, is dry and does not contradict itself is believed; the rest is told with the reason to doubt it."""
+
+    @staticmethod
+    def moving(hour: int, dust: tuple[float, float] = (8.4, 9.9), humidity: float = 60.0) -> list[Reading]:
+        at = START + hour * HOUR
+        return [
+            Reading("pm2_5", "ug/m3", at, dust[0], None),
+            Reading("pm10", "ug/m3", at, dust[1], None),
+            Reading("air_temperature", "Cel", at, 10.0 + hour % 20, None),
+            Reading("relative_humidity", "%", at, humidity, None),
+        ]
+
+    @pytest.fixture
+    def stuck(self, city):
+        """The dust sensor stands still for a day, the other one does not."""
+        for hour in range(25):
+            city.feed(UP, batch(uplink(hour + 1, SNIFFER, hour, self.moving(hour))))
+        return city
+
+    def test_an_instrument_that_stands_still_is_named_and_does_not_silence_the_other(self, stuck):
+        found = station(stuck, "L-01")
+
+        assert found["sensor"] == "ok"
+        assert found["sensors"] == {"Sensirion SPS30": "stuck", "Bosch BME280": "ok"}
+        assert found["latest"]["pm2_5"]["suspect"] == ["stuck"]
+        assert found["latest"]["pm2_5"]["value"] == 8.4
+        assert "suspect" not in found["latest"]["air_temperature"]
+
+    def test_a_station_of_which_everything_stands_still_is_stuck(self, city):
+        for hour in range(25):
+            at = START + hour * HOUR
+            city.feed(UP, batch(uplink(hour + 1, SNIFFER, hour, air(at))))
+
+        assert station(city, "L-01")["sensor"] == "stuck"
+
+    def test_sensorthings_says_why_with_the_result_and_with_its_datastream(self, stuck):
+        streams = {
+            one["properties"]["quantity"]: one
+            for one in stuck.get("/v1.1/Things?$filter=name eq 'L-01'&$expand=Datastreams($expand=Observations)")[
+                "value"
+            ][0]["Datastreams"]
+        }
+
+        assert streams["pm10"]["properties"] == {"quantity": "pm10", "ucum": "ug/m3", "suspect": ["stuck"]}
+        assert streams["air_temperature"]["properties"] == {"quantity": "air_temperature", "ucum": "Cel"}
+        assert [one["resultQuality"] for one in streams["pm10"]["Observations"]] == [{"suspect": ["stuck"]}] * 25
+        assert {one["result"] for one in streams["pm10"]["Observations"]} == {9.9}
+        assert not any("resultQuality" in one for one in streams["air_temperature"]["Observations"])
+
+    def test_the_series_says_from_when_to_when(self, stuck):
+        found = stuck.get("/api/stations/L-01/series?quantity=pm10")
+
+        assert found["suspect"] == [[START, START + 24 * HOUR, "stuck"]]
+        assert len(found["value"]) == 25
+        assert stuck.get("/api/stations/L-01/series?quantity=air_temperature")["suspect"] == []
+
+    def test_a_late_reading_takes_the_doubt_back(self, stuck):
+        doubted = "/v1.1/Observations?$filter=resultQuality/suspect ne null&$count=true"
+        assert stuck.get(doubted)["@iot.count"] == 50
+
+        late = [reading._replace(at=reading.at + 900) for reading in self.moving(12, (30.0, 40.0))]
+        stuck.feed(UP, batch(uplink(99, SNIFFER, 99, late)))
+
+        assert station(stuck, "L-01")["sensors"]["Sensirion SPS30"] == "ok"
+        assert stuck.get(doubted)["@iot.count"] == 0
+
+    def test_dust_in_humid_air_is_told_as_such_and_the_instrument_is_well(self, city):
+        city.feed(UP, batch(uplink(1, SNIFFER, 1, self.moving(0, humidity=97.0))))
+
+        found = station(city, "L-01")
+
+        assert found["latest"]["pm2_5"]["suspect"] == ["humid"]
+        assert found["sensors"]["Sensirion SPS30"] == "ok"
+
+    def test_there_may_be_several_reasons(self, city):
+        city.feed(UP, batch(uplink(1, SNIFFER, 1, self.moving(0, (12.0, 7.0), humidity=97.0))))
+
+        assert station(city, "L-01")["latest"]["pm10"]["suspect"] == ["contradictory", "humid"]
+
+    def test_a_fault_has_no_doubt_beside_it(self, stuck):
+        at = START + 25 * HOUR
+        stuck.feed(UP, batch(uplink(98, SNIFFER, 98, [Reading("pm10", "ug/m3", at, None, "no_answer")])))
+
+        assert "suspect" not in station(stuck, "L-01")["latest"]["pm10"]
