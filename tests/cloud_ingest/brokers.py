@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Real nats-servers on loopback, one or three of them, for tests of this folder."""
+"""Real brokers on loopback for tests of this folder: nats-server and Mosquitto."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 from simulators.town import free_port
 
 BIN = Path(sys.executable).parent
+MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
@@ -60,3 +62,25 @@ class Nats:
     def wipe(self) -> None:
         """Stopped, it loses everything."""
         (self.folder / "broker").rename(self.folder / f"lost-{time.monotonic_ns()}")
+
+
+class Mosquitto:
+    """Without persistence: killed, it has lost everything."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._file = folder / "mosquitto.conf"
+        limits = "max_queued_messages 100000\nmax_inflight_messages 100\n"  # as in our mosquitto.conf
+        self._file.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{limits}")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert MOSQUITTO is not None, "'./setup.sh brokers' installs it"
+        log = subprocess.DEVNULL
+        self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._file)], stdout=log, stderr=log)
+        wait_for(lambda: answers(self.port), "the broker")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()

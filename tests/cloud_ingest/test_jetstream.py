@@ -63,7 +63,7 @@ class TestServer:
         publish.single(UP, b"\x00 a batch \xff", qos=1, hostname="127.0.0.1", port=broker.mqtt_port)
 
         [message] = on(broker, lambda client: pulled(client, 1))
-        assert message.subject == "$MQTT.msgs.stadtfunk.1.0016c001f1500812.up"
+        assert message.subject == "$MQTT.msgs.stadtfunk.1.0016c001f1500812.up.reading"
         assert message.headers == {"Nmqtt-Pub": "1"}
         assert message.data == b"\x00 a batch \xff"
         assert message.metadata.num_delivered == 1
@@ -112,4 +112,4 @@ class TestNames:
 
     def test_a_topic_and_its_subject(self) -> None:
         assert jetstream.subject_of("stadtfunk/1/+/up") == "$MQTT.msgs.stadtfunk.1.*.up"
-        assert jetstream.topic_of("$MQTT.msgs.stadtfunk.1.0016c001f1500812.up") == UP
+        assert jetstream.topic_of("$MQTT.msgs.stadtfunk.1.0016c001f1500812.up.reading") == UP

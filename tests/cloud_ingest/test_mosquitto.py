@@ -1,41 +1,15 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The plain way: one service on a persistent MQTT session, at a broker that knows nothing of streams."""
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from simulators.town import free_port
-from tests.cloud_ingest.brokers import answers, wait_for
+from tests.cloud_ingest.brokers import Mosquitto, wait_for
 from tests.cloud_ingest.processes import POISON, Gateway, Site, uplinks
 from tests.cloud_ingest.world import NODES, START, UP, batch, sample, uplink
-
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-
-
-class Mosquitto:
-    """Without persistence: killed, it has lost everything."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._file = folder / "mosquitto.conf"
-        self._file.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        assert MOSQUITTO is not None, "'./setup.sh brokers' installs it"
-        log = subprocess.DEVNULL
-        self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._file)], stdout=log, stderr=log)
-        wait_for(lambda: answers(self.port), "the broker")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 @pytest.fixture

@@ -144,4 +144,4 @@ def observations(store: SqliteStore) -> list[tuple[Any, ...]]:
     )
 
 
-UP = topics.up(GATEWAY)
+UP = topics.up(GATEWAY, READING)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""A backlog in the broker: the ingest was down while gateways drained, and an alarm came last.
+
+What is applied before the alarm is counted in batches by a trigger of the store itself, so a slow machine changes
+nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from decoders import topics
+from decoders.records import ALARM, READING, Event
+from decoders.uplink import Batch, encode_batch
+from tests.cloud_ingest.brokers import Mosquitto, wait_for
+from tests.cloud_ingest.processes import Site
+from tests.cloud_ingest.world import NODES, START, batch, sample, uplink
+
+GATEWAYS = ["0016c001f1500821", "0016c001f1500822", "0016c001f1500823"]
+ALARMING = "0016c001f1500829"
+BATCHES = 700  # of each of three gateways
+BOUND = 300  # of all of them, before the alarm: what is in hand when it is fetched, and a group in the writer
+
+_NOTES = """
+CREATE TABLE seen_before_alarm (uplinks INTEGER);
+CREATE TRIGGER note_alarm AFTER INSERT ON gateway_events
+BEGIN INSERT INTO seen_before_alarm SELECT count(*) FROM uplinks; END;
+CREATE TABLE seen (number INTEGER PRIMARY KEY, dev_eui TEXT, f_cnt INTEGER);
+CREATE TRIGGER note_uplink AFTER INSERT ON uplinks
+BEGIN INSERT INTO seen (dev_eui, f_cnt) VALUES (new.dev_eui, new.f_cnt); END;
+"""
+
+
+@pytest.fixture(params=["jetstream", "nats", "mosquitto"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    found = Site(tmp_path, jetstream=request.param == "jetstream")
+    mosquitto = Mosquitto(tmp_path) if request.param == "mosquitto" else None
+    if mosquitto is None:
+        found.broker()
+    else:
+        mosquitto.start()
+        found.config.write_text(
+            found.config.read_text().replace(f"port = {found.mqtt_port}", f"port = {mosquitto.port}")
+        )
+        found.mqtt_port = mosquitto.port
+    yield found
+    found.stop()
+    if mosquitto is not None:
+        mosquitto.stop()
+
+
+class Fleet:
+    """Gateways on one connection, each batch until the broker has it."""
+
+    def __init__(self, port: int) -> None:
+        self._open: set[int] = set()
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.max_queued_messages_set(0)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self._last = self._client.publish(topic, payload, qos=1)
+
+    def stop(self) -> None:
+        """When the broker has everything."""
+        wait_for(lambda: not self._client.want_write() and self._last.is_published(), "the broker to take the backlog")
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def readings(gateway: int, step: int) -> bytes:
+    message = uplink(step + 1, NODES[gateway], step, sample(START + 60 * step, 20.0 + step % 50 / 10))
+    return batch(message, gateway_eui=GATEWAYS[gateway])
+
+
+def alarm() -> bytes:
+    event = Event("node_down", NODES[0], START + 0.5, "ntp", {"silent_h": 3.0})
+    return encode_batch(Batch(ALARMING, 1, ALARM, 1, 1, None, (event,)))
+
+
+class TestBehindABacklog:
+    def test_an_alarm_that_came_last_is_applied_before_all_but_a_few_of_thousands(self, site: Site) -> None:
+        service = site.service()  # so that a broker without a stream has our sessions
+        service.terminate()
+        service.wait()
+        with sqlite3.connect(site.folder / "stadtfunk.db") as store:
+            store.executescript(_NOTES)
+        fleet = Fleet(site.mqtt_port)
+        for step in range(BATCHES):
+            for gateway, eui in enumerate(GATEWAYS):
+                fleet.publish(topics.up(eui, READING), readings(gateway, step))
+        fleet.publish(topics.up(ALARMING, ALARM), alarm())
+        fleet.stop()
+
+        site.service()
+
+        wait_for(lambda: site.rows("SELECT count(*) FROM uplinks") == [(3 * BATCHES,)], "every reading")
+        [(before,)] = site.rows("SELECT uplinks FROM seen_before_alarm")
+        print(f"{before} of {3 * BATCHES} batches before the alarm")
+        assert before <= BOUND
+        for node in NODES:
+            counters = [f_cnt for _, f_cnt in site.rows(f"SELECT number, f_cnt FROM seen WHERE dev_eui = '{node}'")]
+            assert counters == list(range(BATCHES))  # once, and in the order sent
+        assert site.rows(f"SELECT seq FROM watermarks WHERE gateway_eui = '{ALARMING}'") == [(1,)]
+
+    def test_what_an_older_gateway_sends_without_a_lane_is_taken_too(self, site: Site) -> None:
+        site.service()
+        fleet = Fleet(site.mqtt_port)
+
+        fleet.publish(topics.up(GATEWAYS[0]), readings(0, 0))
+        fleet.publish(topics.up(ALARMING), alarm())
+        fleet.stop()
+
+        wait_for(lambda: site.rows("SELECT count(*) FROM uplinks") == [(1,)], "the reading")
+        wait_for(lambda: site.rows("SELECT kind FROM gateway_events") == [("node_down",)], "the event")
