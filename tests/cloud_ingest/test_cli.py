@@ -77,7 +77,9 @@ class TestDeadLetters:
     def test_the_list_says_what_came_and_why_not(self, site):
         lines = run(site, "dead-letters", "list").stdout.splitlines()
 
-        assert lines[0].startswith("1 unknown_dev_eui x1 stadtfunk/1/0016c001f1500812/up/reading dev_eui=70b3d57ed00000ff")
+        assert lines[0].startswith(
+            "1 unknown_dev_eui x1 stadtfunk/1/0016c001f1500812/up/reading dev_eui=70b3d57ed00000ff"
+        )
         assert lines[1].startswith("2 malformed_batch x1 ")
         assert lines[2] == "2 dead letters"
 
