@@ -31,6 +31,13 @@ MUTANTS = (
     Mutant("time of the pulse not kept", "            self.times[self.pulses & self._mask] = now", "            pass"),
     Mutant("last edge not aged", "if idle_us > _LONG_AGO_US or idle_us < 0:", "if False:"),
     Mutant("held for a minute is stuck", "_HELD_MS = 600_000", "_HELD_MS = 60_000"),
+    Mutant("a PIR held for nine seconds is stuck", "_HELD_MS = 900_000", "_HELD_MS = 9_000"),
+    Mutant("a PIR that flickers counts", "_MOST_HZ = 4", "_MOST_HZ = 400"),
+    Mutant(
+        "open at the start, whatever it is",
+        "        self._level = self._pin()\n        self._pin.irq",
+        "        self._level = 1 - self._closed\n        self._pin.irq",
+    ),
     Mutant("held is never stuck", "> self._held_ms", "> 1 << 29"),
     Mutant(
         "open for long is stuck",

@@ -132,6 +132,16 @@ def a_contact_closed_at_the_start_counts_when_it_closes_again(tubes: ModuleType)
     assert contact.read() == 1
 
 
+def a_contact_closed_at_the_start_that_opens_at_once_counts_nothing(tubes: ModuleType) -> None:
+    contact = Contact(tubes, start=False)
+    contact.wire.drive(0)
+    contact.driver.start()
+    contact.clock.after(50 * MS, lambda: contact.wire.drive(1))  # nobody has polled yet
+    contact.clock.run_until(contact.clock.now_us + S)
+
+    assert contact.read() == 0
+
+
 def a_contact_that_is_held_is_stuck_until_it_lets_go(tubes: ModuleType) -> None:
     contact = Contact(tubes)
     contact.pulse()
@@ -194,6 +204,25 @@ def a_pir_warms_up(tubes: ModuleType) -> None:
         driver.poll()
     assert driver.read() == {"people_count": 6}
     assert sim.contact.closings > 6
+
+
+def a_pir_sees_crowds_and_is_stuck_only_after_a_quarter_of_an_hour(tubes: ModuleType) -> None:
+    contact = Contact(tubes, "Pir")
+    contact.run(70)
+    contact.change(True)
+    contact.run(800, every_us=5 * S)
+    assert contact.read() == 1
+    contact.run(200, every_us=5 * S)
+    assert contact.read() == "stuck"
+
+
+def a_pir_that_changes_eight_times_a_second_is_stuck(tubes: ModuleType) -> None:
+    contact = Contact(tubes, "Pir")
+    contact.run(70)
+    for _ in range(60):
+        contact.pulse(closed_s=0.125, open_s=0.125)
+
+    assert contact.read() == "stuck"
 
 
 def a_pir_counts_when_somebody_comes(tubes: ModuleType) -> None:
@@ -431,7 +460,10 @@ BEHAVIOURS: list[Behaviour] = [
     nothing_is_lost_between_two_polls,
     hours_of_silence_do_not_hide_a_pulse,
     a_contact_closed_at_the_start_counts_when_it_closes_again,
+    a_contact_closed_at_the_start_that_opens_at_once_counts_nothing,
     a_contact_that_is_held_is_stuck_until_it_lets_go,
+    a_pir_sees_crowds_and_is_stuck_only_after_a_quarter_of_an_hour,
+    a_pir_that_changes_eight_times_a_second_is_stuck,
     stopping_listens_no_more,
     an_edge_that_nobody_saw_is_made_good_by_the_next_poll,
     a_pir_counts_when_somebody_comes,
