@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""One connection to the broker: MQTT 3.1.1, QoS 1, clean session, a client of its own.
+"""One connection to the broker: MQTT 3.1.1, clean session, a client of its own. Publishes with QoS 1.
+
+It subscribes with QoS 0: watermarks and commands are said again until they show. For QoS 1 a NATS cluster would keep
+two replicated logs for each gateway, whose leaders a connection then waits for.
 
 The client's network thread only posts to the event loop, which alone decides. The client keeps no queue: who publishes
 sees to it that no more is in flight than was said at the beginning.
@@ -22,8 +25,6 @@ from gateway.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
-_CONNECT_S = 20.0
-
 
 class ConnectionLost(Exception):
     """The connection to the broker does not stand; the argument says why."""
@@ -37,6 +38,7 @@ class Broker:
         self.on_message: Callable[[str, bytes], None] = lambda _topic, _payload: None
         self.on_acknowledged: Callable[[int], None] = lambda _message_id: None
         self.on_lost: Callable[[], None] = lambda: None
+        self.host, self.port = settings.host, settings.port
         self.stands = True  # nothing has ended it
         self._settings = settings
         self._eui = gateway_eui
@@ -55,14 +57,14 @@ class Broker:
         if settings.username:
             self._client.username_pw_set(settings.username, password(settings))
 
-    async def open(self) -> None:
-        """Connect and subscribe; raises ConnectionLost."""
+    async def open(self, patience_s: float) -> None:
+        """Connect and subscribe within ``patience_s``; raises ConnectionLost."""
         if (tls := self._tls()) is not None:
             self._client.tls_set_context(tls)
         self._set_callbacks()
         threading.Thread(target=self._open, name="broker-connect", daemon=True).start()
         try:
-            async with asyncio.timeout(_CONNECT_S):
+            async with asyncio.timeout(patience_s):
                 await self._ready
         except TimeoutError as error:
             raise ConnectionLost("no answer") from error
@@ -110,7 +112,7 @@ class Broker:
             if reason.is_failure:
                 self._post(self._settle, ConnectionLost(f"refused: {reason}"))
             else:
-                client.subscribe([(topics.committed(self._eui), 1), (topics.down(self._eui), 1)])
+                client.subscribe([(topics.committed(self._eui), 0), (topics.down(self._eui), 0)])
 
         def on_subscribe(_client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
             watermark, *commands = (reason.is_failure for reason in reasons)

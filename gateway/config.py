@@ -7,7 +7,7 @@ Relative paths are relative to the configuration file. ``load`` raises ConfigErr
 
 import re
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,6 +112,7 @@ class MqttSection:
 
     host: str = _key("127.0.0.1")
     port: int = _key(1883, limits=(1, 65_535))
+    cluster: tuple[str, ...] = _key((), pattern=r"[^\s:]+:[0-9]{1,5}", what='a list of nodes: "b.example:8883"')
     username: str = _key("")
     password_file: Path | None = _key(None)
     ca_file: Path | None = _key(None)
@@ -122,6 +123,11 @@ class MqttSection:
     resend_s: float = _key(5.0, limits=(0.05, 3600.0))
     reconnect_max_s: float = _key(60.0, limits=(0.05, 3600.0))
     keepalive_s: int = _key(30, limits=(5, 3600))
+
+    def nodes(self) -> list["MqttSection"]:
+        """How to reach each node of the broker's cluster; only ourselves if it is none."""
+        others = (node.rpartition(":") for node in self.cluster)
+        return [self, *(replace(self, host=host, port=int(port)) for host, _, port in others)]
 
 
 @dataclass(frozen=True)
@@ -231,6 +237,10 @@ def _value(path: Path, where: str, kind: Any, rule: Any, value: Any) -> Any:
         if not isinstance(value, str) or not value:
             raise ConfigError(path, f"{where} must be a path in quotes")
         return path.parent / Path(value).expanduser()
+    if kind == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(path, f"{where} must be {rule['what']}, not {value!r}")
+        return tuple(_value(path, f"each of {where}", str, rule, item) for item in value)
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
@@ -267,3 +277,5 @@ def _check_together(path: Path, config: Config) -> None:
         raise ConfigError(path, "cert_file in [mqtt] needs ca_file: without it the connection is not encrypted")
     if config.mqtt.password_file is not None and not config.mqtt.username:
         raise ConfigError(path, "password_file in [mqtt] needs username")
+    if not all(1 <= node.port <= 65_535 for node in config.mqtt.nodes()):
+        raise ConfigError(path, "ports in cluster in [mqtt] must be 1 to 65535")

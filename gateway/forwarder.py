@@ -34,7 +34,6 @@ from gateway.store import Ledger
 _log = logging.getLogger(__name__)
 
 _GOODBYE_S = 5.0
-_ANNOUNCE_S = 20.0
 _MAX_EVENTS = 1000
 _STATUS_S = 60.0  # between repetitions of the status
 _BESIDES = 1 + len(LANES)  # in flight besides batches: the status, and what is said of each lane at the beginning
@@ -102,15 +101,18 @@ class Forwarder:
 
     async def run(self) -> None:
         """Connect, forward, and connect again, with growing and jittered pauses, until cancelled."""
-        attempts = Attempts(self._settings.reconnect_max_s)
+        attempts = Attempts(self._settings, time.monotonic())
         while True:
-            attempts.begin()
+            node = attempts.begin()
             try:
-                await self._forward(await self._connect())
+                broker = await self._connect(node, attempts.patience_s(time.monotonic()))
+                await self._announce(broker, attempts.patience_s(time.monotonic()))
+                attempts.reached(time.monotonic())
+                await self._forward(broker)
             except ConnectionLost as lost:
                 self._metrics.count("broker_failures")
                 level = logging.WARNING if attempts.is_new(str(lost)) else logging.DEBUG
-                _log.log(level, "broker lost host=%s port=%d: %s", self._settings.host, self._settings.port, lost)
+                _log.log(level, "broker lost host=%s port=%d: %s", node.host, node.port, lost)
             except Exception:
                 self._metrics.count("broker_failures")
                 _log.exception("forwarding stopped and begins again")
@@ -134,13 +136,13 @@ class Forwarder:
         while broker.stands and self._unacknowledged_status is not None and time.monotonic() < ends_at:
             await asyncio.sleep(0.01)
 
-    async def _connect(self) -> Broker:
-        broker = Broker(self._settings, self._eui, will=_status(False), in_flight=self._in_flight)
+    async def _connect(self, node: MqttSection, patience_s: float) -> Broker:
+        broker = Broker(node, self._eui, will=_status(False), in_flight=self._in_flight)
         broker.on_lost = self._lost
         broker.on_acknowledged = self._acknowledged
         broker.on_message = self._heard
         self._broker, self._unacknowledged_status = broker, None
-        await broker.open()
+        await broker.open(patience_s)
         return broker
 
     def _lost(self) -> None:
@@ -170,9 +172,8 @@ class Forwarder:
         self._something.set()
 
     async def _forward(self, broker: Broker) -> None:
-        await self._announce(broker)
         self._metrics.count("broker_connections")
-        _log.info("broker connected host=%s port=%d", self._settings.host, self._settings.port)
+        _log.info("broker connected host=%s port=%d", broker.host, broker.port)
         held = await asyncio.to_thread(self._held)
         self._restart(held)
         if any(lane.waiting for lane in held):
@@ -205,10 +206,10 @@ class Forwarder:
         if self.numbering.continues[lane] is not None and held.delivered >= held.oldest:
             broker.publish(topics.up(self._eui, lane), self._batch(lane, held, held.delivered + 1, []))
 
-    async def _announce(self, broker: Broker) -> None:
+    async def _announce(self, broker: Broker, patience_s: float) -> None:
         """Say that we are here, and be connected once the broker has taken it: who asks from then on learns it."""
         self._say_online(broker)
-        ends_at = time.monotonic() + _ANNOUNCE_S
+        ends_at = time.monotonic() + patience_s
         while broker.stands and self._unacknowledged_status is not None:
             if time.monotonic() >= ends_at:
                 raise ConnectionLost("it does not acknowledge the status")

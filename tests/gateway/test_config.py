@@ -79,6 +79,9 @@ class TestConfiguration:
             ('[mqtt]\ncert_file = "a.pem"', "belong together"),
             ('[mqtt]\ncert_file = "a.pem"\nkey_file = "a.key"', "needs ca_file"),
             ('[mqtt]\npassword_file = "pw"', "needs username"),
+            ('[mqtt]\ncluster = "b.example:8883"', 'cluster in [mqtt] must be a list of nodes: "b.example:8883"'),
+            ('[mqtt]\ncluster = ["b.example"]', "each of cluster in [mqtt] must be a list of nodes"),
+            ('[mqtt]\ncluster = ["b.example:0"]', "ports in cluster in [mqtt] must be 1 to 65535"),
             ('[log]\nlevel = "loud"', "debug, info, warning or error"),
         ],
     )
