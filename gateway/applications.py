@@ -91,9 +91,12 @@ class Applications:
         self._begin(self.put(command))
 
     async def put(self, command: DownlinkCommand) -> DownlinkEvent:
-        """Queue a command, whoever asks for it; the event says whether it was. Raises StoreError."""
+        """Queue a command, whoever asks for it; the event says whether it was, or how it ended. Raises StoreError."""
+        queue = self._ledger.downlinks
         try:
-            new = await self._writer.run(lambda: self._ledger.downlinks.put(command, self._time_keeper.now()))
+            new, result = await self._writer.run(
+                lambda: (queue.put(command, self._time_keeper.now()), queue.result(command.id))
+            )
         except Refused as refused:
             self._metrics.count("commands_refused")
             event = DownlinkEvent(command.id, command.dev_eui, "refused", refused.reason)
@@ -101,7 +104,7 @@ class Applications:
             return event
         if new:
             self._metrics.count("commands")
-        event = DownlinkEvent(command.id, command.dev_eui, "queued")
+        event = result or DownlinkEvent(command.id, command.dev_eui, "queued")
         self.report(event)
         if new and command.dev_eui in self.class_c:
             await self._send_now(command.dev_eui)

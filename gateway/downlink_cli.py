@@ -17,7 +17,7 @@ from gateway.page_client import tell
 @click.argument("payload", metavar="HEX")
 @click.option("--confirmed", is_flag=True, help="The node must acknowledge it.")
 @click.option("--hours", type=float, default=24.0, show_default=True, help="Drop it if it is not sent by then.")
-@click.option("--id", "command_id", default="", help="A name for it: sent twice it is one.")
+@click.option("--id", "command_id", default="", help="A name for it: asked for twice it is one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object.")
 @config_option
 @one_line_errors

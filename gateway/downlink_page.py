@@ -21,6 +21,10 @@ _WORDS = {
     "send": ("Senden", "Send"),
     "queued": ("in der Warteschlange", "queued"),
     "refused": ("abgelehnt", "refused"),
+    "sent": ("bereits gesendet", "sent already"),
+    "acknowledged": ("bereits bestätigt", "acknowledged already"),
+    "failed": ("fehlgeschlagen", "failed"),
+    "expired": ("abgelaufen", "expired"),
     "back": ("Zum Knoten", "To the node"),
 }
 

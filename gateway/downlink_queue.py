@@ -4,6 +4,8 @@
 A row is *queued*; *given* while a frame that carries it is on its way to a concentrator; gone when that was sent, or,
 if it must be confirmed, *sent* until the next uplink says whether it arrived, or the time is over in which a class C
 node must say so. A crash between sending and recording it sends it once more.
+
+The id of a command is known while it waits, and long after its end: the same command again is not queued again.
 """
 
 import sqlite3
@@ -13,6 +15,8 @@ from decoders.downlink import DownlinkCommand, DownlinkEvent
 from gateway.errors import Refused
 
 MOST_PER_DEVICE = 50
+_MOST_KNOWN = 10_000  # commands that have ended: about 1.5 MB
+_REASONS = {"failed": "not_acknowledged"}
 
 
 class QueuedDownlink(NamedTuple):
@@ -32,9 +36,12 @@ class DownlinkQueue:
         self._db = connection
 
     def put(self, command: DownlinkCommand, now: float | None) -> bool:
-        """Queue it; False if it waits already. Raises Refused: id_taken, unknown_dev_eui, expired, queue_full."""
+        """Queue it; False if it waits already, or has ended. Raises Refused.
+
+        That is for id_taken, unknown_dev_eui, expired or queue_full.
+        """
         known = self._db.execute(
-            "SELECT dev_eui, f_port, frm_payload, confirmed FROM downlinks WHERE command_id = ?", (command.id,)
+            "SELECT dev_eui, f_port, frm_payload, confirmed FROM commands WHERE command_id = ?", (command.id,)
         ).fetchone()
         if known is not None:
             if known != (command.dev_eui, command.f_port, command.frm_payload, command.confirmed):
@@ -52,7 +59,23 @@ class DownlinkQueue:
             "VALUES (?, ?, ?, ?, ?, ?)",
             tuple(command),
         )
+        number = self._db.execute(
+            "INSERT INTO commands (command_id, dev_eui, f_port, frm_payload, confirmed) VALUES (?, ?, ?, ?, ?)",
+            command[:5],
+        ).lastrowid
+        assert number is not None
+        self._db.execute("DELETE FROM commands WHERE number <= ? AND ended <> ''", (number - _MOST_KNOWN,))
         return True
+
+    def result(self, command_id: str) -> DownlinkEvent | None:
+        """How a command has ended; None: not yet, or it is not known any more."""
+        row = self._db.execute(
+            "SELECT dev_eui, ended FROM commands WHERE command_id = ? AND ended <> ''", (command_id,)
+        ).fetchone()
+        if row is None:
+            return None
+        dev_eui, ended = row
+        return DownlinkEvent(command_id, dev_eui, ended, _REASONS.get(ended, ""))
 
     def next(self, dev_eui: str, now: float | None) -> tuple[QueuedDownlink | None, bool]:
         """(the one to send now, whether more wait). One at a time: none while the last is not settled."""
@@ -80,11 +103,11 @@ class DownlinkQueue:
         if not sent:
             self._db.execute("UPDATE downlinks SET state = 'queued' WHERE id = ?", (item,))
             return None
-        if row[2]:
-            self._db.execute("UPDATE downlinks SET state = 'sent', tries = tries + 1 WHERE id = ?", (item,))
-        else:
-            self._db.execute("DELETE FROM downlinks WHERE id = ?", (item,))
-        return DownlinkEvent(row[0], row[1], "sent")
+        command_id, dev_eui, confirmed = row
+        if not confirmed:
+            return self._end(item, command_id, dev_eui, "sent")
+        self._db.execute("UPDATE downlinks SET state = 'sent', tries = tries + 1 WHERE id = ?", (item,))
+        return DownlinkEvent(command_id, dev_eui, "sent")
 
     def heard(self, dev_eui: str, session: int, ack: bool, most_tries: int) -> DownlinkEvent | None:
         """A new uplink settles a confirmed downlink: acknowledged, to be sent again, or failed.
@@ -98,8 +121,7 @@ class DownlinkQueue:
             return None
         item, command_id, tries, sent_in = row
         if ack and sent_in == session:
-            self._db.execute("DELETE FROM downlinks WHERE id = ?", (item,))
-            return DownlinkEvent(command_id, dev_eui, "acknowledged")
+            return self._end(item, command_id, dev_eui, "acknowledged")
         return self._not_acknowledged(item, command_id, dev_eui, tries, most_tries)
 
     def unanswered(self, item: int, most_tries: int) -> DownlinkEvent | None:
@@ -123,21 +145,29 @@ class DownlinkQueue:
         self, item: int, command_id: str, dev_eui: str, tries: int, most_tries: int
     ) -> DownlinkEvent | None:  # fmt: skip
         if tries >= most_tries:
-            self._db.execute("DELETE FROM downlinks WHERE id = ?", (item,))
-            return DownlinkEvent(command_id, dev_eui, "failed", "not_acknowledged")
+            return self._end(item, command_id, dev_eui, "failed")
         self._db.execute("UPDATE downlinks SET state = 'queued' WHERE id = ?", (item,))
         return None
+
+    def _end(self, item: int, command_id: str, dev_eui: str, state: str) -> DownlinkEvent:
+        self._db.execute("DELETE FROM downlinks WHERE id = ?", (item,))
+        self._db.execute("UPDATE commands SET ended = ? WHERE command_id = ?", (state, command_id))
+        return DownlinkEvent(command_id, dev_eui, state, _REASONS.get(state, ""))
 
     def expire(self, now: float) -> list[DownlinkEvent]:
         """Drop those whose time is over and that are not on their way."""
         rows = self._db.execute(
-            "DELETE FROM downlinks WHERE expires_at <= ? AND state <> 'given' RETURNING command_id, dev_eui", (now,)
+            "SELECT id, command_id, dev_eui FROM downlinks WHERE expires_at <= ? AND state <> 'given' ORDER BY id",
+            (now,),
         ).fetchall()
-        return [DownlinkEvent(command_id, dev_eui, "expired") for command_id, dev_eui in rows]
+        return [self._end(item, command_id, dev_eui, "expired") for item, command_id, dev_eui in rows]
 
     def cancel(self, command_id: str) -> bool:
-        """Drop one that waits; whether there was one."""
-        return bool(self._db.execute("DELETE FROM downlinks WHERE command_id = ?", (command_id,)).rowcount)
+        """Drop one that waits, and its name; whether there was one."""
+        if not self._db.execute("DELETE FROM downlinks WHERE command_id = ?", (command_id,)).rowcount:
+            return False
+        self._db.execute("DELETE FROM commands WHERE command_id = ?", (command_id,))
+        return True
 
     def recover(self) -> None:
         """At a start: nobody knows what became of those given before it, so they wait again."""

@@ -3,17 +3,20 @@
 
 import asyncio
 import json
+import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+import gateway
 from decoders import topics
 from decoders.downlink import DownlinkCommand, DownlinkEvent, encode_command
 from decoders.lorawan.frame import ACK, CONFIRMED_DOWN, F_PENDING, UNCONFIRMED_DOWN
 from gateway import mac_control
-from gateway.downlink_queue import MOST_PER_DEVICE
+from gateway.downlink_queue import MOST_PER_DEVICE, DownlinkQueue
 from gateway.errors import Refused
 from gateway.radio import Priority
 from gateway.store import open_store
@@ -120,6 +123,112 @@ class TestQueue:
         with bench.store.transaction() as ledger:
             assert ledger.downlinks.cancel("one") is True
             assert ledger.downlinks.cancel("one") is False
+
+
+class TestKnownIds:
+    """README.md "Downlinks": an id names one command, also after it has ended; MQTT QoS 1 may bring it twice."""
+
+    def sent(self, bench, node, **command_fields):
+        put(bench, command(**command_fields))
+        (variant,) = bench.handle(node.uplink()).answer.variants
+        settle(bench, variant)
+
+    def result(self, bench, name="one"):
+        return bench.store.ledger.downlinks.result(name)
+
+    def test_one_that_was_sent_is_not_sent_again(self, bench, node):
+        self.sent(bench, node)
+
+        assert put(bench, command(expires_at=LATER + 9)) == [False]
+        assert self.result(bench) == DownlinkEvent("one", node.dev_eui, "sent")
+        assert bench.handle(node.uplink()).answer is None
+
+    def test_one_that_waits_or_is_not_acknowledged_yet_has_no_result(self, bench, node):
+        put(bench, command("waits"))
+
+        assert self.result(bench, "waits") is None
+        assert self.result(bench, "nobody's") is None
+        with bench.store.transaction() as ledger:
+            ledger.downlinks.cancel("waits")
+        self.sent(bench, node, confirmed=True)
+        assert self.result(bench) is None
+
+    @pytest.mark.parametrize(
+        ("f_ctrl", "state", "reason"), [(ACK, "acknowledged", ""), (0, "failed", "not_acknowledged")]
+    )
+    def test_a_confirmed_one_is_answered_with_its_end(self, bench, node, f_ctrl, state, reason):
+        put(bench, command(confirmed=True))
+        for _ in range(3):
+            (variant,) = bench.handle(node.uplink()).answer.variants
+            settle(bench, variant)
+        bench.handle(node.uplink(f_ctrl=f_ctrl))
+
+        assert put(bench, command(confirmed=True)) == [False]
+        assert self.result(bench) == DownlinkEvent("one", node.dev_eui, state, reason)
+
+    def test_one_that_has_expired_is_answered_with_that(self, bench, node):
+        put(bench, command(expires_at=NOW + 10))
+        with bench.store.transaction() as ledger:
+            ledger.downlinks.expire(NOW + 10)
+
+        assert put(bench, command(), now=NOW + 20) == [False]
+        assert self.result(bench) == DownlinkEvent("one", node.dev_eui, "expired")
+
+    def test_another_one_under_a_name_that_was_used_is_refused(self, bench, node):
+        self.sent(bench, node)
+
+        with pytest.raises(Refused) as refused:
+            put(bench, command(payload=b"\x01\x03"))
+
+        assert refused.value.reason == "id_taken"
+
+    def test_one_that_was_taken_back_or_refused_may_be_asked_for_again(self, bench):
+        put(bench, command())
+        with bench.store.transaction() as ledger:
+            ledger.downlinks.cancel("one")
+        with pytest.raises(Refused):
+            put(bench, command("two", expires_at=NOW))
+
+        assert put(bench, command(), command("two")) == [True, True]
+
+    def test_it_is_known_after_a_restart(self, bench, node):
+        self.sent(bench, node)
+        bench.restart()
+
+        assert put(bench, command()) == [False]
+
+    def test_only_so_many_are_kept_and_none_goes_that_waits(self, bench, node, monkeypatch):
+        monkeypatch.setattr("gateway.downlink_queue._MOST_KNOWN", 5)
+        put(bench, command("waits", node=node, confirmed=True))
+        for n in range(20):
+            put(bench, command(f"c{n}", expires_at=NOW + 1))
+            with bench.store.transaction() as ledger:
+                ledger.downlinks.expire(NOW + 1)
+
+        (kept,) = bench.store.connection.execute("SELECT count(*) FROM commands").fetchone()
+
+        assert kept == 6
+        assert put(bench, command("waits", node=node, confirmed=True)) == [False]
+        assert put(bench, command("c19", expires_at=LATER)) == [False]
+        assert put(bench, command("c3", expires_at=LATER)) == [True]
+
+    def test_what_waited_at_an_update_is_known_afterwards(self, tmp_path):
+        connection = sqlite3.connect(tmp_path / "before.sqlite3", isolation_level=None)
+        for path in sorted((Path(gateway.__file__).parent / "migrations").glob("000*.sql")):
+            connection.executescript(path.read_text("utf-8"))
+        connection.execute(
+            "INSERT INTO devices (dev_eui, join_eui, app_key, profile, name) VALUES ('a', 'b', x'', 't', '')"
+        )
+        connection.execute(
+            "INSERT INTO downlinks (command_id, dev_eui, f_port, frm_payload, confirmed, expires_at) "
+            "VALUES ('one', 'a', 21, x'0102', 0, 1e10)"
+        )
+        connection.executescript((Path(gateway.__file__).parent / "migrations/0010_commands.sql").read_text("utf-8"))
+
+        queue = DownlinkQueue(connection)
+
+        assert queue.put(DownlinkCommand("one", "a", 21, b"\x01\x02", False, 1e10), NOW) is False
+        connection.close()
 
 
 class TestFrames:
@@ -300,6 +409,25 @@ class TestOverMqtt:
             made.wait(30)
 
             eventually(lambda: application.states() == ["queued", "sent", "acknowledged"])
+
+    def test_a_command_that_comes_again_later_is_answered_with_its_end_and_not_sent_again(self, broker, application):
+        with world(**over(broker)) as made:
+            made.concentrator(GWMP)
+            node = made.nodes[0]
+            made.join(node)
+            eventually(lambda: made.gateway.status()["broker_connected"])
+            application.ask(named("once"))
+            eventually(lambda: application.states("once") == ["queued"])
+            made.send(node.uplink())
+            assert len(made.wait(30)) == 1
+            eventually(lambda: application.states("once") == ["queued", "sent"])
+
+            application.ask(named("once"))
+            eventually(lambda: application.states("once") == ["queued", "sent", "sent"])
+            made.send(node.uplink())
+
+            assert made.wait(30) == []
+            assert made.gateway.metrics.counters["commands"] == 1
 
     def test_a_command_that_is_none_is_refused_with_a_reason(self, broker, application):
         with world(**over(broker)) as made:

@@ -292,6 +292,28 @@ class TestDownlinks:
         assert self.held(site) == [("valve-1", 21, b"\x01\x02\xff", 1)]
 
     @pytest.mark.parametrize(
+        ("ended", "german"),
+        [
+            ("sent", "bereits gesendet"), ("acknowledged", "bereits bestätigt"), ("failed", "fehlgeschlagen"),
+            ("expired", "abgelaufen"),
+        ],
+    )  # fmt: skip
+    def test_one_that_has_ended_is_answered_with_that_and_not_queued(self, site, service, node, ended, german):
+        asked = {"dev_eui": node.dev_eui, "f_port": "21", "payload": "0a", "hours": "1", "id": "valve-1"}
+        site.run("downlink", node.dev_eui, "21", "0a", "--id", "valve-1")
+        with by_command(site.config) as ledger:
+            ledger._db.execute("DELETE FROM downlinks")
+            ledger._db.execute("UPDATE commands SET ended = ?", (ended,))
+        key = re.search('name="key" value="([0-9a-f]+)"', site.page("/downlink"))[1]
+
+        by_page = site.post("/downlink", {"key": key, **asked})
+        by_command_line = site.run("downlink", node.dev_eui, "21", "0a", "--id", "valve-1")
+
+        assert german in by_page
+        assert (by_command_line.exit_code, by_command_line.output) == (0, f"{ended} valve-1\n")
+        assert self.held(site) == []
+
+    @pytest.mark.parametrize(
         ("arguments", "says"),
         [
             (["70b3d57ed1000099", "21", "01"], "Error: refused: unknown_dev_eui\n"),
