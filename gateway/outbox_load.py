@@ -2,10 +2,13 @@
 """Fill an outbox as fast as the disk allows, and say what that took: to measure a card, and for `stadtfunk bench edge`.
 
     python -m gateway.outbox_load FOLDER [--records N] [--batch 100] [--rate 130 --window-ms 10] [--report] [--list]
+                                         [--packed] [--together]
 
-It prints one JSON object. With ``--report`` each batch prints ``accepted FIRST LAST`` once it is on the disk, so that
-whoever kills it knows what must be there; ``--list`` tells what is there. ``--bare`` stores as many bytes in a table of
-SQLite's with nothing of ours.
+It prints one JSON object. What is timed begins with readings, or with records that were encoded and packed before
+(``--packed``); each record is a work of its own, told when it is on the disk, or its batch is (``--together``). With
+``--report`` each batch prints ``accepted FIRST LAST`` once it is on the disk, so that whoever kills it knows what must
+be there; ``--list`` tells what is there. ``--bare`` stores the same packed records in a table of SQLite's, a batch a
+transaction, with nothing of ours.
 """
 
 import argparse
@@ -15,15 +18,16 @@ import re
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from decoders.records import UplinkKey, UplinkMessage, encode_record
+from decoders.records import READING, UplinkKey, UplinkMessage, encode_record
 from decoders.senml import Reading
 from gateway.group_commit import GroupCommit
 from gateway.packing import pack
-from gateway.store import open_store
+from gateway.store import Ledger, open_store
 
 _NODES = 12
 _PAGE = 1000
@@ -54,16 +58,22 @@ def written_bytes() -> int:
 async def fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Append ``--records`` records, ``--batch`` at once or ``--rate`` a second, each awaited until it is durable."""
     store = open_store(folder / "gateway.sqlite3", folder / "gateway.key")
-    group = _GROUP if options.rate else options.batch
+    group = 1 if options.together else _GROUP if options.rate else options.batch
     writer = GroupCommit(store.transactions, window_s=options.window_ms / 1000, records=group)
     first = sum(lane.last_seq for lane in store.ledger.lanes())
     messages = [message(number) for number in range(first, first + options.records)]
+    packed = [_packed(item) for item in messages] if options.packed else []
     delays_s: list[float] = []
     waves: list[tuple[int, int, asyncio.Task[None]]] = []
 
     async def wave(start: int, end: int) -> None:
         began = time.perf_counter()
-        await asyncio.gather(*(writer.run(partial(_append, store.ledger, item)) for item in messages[start:end]))
+        stored = packed[start:end] or [_packed(item) for item in messages[start:end]]
+        if options.together:
+            await writer.run(partial(_append_all, store.ledger, stored))
+        else:
+            for told in [writer.run(partial(store.ledger.append_packed, READING, one)) for one in stored]:
+                await told
         delays_s.extend([time.perf_counter() - began] * (end - start))
         if options.report:
             sys.stdout.write(f"accepted {first + start} {first + end - 1}\n")
@@ -86,13 +96,18 @@ async def fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     return _report(delays_s, wall_s, cpu_s, written, folder / "gateway.sqlite3")
 
 
-def _append(ledger: Any, item: UplinkMessage) -> int:
-    return int(ledger.append(item.key, item.received_at, item.profile, item.readings, time_quality=item.time_quality))
+def _packed(item: UplinkMessage) -> bytes:
+    return pack(encode_record(item))
+
+
+def _append_all(ledger: Ledger, stored: Sequence[bytes]) -> None:
+    for one in stored:
+        ledger.append_packed(READING, one)
 
 
 def fill_bare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """The same bytes into one table, WAL and synchronous=FULL, a transaction for each batch, and nothing else."""
-    rows = [pack(encode_record(message(number))) for number in range(options.records)]
+    rows = [_packed(message(number)) for number in range(options.records)]
     database = sqlite3.connect(folder / "bare.sqlite3", isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
@@ -147,6 +162,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--rate", type=float, default=0.0, help="records a second; 0: as fast as the disk allows")
     parser.add_argument("--window-ms", type=int, default=0, help="as [store] group_window_ms")
+    parser.add_argument("--packed", action="store_true")
+    parser.add_argument("--together", action="store_true")
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--list", action="store_true")

@@ -22,6 +22,21 @@ class TestOutboxLoad:
         assert first["records"] == 250
         assert fill(tmp_path, "--list")["numbers"] == list(range(300))
 
+    @pytest.mark.parametrize("options", [["--packed"], ["--packed", "--together"], ["--together"]])
+    def test_whatever_it_begins_with_the_same_is_stored(self, tmp_path, options):
+        fill(tmp_path / "each", "--records", "250")
+        fill(tmp_path / "other", "--records", "250", *options)
+
+        stored = [rows_of(tmp_path / name / "gateway.sqlite3", "outbox_1") for name in ("each", "other")]
+        assert len(stored[0]) == 250
+        assert stored[0] == stored[1]
+
+    def test_the_bound_is_given_what_the_outbox_stores(self, tmp_path):
+        fill(tmp_path, "--records", "250")
+        fill(tmp_path, "--records", "250", "--bare")
+
+        assert rows_of(tmp_path / "bare.sqlite3", "bare") == rows_of(tmp_path / "gateway.sqlite3", "outbox_1")
+
     def test_the_bound_writes_as_many_rows_with_the_same_durability(self, tmp_path):
         fill(tmp_path, "--records", "250", "--bare")
 
@@ -31,6 +46,11 @@ class TestOutboxLoad:
 
     def test_it_counts_what_the_kernel_has_written(self, tmp_path):
         assert fill(tmp_path, "--records", "200", "--batch", "1")["written_bytes"] >= 200 * 512
+
+
+def rows_of(path: Path, table: str) -> list[tuple[int, bytes]]:
+    with sqlite3.connect(path) as database:
+        return database.execute(f"SELECT seq, record FROM {table} ORDER BY seq").fetchall()
 
 
 class TestCrashes:
