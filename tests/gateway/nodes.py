@@ -20,9 +20,10 @@ from decoders.lorawan.frame import (
 )
 from decoders.profiles import TREE_V1
 from decoders.records import UplinkMessage
+from gateway.command import open_database
 from gateway.config import Config, load
 from gateway.radio import Reception
-from gateway.store import Device, Store, open_store
+from gateway.store import Device, Store
 
 GATEWAY_EUI = "0016c001ff10a001"
 JOIN_EUI = "70b3d57ed0000000"
@@ -128,7 +129,7 @@ def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
 def new_store(folder: Path, nodes: list[Node], **sections: dict[str, Any]) -> tuple[Config, Store]:
     """An open database that knows these nodes, and its configuration."""
     config = load(write_config(folder, **sections))
-    store = open_store(config.gateway.database, config.gateway.key_file)
+    store = open_database(config)
     with store.transaction() as ledger:
         for node in nodes:
             ledger.put_device(node.device())

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from decoders.lorawan.airtime import time_on_air_us
+from gateway.command import open_database
 from gateway.config import load
 from gateway.service import Gateway
-from gateway.store import open_store
 from simulators.air import STEADY, Air, Position, Transmission
 from simulators.basics_station import BasicsStation
 from simulators.clock import Clock
@@ -41,7 +41,7 @@ class World:
         settings = {"basics_station": {"enabled": True, "port": 0}} | sections
         config = load(write_config(folder, **settings))
         self.config = config
-        self.store = open_store(config.gateway.database, config.gateway.key_file)
+        self.store = open_database(config)
         stack.callback(self.store.close)
         with self.store.transaction() as ledger:
             for node in self.nodes:

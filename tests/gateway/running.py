@@ -22,10 +22,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from decoders import topics
 from decoders.records import LANES, READING, Record, UplinkKey, UplinkMessage
 from decoders.uplink import Watermark, decode_batch, encode_watermark
+from gateway.command import open_database
 from gateway.config import Config
 from gateway.reception_time import Boot
 from gateway.service import Gateway
-from gateway.store import Ledger, Store, open_store
+from gateway.store import Ledger, Store
 from simulators.town import free_port
 from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node
 
@@ -44,7 +45,7 @@ def eventually(condition: Callable[[], Any], within_s: float = 60.0) -> Any:
 @contextmanager
 def by_command(config: Config) -> Iterator[Ledger]:
     """A transaction as a command's process makes it beside the running service: over a connection of its own."""
-    store = open_store(config.gateway.database, config.gateway.key_file)
+    store = open_database(config)
     try:
         with store.transaction() as ledger:
             yield ledger

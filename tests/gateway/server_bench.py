@@ -3,12 +3,12 @@
 
 import pytest
 
+from gateway.command import open_database
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused
 from gateway.join_server import JoinServer
 from gateway.mac_control import Wanted
 from gateway.network_server import NetworkServer
-from gateway.store import open_store
 from tests.gateway.nodes import GATEWAY_EUI, new_store, reception, uplinks_in
 
 OTHER = "0016c001ff10b002"
@@ -26,7 +26,7 @@ class Bench:
 
     def restart(self, wanted=NO_STATUS):
         self.store.close()
-        self.store = open_store(self.config.gateway.database, self.config.gateway.key_file)
+        self.store = open_database(self.config)
         self.server = NetworkServer(GATEWAY_EUI, 60, "boot", wanted=wanted)
 
     def join(self):

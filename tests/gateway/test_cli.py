@@ -12,11 +12,11 @@ import click
 from click.testing import CliRunner
 
 from gateway.cli import gateway
+from gateway.command import open_database
 from gateway.config import load
 from gateway.errors import PortTaken
 from gateway.liveness_table import LivenessTable
 from gateway.metrics import COUNTERS, FAILURES, GAUGES, NODE_GAUGES, REFUSALS
-from gateway.store import open_store
 from simulators.town import free_port
 from tests.gateway.nodes import write_config
 from tests.gateway.running import BIN, GatewayProcess
@@ -100,8 +100,7 @@ class TestRun:
 
 class TestStations:
     def test_a_concentrator_that_was_taken_down_is_forgotten_once(self, run, config):
-        settings = load(config).gateway
-        store = open_store(settings.database, settings.key_file)
+        store = open_database(load(config))
         with store.transaction():
             LivenessTable(store.connection).watch_concentrators(["0016c001ff10b001"])
         store.close()

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from gateway import adr
+from gateway.command import open_database
 from gateway.config import load
 from gateway.devices_file import device_from, write_devices
 from gateway.errors import DevicesError
 from gateway.liveness import NodeRecord
 from gateway.liveness_table import LivenessTable
-from gateway.store import open_store
 
 HEADER = "dev_eui,join_eui,app_key,profile,name\n"
 ROW = "70b3d57ed1000001,70b3d57ed0000000,000102030405060708090a0b0c0d0e0f,tree,Linde am Markt\n"
@@ -111,8 +111,7 @@ class TestDevicesShow:
 
     def test_a_session_with_its_agreements_and_its_link(self, run, devices, config):
         run("devices", "import", devices(HEADER + ROW))
-        settings = load(config).gateway
-        store = open_store(settings.database, settings.key_file)
+        store = open_database(load(config))
         with store.transaction() as ledger:
             ledger.record_join("70b3d57ed1000001", 7, 8, 0x01000000, bytes(16), bytes(16), '{"rx1_delay_s":5}')
             (session,) = ledger.sessions(0x01000000)
@@ -149,8 +148,7 @@ class TestDevicesImport:
 
     def test_a_changed_row_changes_the_device_and_keeps_its_nonces(self, run, devices, config):
         run("devices", "import", devices(HEADER + ROW))
-        settings = load(config).gateway
-        store = open_store(settings.database, settings.key_file)
+        store = open_database(load(config))
         with store.transaction() as ledger:
             ledger.record_join("70b3d57ed1000001", 7, 8, 0x01000000, bytes(16), bytes(16))
 
@@ -268,8 +266,7 @@ class TestDevices:
 
     def test_the_list_shows_how_each_is(self, run, devices, config):
         run("devices", "import", devices(HEADER + ROW))
-        settings = load(config).gateway
-        store = open_store(settings.database, settings.key_file)
+        store = open_database(load(config))
         with store.transaction() as ledger:
             ledger.record_join("70b3d57ed1000001", 7, 8, 0x01000000, bytes(16), bytes(16))
             (session,) = ledger.sessions(0x01000000)
@@ -380,15 +377,13 @@ class TestRemoveAndRearm:
     EUI = "70b3d57ed1000001"
 
     def joined(self, config):
-        settings = load(config).gateway
-        store = open_store(settings.database, settings.key_file)
+        store = open_database(load(config))
         with store.transaction() as ledger:
             ledger.record_join(self.EUI, 7, 8, 0x01000000, bytes(16), bytes(16))
         store.close()
 
     def state(self, config):
-        settings = load(config).gateway
-        store = open_store(settings.database, settings.key_file)
+        store = open_database(load(config))
         try:
             return store.ledger.device(self.EUI), len(store.ledger.sessions(0x01000000))
         finally:

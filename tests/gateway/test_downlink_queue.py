@@ -16,10 +16,10 @@ from decoders import topics
 from decoders.downlink import DownlinkCommand, DownlinkEvent, encode_command
 from decoders.lorawan.frame import ACK, CONFIRMED_DOWN, F_PENDING, UNCONFIRMED_DOWN
 from gateway import mac_control
+from gateway.command import open_database
 from gateway.downlink_queue import MOST_PER_DEVICE, DownlinkQueue
 from gateway.errors import Refused
 from gateway.radio import Priority
-from gateway.store import open_store
 from tests.gateway.nodes import GATEWAY_EUI, Node, new_store
 from tests.gateway.radio_world import GWMP, STATION, world
 from tests.gateway.running import Broker, by_command, eventually
@@ -567,7 +567,7 @@ def test_commands_are_kept_in_the_gateway_s_own_file(tmp_path):
     with store.transaction() as ledger:
         ledger.downlinks.put(command(), NOW)
     store.close()
-    again = open_store(config.gateway.database, config.gateway.key_file)
+    again = open_database(config)
 
     assert again.ledger.downlinks.held() == 1
     again.close()

@@ -4,12 +4,12 @@
 import pytest
 
 from decoders.lorawan.errors import MalformedFrame, MicMismatch
+from gateway.command import open_database
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused
 from gateway.join_server import JoinServer
 from gateway.mac_control import Wanted
 from gateway.radio import Priority
-from gateway.store import open_store
 from tests.gateway.nodes import Node, new_store, reception
 
 
@@ -135,7 +135,7 @@ class TestRefusal:
         first = node.join_request()
         bench.join(node.join_request())
         bench.store.close()
-        bench.store = open_store(bench.config.gateway.database, bench.config.gateway.key_file)
+        bench.store = open_database(bench.config)
         bench.server = JoinServer(0, DevAddrBlock(0x01000000, 65536), 60)
 
         assert bench.refusal(first) == "dev_nonce_reused"

@@ -10,10 +10,11 @@ from decoders.payload_encoder import encode
 from decoders.profiles import BY_F_PORT
 from decoders.records import UplinkKey
 from gateway.cli import gateway
+from gateway.command import open_database
 from gateway.config import load
 from gateway.readings import keep
 from gateway.reception_time import Moment
-from gateway.store import Payload, open_store
+from gateway.store import Payload
 from tests.gateway.nodes import Concentrator, Node, uplinks_in, write_config
 from tests.gateway.running import GatewayThread, eventually, join, send
 
@@ -35,8 +36,7 @@ def tree(moisture, layout=TREE, **others):
 
 @pytest.fixture
 def store(config):
-    section = load(config).gateway
-    store = open_store(section.database, section.key_file)
+    store = open_database(load(config))
     yield store
     store.close()
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decoders.records import ALARM, decode_record
+from gateway.command import open_database
 from gateway.errors import DevicesError, StoreError
 from gateway.group_commit import GroupCommit
 from gateway.liveness import Liveness
 from gateway.liveness_table import LivenessTable
 from gateway.silence import Limits
-from gateway.store import open_store
 from gateway.watch import Watch
 from tests.gateway.nodes import Node, new_store
 
@@ -28,7 +28,7 @@ class Gateway:
         self.config, self.now_s, self.f_cnt = config, 1000.0, -1
 
     async def __aenter__(self):
-        self.store = open_store(self.config.gateway.database, self.config.gateway.key_file)
+        self.store = open_database(self.config)
         self.writer = GroupCommit(self.store.transactions)
         self.watch = Watch(
             Liveness(Limits(), 60.0), self.store.path, self.store.connection, self.writer, self.tell, lambda _: None
@@ -161,7 +161,7 @@ def test_a_device_that_is_removed_or_set_by_another_process_is_seen(config):
     async def run():
         async with Gateway(config) as gateway:
             await gateway.uplink()
-            store = open_store(config.gateway.database, config.gateway.key_file)
+            store = open_database(config)
             with store.transaction() as ledger:
                 ledger.set_interval(NODE, 100.0)
             gateway.watch.refresh()
