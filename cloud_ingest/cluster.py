@@ -4,6 +4,11 @@
 Three nodes: any one may fail, and an acknowledged message is on the disks of two. ``sync_interval: always`` costs
 little when several messages are under way (measured: 4 % at 20), and without it a power cut takes up to two minutes of
 acknowledged messages. Put the nodes where not all lose power at once.
+
+``js_api_timeout`` is how long the MQTT side waits for a leader, at a connection and for each message, before it closes
+the connection and the client tries again. A leader that died never answers, so whoever had asked it before the others
+elected waits for all of that time in vain: 1 s here, nats-server's default is 5. Measured: when 200 clients each keep
+20 messages under way on two busy cores, an acknowledgement takes up to 2 s, but comes within 1 s of the one before it.
 """
 
 import secrets
@@ -73,6 +78,7 @@ cluster {{
 mqtt {{
   listen: "{listen}:{node.mqtt_port}"
   stream_replicas: {REPLICAS}
+  js_api_timeout: "1s"  # for the answer of a leader, who may be gone
   {mapped if tls else ""}
 }}
 

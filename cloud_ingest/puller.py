@@ -4,6 +4,9 @@
 Any number of processes may pull; each message is with one of them at a time. One that ends without an acknowledgement
 gives back what it had after a while, marked as delivered before. Each lane is asked for by itself, and at the beginning
 of a connection the lower one first: however many readings wait in the stream, an alarm is in hand before them.
+
+While a cluster elects, nobody answers for a consumer. Its own leader is all that pulling needs, so each lane only asks
+again, and what makes sure of stream and consumers, which needs all leaders, stops nobody.
 """
 
 import asyncio
@@ -31,6 +34,7 @@ _IN_HAND = 128  # messages of a lane that one process has at most
 _EXPIRES_S = 2.0  # of one request for messages
 _GRACE_S = 3.0  # without an answer to it, ask again
 _ENSURE_EVERY_S = 30.0
+_UNANSWERED_S = 10.0  # longer than a cluster elects: the consumers may be no more
 _ENDED = "Status"  # header: a request is over
 
 
@@ -42,6 +46,7 @@ class _Lane:
         self.in_hand = 0
         self.request = 0  # number of the request at hand
         self.expected = 0  # messages that it may still bring
+        self.answers = False  # on this connection somebody leads the consumer
         self.news = asyncio.Event()
         self.begun = asyncio.Event()  # what waited when the connection began was asked for
 
@@ -64,7 +69,9 @@ class Puller(threading.Thread):
         self._writer = writer
         self._stopping = threading.Event()
         self._lanes = [_Lane(jetstream.consumer_of(config.jetstream, lane)) for lane in LANES]
+        self._is_ensured = False  # stream and consumers were there once
         self._ensure_at = 0.0
+        self._answered_at = 0.0  # when a consumer's leader did
         self._problem = ""
 
     def stop(self) -> None:
@@ -95,19 +102,21 @@ class Puller(threading.Thread):
                 await asyncio.sleep(1.0)
             finally:
                 self.connected = False
+                for lane in self._lanes:
+                    lane.answers = False
                 await client.close()
 
     async def _pull(self, client: Client, server: str) -> None:
-        self._ensure_at = 0.0
-        await self._ensure(client)
-        self.connected, self._problem = True, ""
-        _log.info("stream connected server=%s", server)
+        if not self._is_ensured:
+            await self._ensure(client)
+            for lane in self._lanes:
+                self._answered(lane, server)
         working = [asyncio.ensure_future(self._ensure_for_ever(client))]
         before: _Lane | None = None
         for lane in self._lanes:
             lane.begun.clear()
             inbox = client.new_inbox()
-            await client.subscribe(f"{inbox}.*", cb=partial(self._received, client, lane))
+            await client.subscribe(f"{inbox}.*", cb=partial(self._received, client, server, lane))
             working.append(asyncio.ensure_future(self._ask_for_ever(client, lane, inbox, before)))
             before = lane
         try:
@@ -127,13 +136,31 @@ class Puller(threading.Thread):
 
     async def _ensure_for_ever(self, client: Client) -> None:
         while self._goes_on(client):
-            await self._ensure(client)
+            try:
+                await self._ensure(client)
+            except (TimeoutError, nats.errors.Error) as error:  # the next node may know more
+                if self._answered_at + _UNANSWERED_S < time.monotonic():
+                    raise
+                _log.debug("stream not ensured: %r", error)
             await asyncio.sleep(0.5)
 
     async def _ensure(self, client: Client) -> None:
         if time.monotonic() >= self._ensure_at:
             await jetstream.ensure(client, self._config.jetstream)
+            self._is_ensured = True
             self._ensure_at = time.monotonic() + _ENSURE_EVERY_S
+
+    def _answered(self, lane: _Lane, server: str) -> None:
+        self._answered_at, lane.answers = time.monotonic(), True
+        if not self.connected and all(each.answers for each in self._lanes):
+            self.connected, self._problem = True, ""
+            _log.info("stream connected server=%s", server)
+
+    def _unanswered(self, lane: _Lane, problem: str) -> None:
+        """A leader that went, or a consumer that is no more."""
+        self._warn(problem)
+        self.connected = lane.answers = False
+        self._ensure_at = min(self._ensure_at, self._answered_at + _UNANSWERED_S)
 
     async def _ask_for_ever(self, client: Client, lane: _Lane, inbox: str, before: _Lane | None) -> None:
         if before is not None:
@@ -147,7 +174,7 @@ class Puller(threading.Thread):
             deadline = time.monotonic() + _EXPIRES_S + _GRACE_S
             while lane.expected and self._goes_on(client):
                 if time.monotonic() > deadline:
-                    self._ensure_at = 0.0  # a leader that went, or a stream that is no more
+                    self._unanswered(lane, "no answer")
                     break
                 await lane.pause(1.0)
             lane.begun.set()
@@ -163,16 +190,19 @@ class Puller(threading.Thread):
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{jetstream.STREAM}.{lane.consumer}"
         await client.publish(subject, json.dumps(wanted).encode(), f"{inbox}.{lane.request}")
 
-    async def _received(self, client: Client, lane: _Lane, message: Msg) -> None:
+    async def _received(self, client: Client, server: str, lane: _Lane, message: Msg) -> None:
         headers = message.headers or {}
         if _ENDED in headers and not message.data:
             if message.subject.rpartition(".")[2] == str(lane.request):  # not of an earlier request
                 lane.expected = 0
                 lane.news.set()
-                if headers[_ENDED] not in ("404", "408"):  # no messages, or none in time: as it should be
-                    self._warn(f"{headers[_ENDED]} {headers.get('Description', 'no answer')}")
+                if headers[_ENDED] in ("404", "408"):  # no messages, or none in time: as it should be
+                    self._answered(lane, server)
+                else:
+                    self._unanswered(lane, f"{headers[_ENDED]} {headers.get('Description', 'no answer')}")
                     await asyncio.sleep(0.5)
             return
+        self._answered(lane, server)
         lane.in_hand += 1
         lane.expected = max(lane.expected - 1, 0)
         done = partial(self._done, client, lane, message.reply)

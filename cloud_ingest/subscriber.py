@@ -190,9 +190,11 @@ class _Session:
     def _on_disconnect(
         self, _: Client, __: Any, ___: DisconnectFlags, ____: ReasonCode, _____: Properties | None
     ) -> None:
+        stood = self.ready.is_set()
         self.ready.clear()
         if not self._stopped.is_set():
-            _log.warning("broker connection lost host=%s port=%d client=%s", *self._address, self.client_id)
+            if stood or not self._unreachable:
+                _log.warning("broker connection lost host=%s port=%d client=%s", *self._address, self.client_id)
             self._turn_to_next()
 
     def _on_connect_fail(self, _: Client, __: Any) -> None:
@@ -228,7 +230,8 @@ def _client(settings: MqttSettings) -> Client:
         protocol=MQTTProtocolVersion.MQTTv311,
         manual_ack=True,
     )
-    client.reconnect_delay_set(1, settings.reconnect_max_s)
+    # A cluster that has lost a node takes us as soon as it has elected: gateways wait for what we then tell them.
+    client.reconnect_delay_set(1, 1 if settings.cluster else settings.reconnect_max_s)
     if settings.username:
         client.username_pw_set(settings.username, password(settings))
     if settings.tls:
