@@ -93,7 +93,8 @@ def status(config_path: Path, as_json: bool) -> None:
     for name, value in counters.items():
         click.echo(f"{name} {value}")
     for gateway, mark in marks:
-        click.echo(f"watermark {gateway} epoch {mark.epoch} seqs {mark.seqs}")
+        seqs = ", ".join("-" if seq is None else str(seq) for seq in mark.seqs)
+        click.echo(f"watermark {gateway} epoch {mark.epoch} seqs {seqs}")
     for gateway, epoch, lane, first, last in store.db.execute("SELECT * FROM gaps"):
         click.echo(f"gap {gateway} epoch {epoch} lane {lane} seq {first}..{last}")
 

@@ -80,12 +80,15 @@ def touched_since(store: SqliteStore, number: int) -> list[tuple[int, str, int]]
 
 
 def watermark(store: SqliteStore, gateway_eui: str, epoch: int) -> Watermark:
-    """Everything of the epoch up to there is durable here."""
+    """Everything of the epoch up to there is durable here; None for a lane of which nothing has come in it.
+
+    Nought would say that what an epoch before had confirmed is lost here; that is only known once the gateway has said
+    what this one continues."""
     rows = store.db.execute(
         "SELECT lane, seq FROM watermarks WHERE gateway_eui = ? AND epoch = ?", (gateway_eui, epoch)
     )
     reached = dict(rows)
-    alarm, reading, diagnostic = (reached.get(lane, 0) for lane in LANES)
+    alarm, reading, diagnostic = (reached.get(lane) for lane in LANES)
     return Watermark(epoch, (alarm, reading, diagnostic))
 
 

@@ -87,6 +87,7 @@ class Forwarder:
         """Begin with the epoch that the ledger has begun."""
         self.numbering = self._ledger.numbering
         self._watermark: tuple[int | None, ...] | None = None  # the latest of our epoch, not yet applied
+        self._told: set[int] = set()  # lanes for which the cloud has said a number in our epoch
         self._sent = [lane.delivered for lane in held]  # the newest row of each lane that the cloud may know of
         self._status_due_at = time.monotonic()
 
@@ -284,7 +285,8 @@ class Forwarder:
         if seqs is None:
             return
         epoch, bases, _ = self.numbering
-        rows = {lane: bases[lane] + seq for lane, seq in enumerate(seqs) if seq is not None}
+        self._told |= {lane for lane, seq in enumerate(seqs) if seq is not None}  # if null again, it was forgotten
+        rows = {lane: bases[lane] + (seqs[lane] or 0) for lane in self._told}
         if any(row > self._sent[lane] for lane, row in rows.items()):
             await self._begin_anew(seqs)
             return

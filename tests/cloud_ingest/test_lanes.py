@@ -48,13 +48,23 @@ class TestLanes:
 
         assert applied.watermark == Watermark(1, (1, 0, 3))
 
+    def test_one_of_which_nothing_has_come_is_null_and_not_nought(self, world):
+        """decoders/README.md, "The uplink message": nought would have its gateway send again what it keeps."""
+        _, ingest = world
+
+        before = ingest.apply(UP, lane(READING, message(0)))
+        after = ingest.apply(UP, lane(ALARM, first_seq=3, epoch=1, oldest_seq=1))
+
+        assert before.watermark == Watermark(1, (None, 1, None))
+        assert after.watermark == Watermark(1, (0, 1, None))
+
     def test_an_epoch_that_continues_another_takes_over_what_that_one_had(self, world):
         _, ingest = world
         ingest.apply(UP, lane(READING, message(0), message(1), message(2)))
 
         applied = ingest.apply(UP, lane(READING, message(3), first_seq=4, epoch=2, continues=Continues(3, 1, 3)))
 
-        assert applied.watermark == Watermark(2, (0, 4, 0))
+        assert applied.watermark == Watermark(2, (None, 4, None))
 
     def test_it_takes_over_nothing_that_the_store_does_not_have(self, world):
         store, ingest = world
@@ -63,9 +73,9 @@ class TestLanes:
         early = ingest.apply(UP, lane(READING, message(3), first_seq=4, epoch=2, continues=Continues(3, 1, 3)))
         late = ingest.apply(UP, lane(READING, message(2), first_seq=3))
 
-        assert early.watermark == Watermark(2, (0, 0, 0))
-        assert late.watermark == Watermark(1, (0, 3, 0))
-        assert streams.watermark(store, GATEWAY, 2) == Watermark(2, (0, 4, 0))
+        assert early.watermark == Watermark(2, (None, 0, None))
+        assert late.watermark == Watermark(1, (None, 3, None))
+        assert streams.watermark(store, GATEWAY, 2) == Watermark(2, (None, 4, None))
 
     def test_it_goes_on_over_several_epochs(self, world):
         store, ingest = world
@@ -74,7 +84,7 @@ class TestLanes:
 
         ingest.apply(UP, lane(READING, message(0), message(1)))
 
-        assert streams.watermark(store, GATEWAY, 3) == Watermark(3, (0, 2, 0))
+        assert streams.watermark(store, GATEWAY, 3) == Watermark(3, (None, 2, None))
 
 
 class TestEvents:
@@ -257,15 +267,15 @@ class TestRestored:
         store.db.backup(with_backup.db)
         with_backup.close()
         ingest.apply(UP, batch(*messages[15:30]))
-        assert streams.watermark(store, GATEWAY, 1) == Watermark(1, (0, 30, 0))
+        assert streams.watermark(store, GATEWAY, 1) == Watermark(1, (None, 30, None))
         store.close()
 
         restored, ingest = opened(tmp_path / "yesterday.db")
         gone_back = ingest.apply(UP, batch(*messages[30:], oldest_seq=11))  # the horizon begins at 11
         again = ingest.apply(UP, batch(*messages[10:30], oldest_seq=11))
 
-        assert gone_back.watermark == Watermark(1, (0, 15, 0))
-        assert again.watermark == Watermark(1, (0, 40, 0))
+        assert gone_back.watermark == Watermark(1, (None, 15, None))
+        assert again.watermark == Watermark(1, (None, 40, None))
         moist = [row[:1] + row[2:4] for row in observations(restored) if row[1] == "soil_moisture"]
         assert moist == sorted((NODES[n % 3], START + n * HOUR, 20.0) for n in range(40))
         assert gaps(restored) == []

@@ -67,10 +67,7 @@ class TestExactlyOnce:
         finally:
             gateway.stop()
 
-        stored = site.rows(
-            "SELECT d.dev_eui, (o.at - 1782864000) / 3600, o.result FROM observations o JOIN datastreams d "
-            "ON d.id = o.datastream WHERE d.quantity = 'soil_moisture' ORDER BY 1, 2"
-        )
+        stored = site.soil_moistures()
         assert stored == [(node, step, 20.0 + step % 50 / 10) for node in NODES[:2] for step in range(300)]
         assert site.rows("SELECT count(*) FROM uplinks") == [(600,)]
         assert site.get("/api/status")["readings"] == 1200
@@ -119,21 +116,21 @@ class TestExactlyOnce:
         for seq, epoch in ((1, 900), (2, 7)):
             site.publish(UP, batch(uplink(seq, NODES[0], seq, sample(START + seq, 20.0)), epoch=epoch, oldest_seq=seq))
         wait_for(lambda: site.rows("SELECT 1 FROM watermarks WHERE epoch = 7"), "both epochs")
-        wait_for(lambda: site.retained() == [Watermark(7, (0, 2, 0))], "the current epoch's watermark")
+        wait_for(lambda: site.retained() == [Watermark(7, (None, 2, None))], "the current epoch's watermark")
         site.publish(UP, batch(uplink(2, NODES[0], 3, sample(START + 3, 20.0)), epoch=900))
         wait_for(lambda: site.rows("SELECT 1 FROM watermarks WHERE epoch = 900 AND seq = 2"), "the late one")
         site.publish(
             topics.up(OTHER_GATEWAY), batch(uplink(1, NODES[1], 1, sample(START, 20.0)), gateway_eui=OTHER_GATEWAY)
         )
         wait_for(lambda: len(site.rows("SELECT 1 FROM watermarks")) == 3, "what comes after it")
-        assert wait_for(site.retained, "a watermark") == [Watermark(7, (0, 2, 0))]
+        assert wait_for(site.retained, "a watermark") == [Watermark(7, (None, 2, None))]
         broker.stop()
         broker.wipe()
 
         site.broker()
         wait_for(lambda: site.get("/health")["broker"] == "connected", "the broker")
 
-        assert wait_for(site.retained, "a watermark") == [Watermark(7, (0, 2, 0))]
+        assert wait_for(site.retained, "a watermark") == [Watermark(7, (None, 2, None))]
 
     def test_rubbish_on_the_broker_stops_nothing(self, site: Site) -> None:
         site.broker()
@@ -198,7 +195,7 @@ class TestProcess:
         site.broker()
         process = site.service()
         site.publish(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
-        wait_for(lambda: site.retained() == [Watermark(1, (0, 1, 0))], "the first watermark")
+        wait_for(lambda: site.retained() == [Watermark(1, (None, 1, None))], "the first watermark")
         for file in ("stadtfunk.db", "stadtfunk.db-wal", "stadtfunk.db-shm"):
             (site.folder / file).unlink()
 
@@ -211,7 +208,7 @@ class TestProcess:
             "acknowledged; put it back (or start anew) and start the service again"
         )
         assert "Traceback" not in log
-        assert wait_for(site.retained, "a watermark") == [Watermark(1, (0, 1, 0))]
+        assert wait_for(site.retained, "a watermark") == [Watermark(1, (None, 1, None))]
 
     def test_answers_do_not_wait_for_nagle(self) -> None:
         with listen("127.0.0.1", 0) as listener:
@@ -275,4 +272,4 @@ class TestIndependentClient:
 
 
 def test_a_watermark_is_what_the_topic_says() -> None:
-    assert decode_watermark(b'{"epoch": 1, "seqs": [0, 600, 0]}') == Watermark(1, (0, 600, 0))
+    assert decode_watermark(b'{"epoch": 1, "seqs": [null, 600, null]}') == Watermark(1, (None, 600, None))

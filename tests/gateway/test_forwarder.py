@@ -278,6 +278,29 @@ class TestFaults:
 
         assert held == (6, 30)
 
+    def test_a_lane_that_the_cloud_has_forgotten_is_sent_again(self, broker, bench):
+        bench.append(10)
+        with Cloud(broker.port) as cloud, bench.service():
+            eventually(bench.empty)
+            cloud.committing = False
+            cloud.batches.clear()
+
+            cloud.publish_raw(encode_watermark(Watermark(cloud.epoch, (0, None, None))))  # from a backup, then an alarm
+
+            eventually(lambda: (1, 10) in cloud.batches)
+
+    def test_of_a_lane_that_the_cloud_has_not_spoken_of_nothing_is_sent_again(self, broker, bench):
+        bench.append(20)
+        with Cloud(broker.port), bench.service():
+            eventually(bench.empty)
+        with Cloud(broker.port, committing=False) as cloud, bench.service() as gateway:
+            epoch = eventually(lambda: gateway.status()["broker_connected"] and gateway.status()["epoch"])
+            cloud.publish_raw(encode_watermark(Watermark(epoch, (0, None, None))))
+            eventually(lambda: gateway.metrics.counters["watermarks"])
+            held, counters = bench.held(), gateway.metrics.counters
+
+        assert (held, counters["watermarks_backwards"], cloud.batches) == ((21, 20), 0, [])
+
     def test_a_watermark_above_all_numbers_begins_a_new_epoch(self, broker, bench):
         bench.append(5)
         with Cloud(broker.port, committing=False) as cloud, bench.service() as gateway:
