@@ -149,3 +149,47 @@ class TestCrew:
 
         expect(page.locator("#crew-summary")).to_have_text("Heute ist nichts zu gießen.")
         expect(page.locator("body")).not_to_contain_text("Fischergasse")
+
+
+class TestDoubts:
+    """A dust sensor stands still for a day in which it was humid for a while; the climate sensor does not."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def city(cls, tmp_path_factory):
+        with served(tmp_path_factory.mktemp("doubts"), small_city(**changes()), public_url="") as found:
+            messages = []
+            for n in range(26):
+                at = START + n * HOUR
+                readings = [
+                    Reading("pm2_5", "ug/m3", at, 8.4, None),
+                    Reading("pm10", "ug/m3", at, 12.1, None),
+                    Reading("air_temperature", "Cel", at, 10.0 + n / 10, None),
+                    Reading("relative_humidity", "%", at, 96.0 if n in (3, 4, 5, 9) else 70.0, None),
+                ]
+                messages.append(uplink(n + 1, SNIFFER, n, readings))
+            found.feed(UP, batch(*messages))
+            yield found
+
+    def test_the_station_says_which_of_its_sensors_does_not_move(self, page):
+        page.goto("/?site=L-01")
+
+        expect(page.locator("#tree-state")).to_have_text("≈ Sensirion SPS30: Messwert bewegt sich nicht")
+        expect(page.locator("#station-list")).to_contain_text("Sensirion SPS30: Messwert bewegt sich nicht")
+
+    def test_the_value_stays_and_says_that_it_is_doubted(self, page):
+        page.goto("/?site=L-01")
+
+        expect(page.locator("[data-quantity='pm2_5'] strong")).to_have_text("8,4 µg/m³")
+        expect(page.locator("[data-quantity='pm2_5'] .suspect")).to_have_text("Zweifelhaft: bewegt sich nicht")
+        expect(page.locator("[data-quantity='air_temperature'] .suspect")).to_have_count(0)
+
+    def test_the_chart_says_since_when_and_why_else(self, page):
+        page.goto("/?site=L-01&lang=en")
+
+        expect(page.locator("#chart-note")).to_contain_text(
+            "Doubtful: does not move (Wed 1 Jul, 02:00 – Thu 2 Jul, 03:00)"
+        )
+        expect(page.locator("#chart-note")).to_contain_text(
+            "because the air is very humid (2 times, last Wed 1 Jul, 11:00)"
+        )

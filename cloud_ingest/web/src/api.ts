@@ -30,7 +30,10 @@ export interface Latest {
   fault: string | null
   suppressed?: true // a count too small to be told
   time_uncertain?: true // the clock of the gateway that received it was not set
+  suspect?: Doubt[] // why it is doubted
 }
+
+export type Doubt = 'stuck' | 'humid' | 'contradictory'
 
 export type Kind = 'air' | 'traffic'
 
@@ -39,6 +42,7 @@ export interface StationProperties {
   kind: Kind
   name: Names
   sensor: Sensor
+  sensors: Record<string, Sensor> // each of its instruments
   latest: Record<string, Latest>
 }
 
@@ -71,6 +75,7 @@ export interface Series {
   act: number | null
   at: number[]
   value: number[]
+  suspect: [number, number, Doubt][] // from, to, why; oldest first
   times_uncertain: number // of the readings
 }
 

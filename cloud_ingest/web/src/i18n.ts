@@ -33,6 +33,11 @@ const WORDS = {
     de: 'Messwerte, deren Zeit ungewiss ist, weil die Uhr des Empfängers nicht gestellt war:',
     en: 'Readings whose time is uncertain, because the receiver’s clock was not set:',
   },
+  suspect: { de: 'Zweifelhaft', en: 'Doubtful' },
+  suspect_stuck: { de: 'bewegt sich nicht', en: 'does not move' },
+  suspect_humid: { de: 'eher zu hoch, weil die Luft sehr feucht ist', en: 'probably too high, because the air is very humid' },
+  suspect_contradictory: { de: 'widerspricht einer anderen Korngröße', en: 'contradicts another particle size' },
+  last_of: { de: '{count} Mal, zuletzt {span}', en: '{count} times, last {span}' },
   few: { de: 'wenige', en: 'few' },
   few_why: {
     de: 'Sehr kleine Zahlen werden zum Schutz Einzelner nicht gezeigt.',

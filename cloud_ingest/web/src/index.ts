@@ -133,13 +133,32 @@ function drawLists(): void {
   element('stations').hidden = stations!.features.length === 0
   element('station-list').replaceChildren(
     ...stations!.features.map(({ properties: station }) => {
-      const about = `${station.id} · ${word(`${station.kind}_station`)} · ${word(`sensor_${station.sensor}`)}`
+      const about = `${station.id} · ${word(`${station.kind}_station`)} · ${sensorText(station)}`
       return listItem(station.id, stationBadge(station.kind, station.sensor), named(station.name), about)
     }),
   )
 }
 
 const areaName = (id: string) => named(areas!.features.find((area) => area.properties.id === id)!.properties.name)
+
+/** The state of a station's sensors; where only some are well, those that are not by name. */
+function sensorText({ sensor, sensors }: api.StationProperties): string {
+  const ill = Object.entries(sensors).filter(([, state]) => state !== 'ok')
+  if (sensor !== 'ok' || ill.length === 0) return word(`sensor_${sensor}`)
+  return ill.map(([name, state]) => `${name}: ${word(`sensor_${state}`)}`).join(' · ')
+}
+
+/** Each reason to doubt something in the chart, with its newest time and how often it was before. */
+function doubts(found: api.Series['suspect']): HTMLElement[] {
+  const reasons = [...new Set(found.map(([, , reason]) => reason))]
+  return reasons.map((reason) => {
+    const times = found.filter((one) => one[2] === reason)
+    const [from, to] = times.at(-1)!
+    const span = [...new Set([from, to])].map((at) => time(new Date(at * 1000).toISOString())).join(' – ')
+    const when = times.length > 1 ? word('last_of', { count: String(times.length), span }) : span
+    return text('span', `${word('suspect')}: ${word(`suspect_${reason}`)} (${when})`, 'suspect')
+  })
+}
 
 /** A latest value in words: a number, few (too small to be told), or a dash. */
 const told = (latest: api.Latest): string =>
@@ -156,6 +175,7 @@ function drawValues(values: Record<string, api.Latest>, shown: string): void {
         button.setAttribute('aria-pressed', String(name === shown))
         button.append(text('span', quantity(name)), text('strong', told(latest)), text('small', time(latest.at)))
         if (latest.time_uncertain) button.append(text('small', word('time_uncertain')))
+        for (const doubt of latest.suspect ?? []) button.append(text('small', `${word('suspect')}: ${word(`suspect_${doubt}`)}`, 'suspect'))
         if (latest.suppressed) button.title = word('few_why')
         button.addEventListener('click', () => {
           drawn = name
@@ -191,7 +211,7 @@ async function drawSite(): Promise<void> {
     await drawDetails('trees', tree.id, named(tree.name), about, tree.latest, drawn ?? rule.quantity)
   } else if (station) {
     const about = `${word(`${station.kind}_station`)} · ${station.id}`
-    element('tree-state').replaceChildren(stationBadge(station.kind, station.sensor), ` ${word(`sensor_${station.sensor}`)}`)
+    element('tree-state').replaceChildren(stationBadge(station.kind, station.sensor), ` ${sensorText(station)}`)
     // A traffic station is best known by its largest count.
     const counts = Object.entries(station.latest).sort(([, a], [, b]) => (b.value ?? -1) - (a.value ?? -1))
     const first = station.kind === 'air' ? Object.keys(station.latest)[0] : counts[0]?.[0]
@@ -212,7 +232,10 @@ async function drawDetails(
     ? `${quantity('vehicle_count')}${shown === 'vehicle_count' ? '' : ` ${quantity(shown)}`}`
     : quantity(shown)
   const unsure = readings.times_uncertain
-  element('chart-note').textContent = unsure === 0 ? '' : `${word('times_uncertain')} ${unsure}`
+  element('chart-note').replaceChildren(
+    ...(unsure === 0 ? [] : [text('span', `${word('times_uncertain')} ${unsure}`)]),
+    ...doubts(readings.suspect),
+  )
   const newest = readings.value.at(-1)
   const label = `${quantity(shown)}, ${name}: ${newest === undefined ? word('chart_empty') : withUnit(newest, readings.unit)}`
   chart.show(readings, label, readings.act, isCount(shown), (said) => (element('chart-reading').textContent = said))
