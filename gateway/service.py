@@ -111,11 +111,7 @@ class Gateway:
         )
         self._applications.push = self._transmitter.push
         self._backhauls: dict[str, Backhaul] = {}
-        self._report = StatusReport(
-            config.gateway.eui, self._reader, self._writer, self._forwarder, self._room, self._transmitter,
-            self._operations, self.metrics, self._backhauls, self._stats,
-            lambda: is_sure(self._time_keeper.offset()),
-        )  # fmt: skip
+        self._report = self._make_report()
         self._page = self._make_page()
         self._uplinks = Uplinks(
             store.ledger, self._writer, self._network_server, self._join_server, self._time_keeper, self._operations,
@@ -133,6 +129,13 @@ class Gateway:
         self.gwmp_port = 0
         self.lns_port = 0
         self.page_port = 0
+
+    def _make_report(self) -> StatusReport:
+        return StatusReport(
+            self._config.gateway.eui, self._reader, self._writer, self._forwarder, self._room, self._transmitter,
+            self._operations, self.metrics, self._backhauls, self._stats,
+            lambda: is_sure(self._time_keeper.offset()),
+        )  # fmt: skip
 
     def _make_page(self) -> Page:
         pages = LocalPages(
