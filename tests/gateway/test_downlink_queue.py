@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Downlinks of applications in the database: queued, sent one at a time, confirmed with bounded retries, known after."""
+"""Downlinks of applications in the database: queued, sent one at a time, confirmed with bounded tries, known after."""
 
 import sqlite3
 from pathlib import Path
