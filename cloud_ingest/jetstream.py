@@ -10,12 +10,14 @@ documentation does not promise this: tests/cloud_ingest/test_jetstream.py pins i
 """
 
 import asyncio
+import ssl
 from dataclasses import replace
 from typing import Any
+from urllib.parse import ParseResult
 
-import nats
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
@@ -63,8 +65,10 @@ async def connect(mqtt: MqttSettings, server: str) -> Client:
         said.append(str(error))
 
     who = identity(mqtt)
+    client = Client()
+    client._transport = _Transport()  # type: ignore[no-untyped-call]
     try:
-        return await nats.connect(
+        await client.connect(
             server,
             **who,
             allow_reconnect=False,
@@ -77,6 +81,25 @@ async def connect(mqtt: MqttSettings, server: str) -> Client:
     except (TimeoutError, nats.errors.Error, OSError) as error:
         reason = next((text for text in [*said, str(error)] if text), type(error).__name__)
         raise BrokerError(server, f"cannot be used ({reason})") from error
+    return client
+
+
+class _Transport(TcpTransport):
+    """One that tells its stream when it turns to TLS. nats-py 2.16 does not (its issue 574), and asyncio complains of
+    that whenever such a connection ends."""
+
+    async def connect_tls(
+        self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
+    ) -> None:
+        await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
+        assert self._io_writer is not None
+        transport = self._io_writer.transport
+        protocol = transport.get_protocol()
+        assert isinstance(protocol, asyncio.StreamReaderProtocol)
+        protocol.connection_made(transport)
+
+    def __bool__(self) -> bool:
+        return True  # so that the client takes it for its own
 
 
 async def ensure(client: Client, settings: JetStreamSettings) -> bool:

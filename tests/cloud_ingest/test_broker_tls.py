@@ -3,6 +3,7 @@
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,30 @@ def server(folder: Path) -> Iterator[str]:
 def as_party(folder: Path, name: str) -> MqttSettings:
     files = {"ca_file": "ca.pem", "cert_file": f"{name}.pem", "key_file": f"{name}.key"}
     return MqttSettings(tls=True, **{key: folder / file for key, file in files.items()})
+
+
+class TestSetUp:
+    @pytest.mark.parametrize(
+        ("name", "out", "err"),
+        [
+            ("ingest", "stream $MQTT_msgs is set up now\n", ""),
+            (GATEWAY, "", "Error: SERVER: cannot be used (nats: 'Authorization Violation')\n"),
+        ],
+    )
+    def test_over_tls_it_says_what_has_come_of_it_and_nothing_else(
+        self, folder: Path, server: str, name: str, out: str, err: str
+    ) -> None:
+        files = "".join(
+            f'{key} = "{folder}/{file}"\n'
+            for key, file in (("ca_file", "ca.pem"), ("cert_file", f"{name}.pem"), ("key_file", f"{name}.key"))
+        )
+        config = folder / "ingest.toml"
+        config.write_text(f'[mqtt]\ntls = true\n{files}[jetstream]\nservers = ["{server}"]\nmax_mb = 16\n')
+        command = [sys.executable, "-m", "stadtfunk", "ingest", "broker-setup", "--config", str(config)]
+
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+        assert (done.stdout, done.stderr) == (out, err.replace("SERVER", server))
 
 
 class TestIdentities:
