@@ -4,6 +4,7 @@
 from collections import Counter
 
 from cloud_ingest.api.readers import Snapshot
+from cloud_ingest.gaps import DROPPED_RECORDS
 
 _SERVICES = ("api", "v1.1", "assets", "crew", "metrics", "health")
 
@@ -18,7 +19,7 @@ async def text(db: Snapshot, requests: "Counter[tuple[str, int]]", connected: bo
     counters = await db.rows("SELECT name, reason, value FROM counters ORDER BY name, reason")
     gauges = await db.row(
         "SELECT (SELECT count(*) FROM alerts WHERE closed_at IS NULL), (SELECT count(*) FROM dead_letters), "
-        "(SELECT count(*) FROM gaps), (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM dropped), "
+        f"(SELECT count(*) FROM gaps), ({DROPPED_RECORDS}), "
         "(SELECT coalesce(max(received_at), 0) FROM uplinks)"
     )
     lines = [

@@ -8,6 +8,7 @@ from cloud_ingest.api.answers import iso
 from cloud_ingest.api.readers import Snapshot
 from cloud_ingest.api.situation import SHOWN, AreaState, Newest, TreeState, latest, situation, station_states
 from cloud_ingest.disclosure import SUPPRESSED
+from cloud_ingest.gaps import LOST_UPLINKS
 from cloud_ingest.registry import City, Rule
 from decoders.quantities import QUANTITIES
 
@@ -105,8 +106,7 @@ async def status(db: Snapshot, city: City, now: float, time_source: str, broker:
     counted = {(name, reason): value for name, reason, value in await db.rows("SELECT * FROM counters")}
     totals = await db.row(
         "SELECT (SELECT count(*) FROM alerts WHERE closed_at IS NULL), (SELECT count(*) FROM alerts), "
-        "(SELECT count(DISTINCT gateway_eui) FROM watermarks), (SELECT count(*) FROM gaps), "
-        "(SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gaps)"
+        f"(SELECT count(DISTINCT gateway_eui) FROM watermarks), (SELECT count(*) FROM gaps), ({LOST_UPLINKS})"
     )
     seen = await db.rows("SELECT DISTINCT dev_eui FROM datastreams")
     letters = await db.rows("SELECT reason, count(*) FROM dead_letters GROUP BY reason ORDER BY reason")
