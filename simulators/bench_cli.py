@@ -6,6 +6,7 @@ import sys
 import click
 
 from simulators import bench_adr, bench_history, bench_node, bench_payload, bench_windows
+from simulators.cluster_cli import cluster
 from simulators.edge_cli import edge
 from simulators.lns_cli import downlinks, lns
 from simulators.metric_table import rows, tell
@@ -24,6 +25,7 @@ bench.add_command(lns)
 bench.add_command(downlinks)
 bench.add_command(edge)
 bench.add_command(outage_command)
+bench.add_command(cluster)
 
 
 @bench.command("node")
