@@ -7,6 +7,7 @@ is known by itself, and what merely waited behind it is not suspected.
 
 import hashlib
 
+from cloud_ingest.database import Opened
 from cloud_ingest.store import SqliteStore
 
 MAX_TRIES = 3
@@ -34,6 +35,6 @@ def forget(store: SqliteStore, identity: str) -> None:
     store.db.execute("DELETE FROM attempts WHERE identity = ?", (identity,))
 
 
-def suspects(store: SqliteStore) -> set[str]:
+def suspects(store: Opened) -> set[str]:
     """Identities that are not to be tried together with others."""
     return {identity for (identity,) in store.db.execute("SELECT identity FROM attempts")}

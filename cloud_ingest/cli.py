@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from cloud_ingest import config as settings
-from cloud_ingest import streams
+from cloud_ingest import operations
 from cloud_ingest.broker_cli import broker_cluster, broker_setup
 from cloud_ingest.certificates_cli import certificates
 from cloud_ingest.commands import CONFIG, one_clear_line, opened_store
@@ -77,16 +77,10 @@ def status(config_path: Path, as_json: bool) -> None:
     Example:
         stadtfunk ingest status --config ingest.toml --json
     """
-    store = opened_store(config_path)
-    marks = streams.watermarks(store)
-    counters = {f"{name}.{reason}": value for name, reason, value in store.db.execute("SELECT * FROM counters")}
-    report = {
-        "counters": counters,
-        "watermarks": [{"gateway_eui": gateway, **mark._asdict()} for gateway, mark in marks],
-        "gaps": [list(row) for row in store.db.execute("SELECT * FROM gaps")],
-    }
+    counters, marks, gap_rows = operations.status(opened_store(config_path))
     if as_json:
-        click.echo(json.dumps(report))
+        watermarks = [{"gateway_eui": gateway, **mark._asdict()} for gateway, mark in marks]
+        click.echo(json.dumps({"counters": counters, "watermarks": watermarks, "gaps": gap_rows}))
         return
     if not counters:
         click.echo("nothing has come yet", err=True)
@@ -95,7 +89,7 @@ def status(config_path: Path, as_json: bool) -> None:
     for gateway, mark in marks:
         seqs = ", ".join("-" if seq is None else str(seq) for seq in mark.seqs)
         click.echo(f"watermark {gateway} epoch {mark.epoch} seqs {seqs}")
-    for gateway, epoch, lane, first, last in store.db.execute("SELECT * FROM gaps"):
+    for gateway, epoch, lane, first, last in gap_rows:
         click.echo(f"gap {gateway} epoch {epoch} lane {lane} seq {first}..{last}")
 
 

@@ -12,10 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from cloud_ingest.errors import StoreError
 
 _BUSY_S = 5
+
+
+class Opened(Protocol):
+    """A store to read from, whoever may write to it."""
+
+    @property
+    def db(self) -> sqlite3.Connection: ...
+
+
+class _ReadOnly(NamedTuple):
+    db: sqlite3.Connection
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -33,6 +45,17 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StoreError(str(path), str(error)) from error
     return db
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[Opened]:
+    """The file at ``path`` as it is at one moment; nothing can be changed."""
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=_BUSY_S)
+    try:
+        db.execute("BEGIN")
+        yield _ReadOnly(db)
+    finally:
+        db.close()
 
 
 @contextmanager

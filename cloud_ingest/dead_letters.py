@@ -8,6 +8,7 @@ rubbish cannot push readings out. The oldest goes first, and is counted.
 import hashlib
 from typing import NamedTuple
 
+from cloud_ingest.database import Opened
 from cloud_ingest.store import SqliteStore
 
 MAX_RAW_BYTES = 1 << 20
@@ -66,6 +67,20 @@ def letters(store: SqliteStore, letter_id: int | None = None, reason: str | None
         (letter_id, reason),
     )
     return [DeadLetter(row[0], row[1], bool(row[2]), *row[3:]) for row in rows]
+
+
+class Letters(NamedTuple):
+    """How many letters there are of a reason, and how often they came."""
+
+    reason: str
+    letters: int
+    times: int
+
+
+def by_reason(store: Opened) -> list[Letters]:
+    """The most frequent reason first."""
+    rows = store.db.execute("SELECT reason, count(*), sum(times) FROM dead_letters GROUP BY reason ORDER BY 2 DESC, 1")
+    return [Letters(*row) for row in rows]
 
 
 def newest_of(store: SqliteStore, reason: str, at_most: int) -> list[DeadLetter]:

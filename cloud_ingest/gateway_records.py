@@ -3,6 +3,7 @@
 
 import json
 
+from cloud_ingest.database import Opened
 from cloud_ingest.store import SqliteStore
 from decoders.records import Event, Tombstone
 
@@ -30,7 +31,7 @@ def _count_kind(store: SqliteStore, kind: str) -> None:
     store.count("gateway_events", kind if kind in known or len(known) < _KINDS_COUNTED else "other")
 
 
-def events(store: SqliteStore, gateway_eui: str | None, at_most: int) -> list[tuple[str, Event]]:
+def events(store: Opened, gateway_eui: str | None, at_most: int) -> list[tuple[str, Event]]:
     """The newest events, of one gateway or of all, the newest last; with their gateways."""
     rows = store.db.execute(
         "SELECT gateway_eui, kind, nullif(dev_eui, ''), at, time_quality, detail FROM gateway_events "

@@ -5,6 +5,7 @@ A watermark follows from what was committed, whoever committed it; `touched` num
 in one order (publisher.py).
 """
 
+from cloud_ingest.database import Opened
 from cloud_ingest.progress import Progress
 from cloud_ingest.store import SqliteStore
 from decoders.batch_head import Head
@@ -79,7 +80,7 @@ def touched_since(store: SqliteStore, number: int) -> list[tuple[int, str, int]]
     ).fetchall()
 
 
-def watermark(store: SqliteStore, gateway_eui: str, epoch: int) -> Watermark:
+def watermark(store: Opened, gateway_eui: str, epoch: int) -> Watermark:
     """Everything of the epoch up to there is durable here; None for a lane of which nothing has come in it.
 
     Nought would say that what an epoch before had confirmed is lost here; that is only known once the gateway has said
@@ -92,7 +93,7 @@ def watermark(store: SqliteStore, gateway_eui: str, epoch: int) -> Watermark:
     return Watermark(epoch, (alarm, reading, diagnostic))
 
 
-def watermarks(store: SqliteStore) -> list[tuple[str, Watermark]]:
+def watermarks(store: Opened) -> list[tuple[str, Watermark]]:
     """Every gateway's watermarks, of each gateway the epoch that first came last as the last one."""
     rows = store.db.execute("SELECT gateway_eui, epoch FROM epochs ORDER BY gateway_eui, arrived").fetchall()
     return [(gateway_eui, watermark(store, gateway_eui, epoch)) for gateway_eui, epoch in rows]
