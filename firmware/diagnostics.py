@@ -11,13 +11,14 @@ if False:  # types only
 
 EVERY_S = 7 * 86_400
 AGAIN_S = 6 * 3600  # if it did not arrive
-# Microamperes at the battery: ESP32-S3 at 80 MHz with its radio idle, SX1262 sending 14 dBm, both asleep
+# Microamperes at the battery: ESP32-S3 with its radio idle, SX1262 sending 14 dBm
 _AWAKE_UA = 30_000
 _SENDING_UA = 45_000
-_ASLEEP_UA = 25
-_EXCHANGE_MS = 400  # of processor in an exchange; the rest is light sleep
+_BOOT_MS = 300
 _UAS_PER_MAH = 3_600_000
 _FORMAT = "<9HII"
+_ROUGH = 1 << 31  # in the packed charge: the rest is in steps of 4096 uA s
+_ROUGH_BITS = 12
 SIZE = struct.calcsize(_FORMAT)
 _MOST = 0xFFFF
 
@@ -54,12 +55,12 @@ class Counters:
         if free < 1 << 24 and (self.heap_free == 0 or free < self.heap_free):
             self.heap_free = free
 
-    def note_wake(self, awake_ms: int, airtime_us: int, asleep_s: int) -> None:
-        """Reckon the charge of a wake and the sleep after it."""
-        if airtime_us:
-            awake_ms += _EXCHANGE_MS
-        uas = awake_ms * _AWAKE_UA // 1000 + airtime_us // 1000 * _SENDING_UA // 1000 + asleep_s * _ASLEEP_UA
-        self.charge_uas = min(self.charge_uas + uas, 0xFFFFFFFF)
+    def note_wake(self, awake_ms: int, airtime_us: int, asleep_s: int, asleep_ua: int, sensors_uas: int) -> None:
+        """Reckon the charge of a wake and the deep sleep after it; 0 s: there was none, and no boot before the next."""
+        if asleep_s:
+            awake_ms += _BOOT_MS
+        self.charge_uas += awake_ms * (_AWAKE_UA // 1000) + airtime_us // 1000 * (_SENDING_UA // 1000)
+        self.charge_uas += asleep_s * asleep_ua + sensors_uas
 
     def values(self, drift_ppm: int, version: int) -> "Values":
         """For the layout of FPort 6; ``version``: of the application that runs."""
@@ -94,7 +95,10 @@ class Counters:
             self.radio_faults,
             self.readings_lost,
         ]
-        return struct.pack(_FORMAT, *[min(count, _MOST) for count in counts], self.heap_free, self.charge_uas)
+        charge = self.charge_uas
+        if charge >= _ROUGH:
+            charge = _ROUGH | min(charge >> _ROUGH_BITS, _ROUGH - 1)
+        return struct.pack(_FORMAT, *[min(count, _MOST) for count in counts], self.heap_free, charge)
 
     @classmethod
     def unpack(cls, data: bytes) -> "Counters":
@@ -103,5 +107,6 @@ class Counters:
         fields = struct.unpack(_FORMAT, data)
         made.power_resets, made.watchdog_resets, made.other_resets, made.crashes = fields[:4]
         made.asked, made.answered, made.sensor_faults, made.radio_faults, made.readings_lost = fields[4:9]
-        made.heap_free, made.charge_uas = fields[9:]
+        made.heap_free, charge = fields[9:]
+        made.charge_uas = charge if charge < _ROUGH else (charge & _ROUGH - 1) << _ROUGH_BITS
         return made

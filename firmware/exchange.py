@@ -13,8 +13,6 @@ if False:  # types only
 def exchange(wake: "Wake", transmit: "Transmit") -> bool:
     """Whether there was a downlink for us; a radio that errs is counted, and costs this exchange at most."""
     memory = wake.memory
-    if not wake.airtime_us:
-        wake.measured_ms = wake.clock.ticks_diff(wake.clock.ticks_ms(), wake.started_ms)
     wake.airtime_us += transmit.airtime_us
     wake.node.sent = True
     asked = memory.asking and wake.mac.joining is None

@@ -81,6 +81,7 @@ class Node:
         self.version = VERSION  # of what was flashed, unless whoever starts an update says another
         self.sent = self.heard = self.sampled = False  # anything; a data downlink; with sensors
         self.probes: "list[Counter]" = []  # that count all the time, once begun
+        self.draws_ua = 0  # what these draw, at the battery
 
     def wake(self, crashes: int = 0, resets: int = 0) -> int:
         """Do what is due; return how long to sleep, seconds. Of the wakes before, ``resets`` ended in a reset."""
@@ -98,6 +99,7 @@ class Node:
 
         settings = Settings(self.board.folder, self.identity.interval_s)
         self.probes = profile.listen(self.board, self.identity.profile, settings)
+        self.draws_ua = profile.draws_uas(self.identity.profile, settings, 1000)
 
     def listen(self, seconds: int) -> None:
         """Instead of deep sleep: let the sensors count."""

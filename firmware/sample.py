@@ -17,15 +17,18 @@ _FULL_MV = 3_350
 
 def measure(
     board: "Board", profile: str, settings: "Settings", history: "History", probes: "Sequence[Probe]"
-) -> "tuple[Values, int]":
-    """(what the sensors give; time of the last sample that has one). ``probes``: those that count."""
+) -> "tuple[Values, int, int]":
+    """(what the sensors give; time of the last sample that has one; what they drew, uA s). ``probes``: who count."""
     from firmware import profile as profiles
 
     samples = history.newest(1)[1]
     last_s = samples[0][0] if samples else 0
     if probes:
-        return profiles.count(board, profile, probes), last_s
-    return profiles.measure(board, profile, settings), last_s
+        return profiles.count(board, profile, probes), last_s, 0
+    began_ms = board.clock.ticks_ms()
+    values = profiles.measure(board, profile, settings)
+    on_ms = board.clock.ticks_diff(board.clock.ticks_ms(), began_ms)
+    return values, last_s, profiles.draws_uas(profile, settings, on_ms)
 
 
 def battery_level(values: "Values") -> int:

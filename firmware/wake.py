@@ -39,7 +39,8 @@ class Wake:
         self.clock = node.board.clock
         self.started_ms = self.clock.ticks_ms()
         self.airtime_us = 0
-        self.measured_ms = 0  # until the exchange, in which it sleeps most of the time
+        self._light_ms = node.board.light_ms
+        self._sensors_uas = 0
         self.spread: int = binascii.crc32(bytes.fromhex(node.identity.dev_eui))
         self.mac = Mac(node.identity)
         self.mac.adr = node.identity.adr
@@ -142,7 +143,7 @@ class Wake:
         """Measure, put it into the history, and say when the next one is due."""
         if not self.node.safe:
             at_s = self.clock.time()
-            values, last_s = self._measure()
+            values, last_s, self._sensors_uas = self._measure()
             unload()  # the drivers make room for the layout
             self._keep(values, at_s, last_s)
             self.node.board.watchdog_feed()
@@ -150,7 +151,7 @@ class Wake:
         self.schedule()
         unload()
 
-    def _measure(self) -> "tuple[Values, int]":
+    def _measure(self) -> "tuple[Values, int, int]":
         from firmware import sample
 
         node = self.node
@@ -212,7 +213,22 @@ class Wake:
             if wait_ms is not None:
                 due_s = min(due_s, now_s + wait_ms // 1000 + 1)
         sleep_s = max(1, due_s - now_s)
-        awake_ms = self.clock.ticks_diff(self.clock.ticks_ms(), self.started_ms)
-        memory.counters.note_wake(self.measured_ms or awake_ms, self.airtime_us, sleep_s)
+        self._note_charge(sleep_s)
         self.save()
         return sleep_s
+
+    def _note_charge(self, sleep_s: int) -> None:
+        """Of this wake, and of the sleep after it, or of the listening."""
+        node = self.node
+        board = node.board
+        awake_ms = self.clock.ticks_diff(self.clock.ticks_ms(), self.started_ms)
+        light_ms = board.light_ms - self._light_ms
+        awake_ms -= light_ms
+        sensors_uas = self._sensors_uas
+        if node.counts():
+            awake_ms += sleep_s * 1000
+            sensors_uas += sleep_s * node.draws_ua
+            sleep_s = 0
+        asleep_ua = board.table.ASLEEP_UA
+        sensors_uas += light_ms * asleep_ua // 1000
+        self.memory.counters.note_wake(awake_ms, self.airtime_us, sleep_s, asleep_ua, sensors_uas)

@@ -37,6 +37,7 @@ class CommonBoard:
         self._kept: "list[Pin]" = []
         self.uarts: "list[UART]" = []
         self.used: "list[int]" = []
+        self.light_ms = 0  # slept lightly since the boot
         self.antenna_gain_dbi = table.ANTENNA_GAIN_DBI
         self._rail = self._output(table.SENSOR_POWER, 1 - table.SENSOR_POWER_ON)
         self._nss = self._output(table.LORA_NSS, 1)

@@ -68,6 +68,7 @@ class Board(CommonBoard):
 
     def light_sleep(self, ms: int) -> None:
         """Sleep with everything kept, 0.24 mA instead of 30; outputs are held as in deep sleep."""
+        self.light_ms += ms
         self._hold(True)
         self.machine.lightsleep(ms)
         self._hold(False)

@@ -23,6 +23,7 @@ ANTENNA_GAIN_DBI = 2  # the whip that comes with the board
 SENSOR_POWER = 36  # VEXT
 SENSOR_POWER_ON = 0
 
+ASLEEP_UA = 25  # WiFi_Kit_series issue 6: with Vext off
 BATTERY = 1  # behind 390 kOhm and 100 kOhm
 BATTERY_SWITCH = 37  # ADC_Ctrl connects the divider: low on V3.0 and V3.1, high on V3.2
 BATTERY_SWITCH_LEVELS = (0, 1)

@@ -24,6 +24,7 @@ ANTENNA_GAIN_DBI = 2  # the whip that comes with the board
 SENSOR_POWER = 15
 SENSOR_POWER_ON = 1
 
+ASLEEP_UA = 46  # assumed: 8 of the processor, divider 16.5, regulator 20
 BATTERY = 1  # behind 100 kOhm and 100 kOhm, always connected
 BATTERY_SWITCH = None
 BATTERY_SWITCH_LEVELS = ()

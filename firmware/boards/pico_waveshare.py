@@ -24,6 +24,7 @@ ANTENNA_GAIN_DBI = 2  # the whip that comes with the board
 SENSOR_POWER = 22
 SENSOR_POWER_ON = 1
 
+ASLEEP_UA = 1_400  # 1.3 to 1.8 mA, see boards/rp2.py
 BATTERY = 26  # behind 200 kOhm and 100 kOhm, always connected
 BATTERY_SWITCH = None
 BATTERY_SWITCH_LEVELS = ()

@@ -190,6 +190,7 @@ class Board(CommonBoard):
 
     def light_sleep(self, ms: int) -> None:
         """Sleep with everything kept, pins and clock included, 1 mA instead of 20."""
+        self.light_ms += ms
         longest = _LONGEST_PART_MS if self._watchdog is None else _PART_MS
         clock = self._clock
         end = clock.ticks_add(clock.ticks_ms(), ms)

@@ -26,6 +26,7 @@ ANTENNA_GAIN_DBI = 2  # the whip that comes with the kit
 SENSOR_POWER = 2  # D1
 SENSOR_POWER_ON = 1
 
+ASLEEP_UA = 19  # Seeed wiki: 15.9 without divider and radio
 BATTERY = 1  # D0, behind 1 MOhm and 1 MOhm of our own, with 100 nF
 BATTERY_SWITCH = None
 BATTERY_SWITCH_LEVELS = ()

@@ -16,6 +16,9 @@ def layout(profile):
     from decoders.layouts.tree import LAYOUT
     return LAYOUT
 
+def draws_uas(*_):
+    return 0
+
 def measure(board, profile, settings):
     {body}
 """

@@ -129,6 +129,9 @@ def layout(profile):
 def battery_level(values):
     return 255
 
+def draws_uas(*_):
+    return 0
+
 def measure(board, profile, settings):
 """
 SLOW = (

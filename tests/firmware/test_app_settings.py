@@ -201,6 +201,9 @@ def layout(profile):
 def battery_level(values):
     return 255
 
+def draws_uas(*_):
+    return 0
+
 def measure(board, profile, settings):
     return {{"soil_moisture": 2000, "battery_voltage": {}}}
 """

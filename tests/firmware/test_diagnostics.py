@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What a node says of the charge it has used: against what its simulated parts have drawn."""
+
+import pytest
+
+from firmware.diagnostics import Counters
+from simulators.device import Device
+from simulators.energy import EnergyLedger
+from simulators.firmware_build import build_rom
+from simulators.node_memory import memory_of
+from simulators.nodes import alone
+from simulators.small_network import SmallNetwork
+from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
+
+S = 1_000_000
+HOUR_US = 3_600 * S
+
+
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory):
+    return build_rom(tmp_path_factory.mktemp("firmware"))
+
+
+class TestCharge:
+    # a tree node each hour, the others each quarter; SPS30 and LD2451 draw more than all the rest
+    @pytest.mark.parametrize(
+        ("profile", "interval_s", "hours"), [("tree", 3_600, 12), ("air", 900, 3), ("radar", 900, 1), ("tubes", 900, 1)]
+    )
+    def test_a_node_knows_what_it_has_used_to_a_fifth(self, firmware, profile, interval_s, hours):
+        world = alone("traffic" if profile in ("radar", "tubes") else profile, 1)
+        if profile == "radar":
+            world = world._replace(probes=())
+        profile = "traffic" if profile in ("radar", "tubes") else profile
+        with Device(
+            IDENTITY.dev_eui,
+            IDENTITY.join_eui,
+            APP_KEY,
+            interval_s=interval_s,
+            seed=3,
+            profile=profile,
+            world=world,
+            firmware=firmware,
+        ) as device:
+            network = SmallNetwork(device, APP_KEY, gps_at_0=1_450_000_000, dr=3)
+            device.on_transmit = network.heard
+            device.power_on()
+            device.run_until(3 * HOUR_US)
+            ledger, before = EnergyLedger(device.node), memory_of(device.node.bench).counters.charge_uas
+            device.run_until((3 + hours) * HOUR_US)
+
+            drawn_uas = sum(ledger.charge_uc().values())
+            told_uas = memory_of(device.node.bench).counters.charge_uas - before
+            assert told_uas == pytest.approx(drawn_uas, rel=0.2)
+
+    def test_it_is_kept_to_a_thousandth_however_much_it_is(self):
+        for uas in (0, 1, 2_147_483_647, 2_147_483_648, 18_720_000_000, 155_000_000_000):
+            counters = Counters()
+            counters.charge_uas = uas
+
+            assert Counters.unpack(counters.pack()).charge_uas == pytest.approx(uas, rel=0.001)
+
+    def test_what_flash_holds_of_an_older_version_is_read_as_it_was_meant(self):
+        counters = Counters()
+        counters.charge_uas = 0x01020304
+
+        assert counters.pack()[-4:] == bytes.fromhex("04030201")
