@@ -20,15 +20,21 @@ from tests.gateway.running import GatewayThread
 HOURS = 3
 
 
+def provisioned(folder, city):
+    """The configuration of a gateway, and its store that knows the city's devices."""
+    (folder / "devices.csv").write_text(city.devices_csv(), "utf-8")
+    config = load(write_config(folder, basics_station={"enabled": True, "port": 0}))
+    store = open_store(config.gateway.database, config.gateway.key_file)
+    with store.transaction() as ledger:
+        for device in read_devices(folder / "devices.csv"):
+            ledger.put_device(device)
+    return config, store
+
+
 @pytest.mark.parametrize("backhaul", [GWMP, BASICS_STATION])
 def test_nodes_join_and_deliver_through_two_concentrators(tmp_path, backhaul):
     city = small_jena(5, 2)
-    (tmp_path / "devices.csv").write_text(city.devices_csv(), "utf-8")
-    config = load(write_config(tmp_path, basics_station={"enabled": True, "port": 0}))
-    store = open_store(config.gateway.database, config.gateway.key_file)
-    with store.transaction() as ledger:
-        for device in read_devices(tmp_path / "devices.csv"):
-            ledger.put_device(device)
+    config, store = provisioned(tmp_path, city)
     with GatewayThread(config, store) as gateway:
         port = gateway.gwmp_port if backhaul == GWMP else gateway.lns_port
         with CityRun(
@@ -62,12 +68,7 @@ ELSEWHERE = Wanted(
 def test_a_node_exchanges_every_mac_command_and_is_answered_where_it_then_listens(tmp_path, backhaul):
     city = small_jena(5, 1)
     dev_eui = city.devices_csv().splitlines()[1].split(",")[0]
-    (tmp_path / "devices.csv").write_text(city.devices_csv(), "utf-8")
-    config = load(write_config(tmp_path, basics_station={"enabled": True, "port": 0}))
-    store = open_store(config.gateway.database, config.gateway.key_file)
-    with store.transaction() as ledger:
-        for device in read_devices(tmp_path / "devices.csv"):
-            ledger.put_device(device)
+    config, store = provisioned(tmp_path, city)
     with GatewayThread(config, store) as gateway:
         log = gateway._operations.log
         log.watch(dev_eui, math.inf)  # so that it keeps them all

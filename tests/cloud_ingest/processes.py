@@ -91,6 +91,13 @@ class Site:
     def get(self, path: str) -> Any:
         return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=60).json()
 
+    def soil_moistures(self) -> list[tuple[str, int, float]]:
+        """(DevEUI, hours since 2026-07-01, %) of what is stored, in this order."""
+        return self.rows(
+            "SELECT d.dev_eui, (o.at - 1782864000) / 3600, o.result FROM observations o JOIN datastreams d "
+            "ON d.id = o.datastream WHERE d.quantity = 'soil_moisture' ORDER BY 1, 2"
+        )
+
     def rows(self, sql: str) -> list[Any]:
         with sqlite3.connect(f"file:{self.folder}/stadtfunk.db?mode=ro", uri=True) as db:
             return db.execute(sql).fetchall()

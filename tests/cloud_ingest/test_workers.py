@@ -46,10 +46,7 @@ class TestExactlyOnce:
         finally:
             gateway.stop()
 
-        stored = site.rows(
-            "SELECT d.dev_eui, (o.at - 1782864000) / 3600, o.result FROM observations o JOIN datastreams d "
-            "ON d.id = o.datastream WHERE d.quantity = 'soil_moisture' ORDER BY 1, 2"
-        )
+        stored = site.soil_moistures()
         assert stored == [(node, step, 20.0 + step % 50 / 10) for node in NODES[:2] for step in range(300)]
         assert site.rows("SELECT count(*) FROM uplinks") == [(600,)]
 
