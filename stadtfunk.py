@@ -14,6 +14,7 @@ _EXTRAS = {
     "gateway": "gateway",
     "ingest": "cloud",
     "demo": "gateway,cloud,simulators",
+    "provision": "simulators,technician",
     "update": "technician",
 }  # what others need: simulators
 _GROUPS = {"node": "Nodes in the hand: what they draw, and what they are given."}  # those that several folders share

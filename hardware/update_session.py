@@ -16,6 +16,7 @@ from enum import Enum
 
 from decoders import console_frame as frames
 from decoders.bundle import HEAD_SIZE, SIGNATURE_SIZE, Header, MalformedBundle, header_size, parse_header
+from hardware.errors import BenchError
 
 CALL_EVERY_S = 0.2  # a node listens for 3 s after a reset (firmware/app.py)
 REPEAT_EVERY_S = 1.0  # longer than a block of flash takes to erase
@@ -23,7 +24,7 @@ SILENT_S = 15.0  # checking a signature takes a node seconds
 INSTALL_S = 120.0
 
 
-class UpdateFailed(Exception):
+class UpdateFailed(BenchError):
     """Root of the tree."""
 
 
@@ -96,6 +97,8 @@ class Session:
     already) tell how it went.
     """
 
+    farewell = frames.serialize(frames.BYE)
+
     def __init__(self, bundle: bytes | None, now_s: float, timeout_s: float = 60.0) -> None:
         self._bundle = bundle or b""
         self.header = None if bundle is None else read_header(bundle)
@@ -115,6 +118,14 @@ class Session:
     @property
     def size(self) -> int:
         return len(self._bundle)
+
+    @property
+    def is_calling(self) -> bool:
+        return self.stage is Stage.CALLING
+
+    @property
+    def is_done(self) -> bool:
+        return self.stage is Stage.DONE
 
     def poll(self, now_s: float) -> bytes:
         """What to send now, often nothing."""

@@ -58,6 +58,13 @@ def build(target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py"
     return target
 
 
+def application(board: str = DEFAULT_BOARD) -> dict[str, bytes]:
+    """Every compiled module of the firmware, by its path on the board."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = build(Path(folder), board=board)
+        return {path.relative_to(target).as_posix(): path.read_bytes() for path in sorted(target.rglob("*.mpy"))}
+
+
 def build_rom(
     target: Path, manifest: Path = REPOSITORY / "firmware" / "manifest.py", board: str = DEFAULT_BOARD
 ) -> Path:

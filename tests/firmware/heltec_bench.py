@@ -41,8 +41,9 @@ class Network:
     answers data at all, ``least_sf`` what it hears join requests from; ``window`` is 1 or 2.
     """
 
-    def __init__(self, clock, air):
+    def __init__(self, clock, air, app_key=APP_KEY):
         self._clock = clock
+        self._app_key = app_key
         self._air = air
         air.attach(self)
         self.joins = True
@@ -64,13 +65,13 @@ class Network:
     def _ended(self, sent):
         kind = loramsg.sanity_check_frame(sent.phy_payload)
         if kind == loramsg.FrmType.JREQ:
-            loramsg.verify_jreq(APP_KEY, sent.phy_payload)
+            loramsg.verify_jreq(self._app_key, sent.phy_payload)
             dev_nonce = loramsg.unpack_jreq(sent.phy_payload)["DevNonce"]
             self.join_requests.append((sent, dev_nonce))
             if self.joins and sent.sf >= self.least_sf:
                 join_nonce = len(self.sessions) + 1
-                self.sessions.append((session_keys(dev_nonce, join_nonce), -1))
-                self.send(sent, join_accept(join_nonce), delay_s=5)
+                self.sessions.append((session_keys(dev_nonce, join_nonce, self._app_key), -1))
+                self.send(sent, join_accept(join_nonce, app_key=self._app_key), delay_s=5)
             return
         (nwk_s_key, app_s_key), last = self.sessions[-1]
         fields = loramsg.unpack_dataframe(sent.phy_payload, max(last, 0), nwk_s_key, app_s_key)
@@ -123,7 +124,7 @@ class Street:
     """One node at a tree, one network, nothing else. ``identity`` None: as it left the factory of the board.
 
     The firmware is built in ``folder / "firmware"`` and runs in place from ROM, as it ships; ``files``: from the files,
-    for a test that exchanges modules while the node lives.
+    for a test that exchanges modules while the node lives. ``firmware``: compiled modules that are there already.
     """
 
     def __init__(
@@ -133,15 +134,19 @@ class Street:
         kind: str = "heltec_v3",
         identity: bytes | None = IDENTITY_BIN,
         files=False,
+        firmware: Path | None = None,
+        app_key: bytes = APP_KEY,
         loss_db=100.0,
         **options,
     ):
         self.clock = clock = Clock()
         self.air = Air(clock, model=PathLoss(loss_db, 1.0, 0.0, 0.0, 0.0))
-        self.network = Network(clock, self.air)
+        self.network = Network(clock, self.air, app_key)
         self.truth = Truth(23.45, 18.2, 21.5, 0.0)
         flash = None if identity is None else provisioned_flash(identity)
-        firmware = (build if files else build_rom)(folder / "firmware", board=KINDS[kind].firmware)
+        files = files or firmware is not None
+        if firmware is None:
+            firmware = (build if files else build_rom)(folder / "firmware", board=KINDS[kind].firmware)
         if files:
             options = {"heap": FROM_FILES, **options}
         self.tree = TreeNode(
