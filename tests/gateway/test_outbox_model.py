@@ -2,6 +2,7 @@
 """The outbox against a list: whatever happens to it, in any order, nothing goes that is not accounted for."""
 
 import random
+from functools import partial
 from typing import Any
 
 import apsw
@@ -11,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from decoders.records import ALARM, LANES, Event, Record, Tombstone, UplinkKey, UplinkMessage
 from decoders.senml import Reading
+from gateway.errors import Refused
 from gateway.outbox import Limits
 from tests.gateway.lossy_disk import Image, LossyDisk
 from tests.gateway.outbox_world import Rows
@@ -72,6 +74,33 @@ class OutboxMachine(RuleBasedStateMachine):
     def event(self) -> None:
         row = self.run(lambda: self.outbox.append_event("node_down", self.clock, time_quality="unset"))
         self.given[ALARM][row] = Event("node_down", None, self.clock, "unset", {})
+        self.note_tombstones()
+
+    @rule(
+        plan=st.lists(
+            st.tuples(st.sampled_from(LANES), st.sampled_from(("stays", "fails", "is confirmed and fails"))), max_size=8
+        )
+    )
+    def append_together(self, plan: list[tuple[int, str]]) -> None:
+        """Works that share a transaction; some fail, before or after rows had to be written."""
+        records = [self.uplink(NODES[0]) for _ in plan]
+        found: list[Any] = []
+
+        def work(lane: int, fate: str, record: Record) -> int:
+            row = self.outbox.append_record(lane, record)
+            if fate == "is confirmed and fails":
+                self.outbox.confirm(lane, row, 9, row)
+            if fate != "stays":
+                raise Refused(fate)
+            return row
+
+        works = [partial(work, *item, record) for item, record in zip(plan, records, strict=True)]
+        self.gateway.transactions.run(works, found.extend)
+        for (lane, fate), record, row in zip(plan, records, found, strict=True):
+            if fate == "stays":
+                self.given[lane][row] = record
+            else:
+                assert isinstance(row, Refused)
         self.note_tombstones()
 
     @rule(lane=st.sampled_from(LANES), share=st.floats(0, 1.1))
