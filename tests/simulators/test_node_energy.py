@@ -51,6 +51,10 @@ class TestEstimate:
         assert by_component == pytest.approx(tree.mah_per_day)
         assert len({draw.component for draw in tree.draws}) == len(tree.draws)
 
+    def test_awake_is_all_that_draws_the_processors_31_7_ma(self, tree):
+        assert tree.mah_per_day["MCU awake"] == pytest.approx(tree.awake_s * 31.7 / 3600, rel=0.001)
+        assert tree.wakes == pytest.approx(24, abs=2)
+
     def test_it_reaches_the_goal_of_five_years(self, tree):
         """Issue 4: tree at least 5 years at 24 uplinks a day, SF9, on 2,500 mAh."""
         assert tree.years >= 5
@@ -90,6 +94,12 @@ class TestWords:
 
         assert len(set(labels)) == len(labels) > 15
         assert not any(row.endswith("the same") for row in rows)
+
+    def test_what_computing_would_cost_is_told(self):
+        """24 s of 31.7 mA are 0.211 mAh; 1.211 a day and 50 a year of self-discharge empty 2125 mAh in 1576 days."""
+        found = made_up(1.0)._replace(wakes=24.0)
+
+        assert "A second more a wake would be 0.211 mAh more a day: 4.3 years" in "\n".join(lines(found, "en"))
 
 
 class TestCommand:
