@@ -28,8 +28,8 @@ _WORDS: dict[str, dict[str, Any]] = {
         "run": "gemessen in einem Lauf der echten Firmware über {days:g} Tage auf simulierter Hardware (seed {seed}), "
         "nach dem Beitritt; ohne die Wochenmeldung, wenn der Lauf kürzer ist; volle Sendeleistung",
         "table": ("Teil", "µA", "s am Tag", "mAh am Tag", "Quelle des Stroms"),
-        "computing": "{boot:g} ms zum Starten, 10 µs je Zugriff auf Hardware; das Rechnen selbst dauert in der Simulation "
-        "nicht. Eine Sekunde mehr je Aufwachen wären {more:.3f} mAh mehr am Tag: {years:.1f} Jahre",
+        "computing": "{boot:g} ms zum Starten, 10 µs je Zugriff auf Hardware; das Rechnen selbst dauert in der "
+        "Simulation nicht. Eine Sekunde mehr je Aufwachen wären {more:.3f} mAh mehr am Tag: {years:.1f} Jahre",
         "unmeasured": "kein Strom ist an einem unserer Knoten gemessen; alle gelten an der Batterie",
         "idle": "Im Lauf nicht vorgekommen:",
         "trouble": "Die Teile haben sich beschwert; siehe oben.",
