@@ -80,6 +80,11 @@ class DisclosureSettings:
 
 
 @dataclass(frozen=True)
+class OperatorSettings:
+    token_file: Path | None = None
+
+
+@dataclass(frozen=True)
 class Config:
     store: StoreSettings = field(default_factory=StoreSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
@@ -89,6 +94,12 @@ class Config:
     time: TimeSettings = field(default_factory=TimeSettings)
     dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
     disclosure: DisclosureSettings = field(default_factory=DisclosureSettings)
+    operator: OperatorSettings = field(default_factory=OperatorSettings)
+
+    @property
+    def operator_token_file(self) -> Path:
+        """Where not set, beside the store: there we may write."""
+        return self.operator.token_file or self.store.path.with_name("operator.token")
 
 
 _RANGES = {

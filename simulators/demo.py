@@ -61,6 +61,7 @@ def lines(town: Town, nodes: dict[str, Any], public: dict[str, Any], crew: dict[
         f"Stadtfunk, a small Jena: {len(town.city.trees)} trees in {len(AREAS)} reference areas"
         + "".join(f", {count} {kind} stations" for kind, count in _stations(town).items()),
         f"  page      {town.url}/   crew: {town.url}/crew",
+        f"  operator  {town.url}/operator   any user name, password in {town.folder / 'operator.token'}",
         f"  gateway   {town.gateway_url}/   any user name, password in {town.folder / 'page.token'}",
         f"  city time {now:%a %d %b %Y %H:%M}",
         f"  nodes     {nodes.get('joined', 0)} of {len(town.city.devices())} joined",

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cloud_ingest.api import metrics, public
+from cloud_ingest import operator_token
+from cloud_ingest.api import metrics, operator, public
 from cloud_ingest.api.answers import MIN_GZIP_BYTES, answer, tagged
 from cloud_ingest.api.readers import Busy, Readers, Snapshot
 from cloud_ingest.api.sensorthings import Raw, SensorThings
@@ -116,7 +117,7 @@ def create_app(
     for kind in _STATUS:
         app.add_exception_handler(kind, _problem)
     app.add_exception_handler(RequestValidationError, _unusable)
-    for add in (_add_sensorthings, _add_places, _add_series, _add_operations, _add_pages):
+    for add in (_add_sensorthings, _add_places, _add_series, _add_operations, _add_operator, _add_pages):
         add(app, service)
     return app
 
@@ -205,6 +206,31 @@ def _add_operations(app: FastAPI, service: _Service) -> None:
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
 
 
+def _add_operator(app: FastAPI, service: _Service) -> None:
+    """What names gateways and nodes: for those who know the token alone, and in no description."""
+    token = operator_token.load(service.config.operator_token_file)
+
+    def refused(request: Request) -> Response | None:
+        if operator_token.authorizes(request.headers.get("authorization", ""), token):
+            return None
+        asks = {"WWW-Authenticate": 'Basic realm="Stadtfunk", charset="UTF-8"', "Cache-Control": "no-store"}
+        return PlainTextResponse("the password is in the service's operator.token\n", 401, asks)
+
+    @app.get("/operator", include_in_schema=False)
+    async def operator_page(request: Request) -> Response:
+        return refused(request) or _page("operator")
+
+    @app.get("/operator/data", include_in_schema=False)
+    async def operator_data(request: Request) -> Response:
+        no = refused(request)
+        if no is not None:
+            return no
+        async with service.readers.snapshot() as db:
+            found = await operator.data(db, service.city, await service.present(db), service.config.store.path)
+        state = {"broker": service.broker_state, "writer": service.writer.problem}
+        return JSONResponse({**state, **found}, headers={"Cache-Control": "no-store"})
+
+
 def _add_pages(app: FastAPI, _: _Service) -> None:
     @app.get("/{path:path}", include_in_schema=False)
     async def page(path: str) -> Response:
@@ -212,14 +238,14 @@ def _add_pages(app: FastAPI, _: _Service) -> None:
 
 
 def _page(path: str) -> Response:
-    """A file of the built front end; `/` and `/crew` are its two pages."""
+    """A file of the built front end; `/`, `/crew` and `/operator` are its pages."""
     if "\0" in path or len(path) > _MAX_PATH:
         path = "none"
-    file = (WEB / {"": "index.html", "crew": "crew.html"}.get(path, path)).resolve()
+    file = (WEB / {"": "index.html", "crew": "crew.html", "operator": "operator.html"}.get(path, path)).resolve()
     if WEB.resolve() in file.parents and file.is_file():
         forever = path.startswith("assets/")  # their names change with their content
         return FileResponse(file, headers={"Cache-Control": f"public, max-age={31536000 if forever else 0}"})
-    if path in ("", "crew"):
+    if path in ("", "crew", "operator"):
         return HTMLResponse(_NOT_BUILT, 503, {"Cache-Control": "no-store"})
     return JSONResponse({"detail": "there is nothing here"}, 404)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from cloud_ingest.api.readers import Snapshot
 from cloud_ingest.gaps import DROPPED_RECORDS
 
-_SERVICES = ("api", "v1.1", "assets", "crew", "metrics", "health")
+_SERVICES = ("api", "v1.1", "assets", "crew", "operator", "metrics", "health")
 
 
 def service_of(path: str) -> str:

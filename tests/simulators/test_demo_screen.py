@@ -46,6 +46,9 @@ class TestLines:
 
         assert told[1] == "  page      http://127.0.0.1:18080/   crew: http://127.0.0.1:18080/crew"
         assert told[2] == (
+            f"  operator  http://127.0.0.1:18080/operator   any user name, password in {tmp_path}/town/operator.token"
+        )
+        assert told[3] == (
             f"  gateway   http://127.0.0.1:{town.page_port}/   any user name, password in {tmp_path}/town/page.token"
         )
         town.stop()

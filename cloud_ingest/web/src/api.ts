@@ -98,6 +98,49 @@ export interface CrewList {
   sensors: { tree: string; name: Names; area_name: Names; lon: number; lat: number; sensor: Sensor; last: string | null }[]
 }
 
+/** What `/operator/data` tells those who know the token. */
+export interface Operations {
+  now: string | null
+  broker: string
+  writer: string | null // why nothing can be stored
+  gateways: { gateway_eui: string; epoch: number; seqs: (number | null)[]; dropped: number; unexplained: number; last_event: string | null }[]
+  nodes: {
+    dev_eui: string
+    site: string
+    name: Names
+    sensor: Sensor
+    sensors: Record<string, Sensor> // of a station: those that are not well
+    last: string | null
+  }[]
+  nodes_registered: number
+  missing: number
+  gaps: {
+    gateway_eui: string
+    epoch: number
+    lane: number
+    first_seq: number
+    last_seq: number
+    missing: number
+    named: boolean // its gateway told us
+    first_at: string | null
+    last_at: string | null
+    nodes: { dev_eui: string; uplinks: number }[]
+  }[]
+  gaps_total: number
+  dead_letters: { reason: string; letters: number; times: number }[]
+  tries: number
+  events: {
+    at: string
+    time_quality: string
+    gateway_eui: string
+    kind: string
+    dev_eui: string | null
+    site: string | null
+    detail: Record<string, unknown>
+  }[]
+  counters: Record<string, number>
+}
+
 async function get<T>(path: string): Promise<T> {
   const response = await fetch(path)
   if (!response.ok) throw new Error(`${path}: ${response.status}`)
@@ -107,6 +150,7 @@ async function get<T>(path: string): Promise<T> {
 export const areas = () => get<AreaCollection>('/api/areas')
 export const trees = () => get<TreeCollection>('/api/trees')
 export const stations = () => get<StationCollection>('/api/stations')
+export const operations = () => get<Operations>('/operator/data')
 export const crew = () => get<CrewList>('/api/crew')
 
 /** The readings of the `days` before `now` (ISO). */

@@ -5,7 +5,7 @@ import './style.css'
 import * as api from './api'
 import { badge, stateText, stationBadge, type State } from './badge'
 import { Chart } from './chart'
-import { element, text } from './dom'
+import { element, table, text } from './dom'
 import { isCount, named, quantity, time, translatePage, withUnit, word } from './i18n'
 import type { CityMap } from './map'
 import { keepFresh } from './refresh'
@@ -81,29 +81,13 @@ function drawSummary(): void {
 }
 
 function drawAreas(): void {
-  const table = document.createElement('table')
-  const head = table.createTHead().insertRow()
-  for (const key of COLUMNS) {
-    const cell = text('th', word(key))
-    cell.setAttribute('scope', 'col')
-    head.append(cell)
-  }
-  const body = table.createTBody()
-  for (const { properties: area } of areas!.features) {
-    const row = body.insertRow()
-    const cells: [(typeof COLUMNS)[number], string | HTMLElement][] = [
-      ['area', named(area.name)],
-      ['state', stateText(area.state)],
-      ['value', area.value === null ? '–' : `${quantity(area.quantity)} ${withUnit(area.value, area.unit)}`],
-      ['threshold', withUnit(area.act, area.unit)],
-    ]
-    for (const [column, content] of cells) {
-      const cell = row.insertCell()
-      cell.dataset.label = word(column) // on a phone each row is a block and each cell says what it is
-      cell.append(content)
-    }
-  }
-  element('areas').replaceChildren(table)
+  const rows = areas!.features.map(({ properties: area }) => [
+    named(area.name),
+    stateText(area.state),
+    area.value === null ? '–' : `${quantity(area.quantity)} ${withUnit(area.value, area.unit)}`,
+    withUnit(area.act, area.unit),
+  ])
+  element('areas').replaceChildren(table(COLUMNS.map((key) => word(key)), rows))
 }
 
 function listItem(id: string, sign: HTMLElement, name: string, about: string): HTMLElement {
