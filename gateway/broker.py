@@ -9,6 +9,7 @@ sees to it that no more is in flight than was said at the beginning.
 """
 
 import asyncio
+import hashlib
 import logging
 import ssl
 import threading
@@ -47,7 +48,7 @@ class Broker:
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=gateway_eui,  # as its certificate is named
+            client_id=_client_id(settings, gateway_eui),
             clean_session=True,
             protocol=mqtt.MQTTv311,
             reconnect_on_failure=False,
@@ -163,6 +164,16 @@ class Broker:
     def _heard(self, topic: str, payload: bytes) -> None:
         if not self._closed:
             self.on_message(topic, payload)
+
+
+def _client_id(settings: MqttSection, gateway_eui: str) -> str:
+    """The EUI and what nobody else can know. A broker ends the connection of whoever has the id of one that connects,
+    and not all ask whose id it is (NATS). The same at every start, so that it ends what is left of ours."""
+    path = settings.key_file if settings.cert_file is not None else settings.password_file
+    if path is None:
+        return gateway_eui
+    secret = broker_tls.readable("key_file" if path == settings.key_file else "password_file", path).read_bytes()
+    return f"{gateway_eui}-{hashlib.blake2s(secret, digest_size=8, person=b'mqtt id').hexdigest()}"
 
 
 def password(settings: MqttSection) -> str | None:

@@ -85,10 +85,12 @@ class Place(NamedTuple):
 class Party:
     """An MQTT client with a certificate; ``heard`` is what it got, ``granted`` what it may read."""
 
-    def __init__(self, broker: SecuredBroker | Place, name: str, subscribe: list[str], within_s: float = 60) -> None:
+    def __init__(
+        self, broker: SecuredBroker | Place, name: str, subscribe: list[str], within_s: float = 60, client_id: str = ""
+    ) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self.granted: list[bool] = []
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv311)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id or name, protocol=mqtt.MQTTv311)
         context = ssl.create_default_context(cafile=broker.folder / "ca.pem")
         context.load_cert_chain(broker.folder / f"{name}.pem", broker.folder / f"{name}.key")
         self._client.tls_set_context(context)

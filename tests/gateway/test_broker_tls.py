@@ -130,6 +130,40 @@ class TestIdentity:
             running_ingest.terminate()
             running_ingest.wait(60)
 
+    def test_nobody_ends_a_gateway_s_connection_under_the_name_that_everybody_knows(self, tmp_path, broker):
+        """MQTT 3.1.1 "CONNECT Actions": a server disconnects who has the client id of one that connects."""
+        path, node = gateway_toml(tmp_path, broker)
+        for eui in (GATEWAY_EUI, OTHER_EUI):
+            command("gateway", eui, "--folder", str(broker.folder))
+        broker.start()
+
+        with Party(broker, "ingest", ["stadtfunk/1/+/up/reading"]) as cloud, GatewayProcess(path) as running:
+            eventually(lambda: status(running)["broker_connected"])
+            with Party(broker, OTHER_EUI, [f"stadtfunk/1/{OTHER_EUI}/committed"], client_id=GATEWAY_EUI) as thief:
+                thief.publish(f"stadtfunk/1/{OTHER_EUI}/status", b"here I am")
+                send(running, node)
+                eventually(lambda: cloud.heard)
+                counters = status(running)["counters"]
+
+        assert (counters["broker_connections"], counters["broker_failures"]) == (1, 0)
+
+    def test_a_session_of_the_ingest_for_one_lane_hears_that_lane_alone(self, broker):
+        command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
+        broker.start()
+        every = [f"stadtfunk/1/+/{up}" for up in UPS]
+
+        with (
+            Party(broker, "ingest-alarm", every) as alarms,
+            Party(broker, "ingest-diagnostic", every) as diagnostics,
+            Party(broker, GATEWAY_EUI, [f"stadtfunk/1/{GATEWAY_EUI}/committed"]) as gate,
+        ):
+            for up in UPS:
+                gate.publish(f"stadtfunk/1/{GATEWAY_EUI}/{up}", b"own")
+            eventually(lambda: alarms.heard and diagnostics.heard)
+
+        assert {topic for topic, _ in alarms.heard} == {f"stadtfunk/1/{GATEWAY_EUI}/up/alarm"}
+        assert {topic for topic, _ in diagnostics.heard} == {f"stadtfunk/1/{GATEWAY_EUI}/up/diagnostic"}
+
     def test_nobody_speaks_or_hears_in_the_name_of_another(self, broker):
         for eui in (GATEWAY_EUI, OTHER_EUI):
             command("gateway", eui, "--folder", str(broker.folder))
