@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from nats.aio.client import Client
-from nats.js.api import RetentionPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy
 from paho.mqtt import publish
 
 from cloud_ingest import jetstream
 from cloud_ingest.config import JetStreamSettings, MqttSettings
 from cloud_ingest.errors import BrokerError
 from tests.cloud_ingest.brokers import BIN, Nats
-from tests.cloud_ingest.world import UP
+from tests.cloud_ingest.world import GATEWAY, UP
 
 SETTINGS = JetStreamSettings(max_mb=16, max_age_h=1)
 
@@ -40,8 +40,8 @@ def on(broker: Nats, work: Callable[[Client], Awaitable[Any]]) -> Any:
     return asyncio.run(main())
 
 
-async def pulled(client: Client, at_most: int) -> list[Any]:
-    subscription = await client.jetstream().pull_subscribe_bind(SETTINGS.consumer, jetstream.STREAM)
+async def pulled(client: Client, at_most: int, consumer: str = SETTINGS.consumer) -> list[Any]:
+    subscription = await client.jetstream().pull_subscribe_bind(consumer, jetstream.STREAM)
     return list(await subscription.fetch(at_most, timeout=5))
 
 
@@ -68,6 +68,47 @@ class TestServer:
         assert message.data == b"\x00 a batch \xff"
         assert message.metadata.num_delivered == 1
         assert on(broker, stream).config.retention == RetentionPolicy.LIMITS
+
+    def test_a_consumer_with_filters_gets_what_is_published_on_its_topics_and_nothing_else(self, broker: Nats) -> None:
+        on(broker, lambda client: jetstream.ensure(client, SETTINGS))
+
+        for channel in ("up", "up/reading", "up/diagnostic", "up/alarm"):
+            topic = f"stadtfunk/1/{GATEWAY}/{channel}"
+            publish.single(topic, channel.encode(), qos=1, hostname="127.0.0.1", port=broker.mqtt_port)
+
+        found = {}
+        for consumer in ("stadtfunk-ingest-alarm", "stadtfunk-ingest", "stadtfunk-ingest-diagnostic"):
+            messages = on(broker, lambda client, consumer=consumer: pulled(client, 4, consumer))
+            found[consumer] = [message.data for message in messages]
+        assert found == {
+            "stadtfunk-ingest-alarm": [b"up/alarm"],
+            "stadtfunk-ingest": [b"up", b"up/reading"],
+            "stadtfunk-ingest-diagnostic": [b"up/diagnostic"],
+        }
+
+    def test_a_consumer_that_is_given_another_filter_keeps_its_place(self, broker: Nats) -> None:
+        """One of a version before lanes had topics: nothing that it has acknowledged comes again."""
+        older = ConsumerConfig(
+            durable_name=SETTINGS.consumer,
+            filter_subject="$MQTT.msgs.stadtfunk.1.*.up",
+            ack_policy=AckPolicy.EXPLICIT,
+        )
+        old_topic = f"stadtfunk/1/{GATEWAY}/up"
+
+        async def work_of_the_older(client: Client) -> None:
+            await client.jetstream().add_consumer(jetstream.STREAM, older)
+            for message in await pulled(client, 2):
+                await message.ack_sync()
+
+        on(broker, lambda client: client.jetstream().add_stream(name=jetstream.STREAM, subjects=["$MQTT.msgs.>"]))
+        for payload in (b"first", b"second", b"third"):
+            publish.single(old_topic, payload, qos=1, hostname="127.0.0.1", port=broker.mqtt_port)
+        on(broker, work_of_the_older)
+
+        on(broker, lambda client: jetstream.ensure(client, SETTINGS))
+        publish.single(UP, b"fourth", qos=1, hostname="127.0.0.1", port=broker.mqtt_port)
+
+        assert [message.data for message in on(broker, lambda client: pulled(client, 2))] == [b"third", b"fourth"]
 
     def test_by_itself_it_makes_one_that_keeps_nothing(self, broker: Nats) -> None:
         publish.single(UP, b"a batch", qos=1, hostname="127.0.0.1", port=broker.mqtt_port)
