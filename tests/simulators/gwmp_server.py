@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """A network server of a few lines, on a real UDP socket in a thread of its own."""
 
+import base64
 import json
 import socket
 import threading
@@ -9,6 +10,9 @@ from collections.abc import Callable
 Datagram = tuple[int, int, bytes]  # identifier, token, what follows the gateway's EUI
 
 _BE_SILENT, _ANSWER, _STOP = b"be silent", b"answer", b"stop"
+
+EUI = "70b3d57ed0000001"
+EPOCH = 1_780_000_000  # 2026-05-28T20:26:40Z
 
 
 class Server:
@@ -102,3 +106,21 @@ class Server:
     def rxpks(self) -> list[dict]:
         bodies = [json.loads(body) for _, _, body in self.of(0)]
         return [rxpk for body in bodies for rxpk in body.get("rxpk", [])]
+
+
+def txpk(**changes):
+    """A downlink as a network server asks for it."""
+    return {
+        "tmst": 1_000_000,
+        "freq": 868.1,
+        "rfch": 0,
+        "powe": 14,
+        "modu": "LORA",
+        "datr": "SF7BW125",
+        "codr": "4/5",
+        "ipol": True,
+        "ncrc": True,
+        "size": 12,
+        "data": base64.b64encode(bytes(range(12))).decode(),
+        **changes,
+    }

@@ -27,3 +27,15 @@ def node(clock: Clock, folder: Path, source: str, wiring: Wiring | None = None, 
 def said(bench: NodeBench) -> list[str]:
     """What the firmware has printed, by line."""
     return bench.console().splitlines()
+
+
+class Inverter:
+    """Answers each byte's complement on SPI, and notes when it was asked what."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.asked: list[tuple[int, bytes]] = []
+
+    def transfer(self, mosi: bytes) -> bytes:
+        self.asked.append((self._clock.now_us, mosi))
+        return bytes(byte ^ 0xFF for byte in mosi)

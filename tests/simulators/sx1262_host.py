@@ -78,3 +78,20 @@ class Host:
 
     def run(self, us: int) -> None:
         self.clock.run_until(self.clock.now_us + us)
+
+
+class Ear:
+    """Hears everything on the air."""
+
+    def __init__(self, air):
+        self.transmissions = []
+        air.attach(self)
+
+    def heard(self, transmission):
+        self.transmissions.append(transmission)
+
+
+def send(host, length=12):
+    """So many bytes at SF7, now."""
+    host.tune(length=length)
+    host.command("83 00 00 00")
