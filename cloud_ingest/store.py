@@ -37,6 +37,7 @@ class SqliteStore:
         self._instruments: dict[str, tuple[str, ...]] = {}
         self.stations: frozenset[int] = frozenset()  # things that are stations
         self._datastreams: dict[tuple[int, str, str], int] = {}
+        self._series: dict[str, dict[str, int]] = {}  # by quantity, of each node that has stood at one place only
         self._counts: Counter[tuple[str, str]] = Counter()  # of this transaction
         self._newest: float | None = None  # reception; only in a transaction, for others write too
         self._observations = Observations(self.db, self._counts)
@@ -115,8 +116,13 @@ class SqliteStore:
     def _forget(self) -> None:
         """What was read or written may not be there."""
         self._datastreams.clear()
+        self._series.clear()
         self._observations.forget()
         self._newest = None
+
+    def things_of(self, dev_eui: str) -> set[int]:
+        """All things at which a registered node ever stood: what comes late may be of any."""
+        return {thing for _, thing in self._places[dev_eui]}
 
     def thing_of(self, dev_eui: str, at: float = math.inf) -> int:
         """The thing at which a registered node stood at the time ``at``; now by default."""
@@ -129,10 +135,16 @@ class SqliteStore:
         self, dev_eui: str, received_at: float, readings: Iterable[Reading], time_quality: str | None = None
     ) -> None:
         """Inside a transaction: store what is new of an uplink, by (dev_eui, quantity, at), counting the rest."""
+        known = self._series.get(dev_eui, {})
         self._observations.append(
-            Observation(self._datastream(dev_eui, quantity, at), at, value, fault, received_at, time_quality)
-            for quantity, _, at, value, fault in readings
-        )
+            [
+                Observation(
+                    known.get(quantity) or self._datastream(dev_eui, quantity, at),
+                    at, value, fault, received_at, time_quality,
+                )
+                for quantity, _, at, value, fault in readings
+            ]
+        )  # fmt: skip
 
     def note_uplinks(self, uplinks: Sequence[tuple[UplinkKey, float]]) -> list[Noted]:
         """Inside a transaction: note keys and receptions; each is new, known but received earlier, or known."""
@@ -180,6 +192,8 @@ class SqliteStore:
         known = self._datastreams.get(key)
         if known is None:
             known = self._datastreams[key] = things.datastream(self.db, *key, self._instruments[dev_eui])
+            if len(self._places[dev_eui]) == 1:
+                self._series.setdefault(dev_eui, {})[quantity] = known
         return known
 
     def _write_observations(self) -> None:

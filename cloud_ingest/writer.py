@@ -4,6 +4,7 @@ judges when there is time.
 """
 
 import faulthandler
+import gc
 import logging
 import sqlite3
 import threading
@@ -31,6 +32,7 @@ _JUDGE_SHARE = 1 / 8  # of the time then: an area with much to read may take lon
 _STUCK_S = 120  # a message that takes longer ends the process, and is tried alone by the next
 _WORK = -1  # the inbox's lane of functions; none waits for messages
 _ROOM = 1024  # messages of a lane that wait, at most; more are not taken from the broker
+_TUPLES = 50_000  # a batch is thousands of them and none is in a cycle: looking for one took a sixth of the time
 _GROUP_BYTES = 1 << 14  # about 800 uplinks: watermarks come often enough for gateways to go on meanwhile
 
 
@@ -88,6 +90,7 @@ class Writer(threading.Thread):
         self.join()
 
     def run(self) -> None:
+        gc.set_threshold(_TUPLES)
         try:
             while not self._stopping.is_set():
                 self._turn()

@@ -7,21 +7,18 @@ the careful way (uplink.py) says what it is, or what is wrong with it.
 """
 
 import re
-import struct
 from functools import lru_cache
-from math import isfinite
 from typing import Any, NamedTuple
 
 from decoders.cbor_fields import MAX_INT, MAX_TIME_S, NAME, MalformedBatch, loads, text
 from decoders.records import MAX_F_CNT, TIME_QUALITIES, UplinkKey, UplinkMessage
-from decoders.senml import FIRST_ABSOLUTE_S, Reading, fault_of, quantity_and_unit
+from decoders.senml import FIRST_ABSOLUTE_S, Reading, measured
 
 _MOST_BYTES = 1 << 20  # so there are no more items than ``loads`` takes
-_TENS = tuple(10.0**power for power in range(1, 23))  # doubles, exactly, so an integer of 32 bits by one is the nearest
 
 # RFC 8949 "Specification of the CBOR Encoding": unsigned integers, integers of up to 32 bits, heads of texts and arrays
 _UINT = rb"([\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})"
-_INT = rb"([\x00-\x17\x20-\x37]|[\x18\x38].|[\x19\x39]..|[\x1a\x3a].{4})"
+_INT = rb"(?:[\x00-\x17\x20-\x37]|[\x18\x38].|[\x19\x39]..|[\x1a\x3a].{4})"
 _TEXT = rb"(?:[\x60-\x77]|\x78.)"
 _ARRAY = rb"([\x80-\x97]|\x98.|\x99..|\x9a.{4})"
 _NAME = _TEXT + rb"[a-z][a-z0-9_.]{0,63}"
@@ -31,18 +28,17 @@ def _form(*parts: bytes) -> re.Pattern[bytes]:
     return re.compile(b"".join(parts), re.DOTALL)
 
 
-_MEASURED = (
-    rb"(\x00" + _NAME + rb"\x01" + _TEXT + rb"[!-~]{1,32})"
-    rb"(?:\x02(?:\xc4\x82([\x20-\x35])" + _INT + rb"|" + _INT + rb"|\xfb(.{8}))|\x03(" + _TEXT
-    + rb"fault:[a-z][a-z0-9_.]{0,63}))"
-)  # fmt: skip
+_NAMES = rb"\x00" + _NAME + rb"\x01" + _TEXT + rb"[!-~]{1,32}"
+_VALUE = rb"\x02(?:\xc4\x82[\x20-\x37]" + _INT + rb"|" + _INT + rb"|\xfb.{8})"
+_WORDS = rb"\x03" + _TEXT + rb"fault:[a-z][a-z0-9_.]{0,63}"
+_MEASURED = rb"(" + _NAMES + rb"(?:" + _VALUE + rb"|" + _WORDS + rb"))"
 _HEAD = _form(rb"\x88\x02\x48(.{8})", 4 * _UINT, rb"(?:\xf6|\x83", 3 * _UINT, rb")", _ARRAY)
 _UPLINK = _form(
     rb"\x87\x00", 3 * _UINT, rb"([\x00-\x03])(", _NAME, rb")", _ARRAY,
     rb"\xa6\x20\x18\x1a\x21\x78\x1durn:dev:mac:([0-9a-f]{16})_\x22", _UINT,
 )  # fmt: skip
 _FIRST = _form(_MEASURED)
-_OTHER = _form(rb"([\xa3\xa4])", _MEASURED, rb"(?:\x06", _INT, rb")?")
+_OTHER = _form(rb"([\xa3\xa4])", _MEASURED, rb"(?:\x06(", _INT, rb"))?")
 
 
 class Plain(NamedTuple):
@@ -92,38 +88,23 @@ def _uplink(plain: bytes, at: int) -> tuple[UplinkMessage, int] | None:
 
 def _readings(plain: bytes, at: int, count: int, base_time: int) -> tuple[tuple[Reading, ...], int] | None:
     readings = []
-    for index in range(count):
-        match = (_OTHER if index else _FIRST).match(plain, at)
+    match = _FIRST.match(plain, at) if count else None
+    if match is None:
+        return None
+    labels, items, offset = b"\xa3", match[1], None
+    while True:
+        found = _measured(items)
+        moment = base_time if offset is None else base_time + _integer(offset)
+        if found is None or (offset is None) != (labels == b"\xa3") or not FIRST_ABSOLUTE_S <= moment <= MAX_TIME_S:
+            return None
+        quantity, unit, value, fault = found
+        readings.append(Reading(quantity, unit, moment, value, fault))
+        if len(readings) == count:
+            return tuple(readings), match.end()
+        match = _OTHER.match(plain, match.end())
         if match is None:
             return None
-        groups = match.groups()
-        moment = base_time
-        if index:
-            labels, *groups, offset = groups  # type: ignore[assignment]
-            if (offset is None) != (labels == b"\xa3"):
-                return None
-            moment += 0 if offset is None else _integer(offset)
-        names, exponent, mantissa, whole, double, words = groups
-        named = _named(names)
-        if named is None or not FIRST_ABSOLUTE_S <= moment <= MAX_TIME_S:
-            return None
-        fault = None
-        value: float | None
-        if exponent is not None:
-            value = _integer(mantissa) / _TENS[exponent[0] - 0x20]
-        elif whole is not None:
-            value = float(_integer(whole))
-        elif double is not None:
-            (value,) = struct.unpack(">d", double)
-            if not isfinite(value):
-                return None
-        else:
-            value, fault = None, _fault(words)
-            if fault is None:
-                return None
-        readings.append(Reading(*named, moment, value, fault))
-        at = match.end()
-    return (tuple(readings), at) if readings else None
+        labels, items, offset = match.groups()
 
 
 def _integer(item: bytes) -> int:
@@ -133,18 +114,11 @@ def _integer(item: bytes) -> int:
     return -1 - argument if first & 0x20 else argument
 
 
-@lru_cache(1024)
-def _named(items: bytes) -> tuple[str, str] | None:
+@lru_cache(1 << 14)
+def _measured(items: bytes) -> tuple[str, str, float | None, str | None] | None:
+    """Nodes measure in steps, so the same come again and again."""
     try:
-        return quantity_and_unit(loads(b"\xa2" + items))
-    except MalformedBatch:
-        return None
-
-
-@lru_cache(256)
-def _fault(item: bytes) -> str | None:
-    try:
-        return fault_of(loads(item))
+        return measured(loads(b"\xa3" + items))
     except MalformedBatch:
         return None
 

@@ -108,23 +108,17 @@ def _reading(record: Any, base_time: int, base_labels: frozenset[int]) -> Readin
     offset = record.get(_T, 0)
     if type(offset) is not int or not FIRST_ABSOLUTE_S <= base_time + offset <= MAX_TIME_S:
         raise MalformedBatch("time of a record is out of range")
-    quantity, unit = quantity_and_unit(record)
-    value = fault = None
-    if _V in labels:
-        value = number("value", record[_V])
-    else:
-        fault = fault_of(record[_VS])
+    quantity, unit, value, fault = measured(record)
     return Reading(quantity, unit, base_time + offset, value, fault)
 
 
-def quantity_and_unit(record: dict[int, Any]) -> tuple[str, str]:
-    """What a record with both measures, and in which unit of UCUM; raises MalformedBatch."""
-    unit = text("unit", record.get(_U), _UNIT)
-    return text("quantity", record.get(_N), NAME), _UCUM_UNIT.get(unit, unit)
-
-
-def fault_of(words: Any) -> str:
-    """The name of the fault that a text value is; raises MalformedBatch."""
+def measured(record: dict[int, Any]) -> tuple[str, str, float | None, str | None]:
+    """Of a record with v or vs: quantity, unit of UCUM, and a value or the name of a fault; raises MalformedBatch."""
+    quantity, unit = text("quantity", record.get(_N), NAME), text("unit", record.get(_U), _UNIT)
+    unit = _UCUM_UNIT.get(unit, unit)
+    if _V in record:
+        return quantity, unit, number("value", record[_V]), None
+    words = record.get(_VS)
     if type(words) is not str or not words.startswith(_FAULT):
         raise MalformedBatch("text value must be fault:<name>")
-    return text("fault", words[len(_FAULT) :], NAME)
+    return quantity, unit, None, text("fault", words[len(_FAULT) :], NAME)
