@@ -56,3 +56,20 @@ def free_bands(mac):
     mac.band_free_s = [0] * len(mac.band_free_s)
     mac.all_free_s = mac.join_spent_ms = 0
     return mac
+
+
+def up(mac, payload=b"x", **options):
+    """An uplink, whatever the duty cycle says."""
+    return free_bands(mac).uplink(100, 2, payload, **options)
+
+
+def ask(mac, peer, commands, f_cnt=0, snr_quarter_db=0, **frame):
+    """Send ``commands`` down after an uplink; return the answers in the next one."""
+    up(mac)
+    mac.received(peer.downlink(f_cnt, f_opts=bytes.fromhex(commands), **frame), snr_quarter_db)
+    return answers(mac, peer)
+
+
+def answers(mac, peer):
+    """FOpts of the next uplink, hex."""
+    return peer.read(up(mac).phy_payload)["FOpts"].hex()

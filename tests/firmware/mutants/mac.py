@@ -22,6 +22,7 @@ class MacMutant(NamedTuple):
     test: str
 
 
+_A = "test_mac_answers."
 _C = "test_mac_commands."
 _R = "test_mac_repetition."
 _M = "test_mac."
@@ -285,25 +286,25 @@ MUTANTS = (
         "RXTimingSetupAns not sticky",
         "mac_commands.RX_TIMING_SETUP, mac_commands.DL_CHANNEL)",
         "mac_commands.DL_CHANNEL)",
-        _C + "TestSticky.test_the_answer_is_repeated_until_a_downlink_comes",
+        _A + "TestSticky.test_the_answer_is_repeated_until_a_downlink_comes",
     ),
     MacMutant(
         "sticky answers outlive a downlink",
         'session.answers = b""  # the sticky',
         "pass  # the sticky",
-        _C + "TestSticky.test_the_answer_is_repeated_until_a_downlink_comes",
+        _A + "TestSticky.test_the_answer_is_repeated_until_a_downlink_comes",
     ),
     MacMutant(
         "every answer sticky",
         "        if answer[0] in _STICKY:\n",
         "        if True:\n",
-        _C + "TestOrder.test_an_answer_that_is_not_sticky_goes_out_once",
+        _A + "TestOrder.test_an_answer_that_is_not_sticky_goes_out_once",
     ),
     MacMutant(
         "answers cut in the middle",
         "return answers[:end]",
         "return answers[:limit]",
-        _C + "TestOrder.test_answers_that_do_not_fit_are_left_off_whole_but_every_request_is_executed",
+        _A + "TestOrder.test_answers_that_do_not_fit_are_left_off_whole_but_every_request_is_executed",
     ),
     MacMutant(
         "ChMask byte order",

@@ -15,7 +15,7 @@ from tests.firmware.mutants.loading import ROOT, Mutant, broken, sources
 from tests.firmware.mutants.mac import MODULES, MUTANTS, MacMutant
 
 SUPPORT = "tests.firmware.lorawan_peer"
-SUITES = ("test_mac", "test_mac_commands", "test_mac_repetition")
+SUITES = ("test_mac", "test_mac_answers", "test_mac_commands", "test_mac_repetition")
 
 
 @contextmanager

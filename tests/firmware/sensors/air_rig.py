@@ -4,12 +4,23 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from simulators.chips.sensirion import encode
+from simulators.chips.sensirion import Fault, encode
 from simulators.clock import Clock, Event
 from simulators.inprocess import I2c, Time
 from simulators.wires import I2cBus, I2cDevice, Wire
 
 Values = dict[str, int | str]
+
+
+SENSIRION_FAULTS = (
+    (Fault.ABSENT, "no_answer"),
+    (Fault.NACK, "no_answer"),
+    (Fault.BAD_CRC, "bad_answer"),
+    (Fault.BAD_DATA, "bad_answer"),
+    (Fault.NEVER_READY, "not_ready"),
+    (Fault.OUT_OF_RANGE, "out_of_range"),
+    (Fault.STRETCHING, "stuck"),
+)
 
 
 def number(value: int | str) -> int:

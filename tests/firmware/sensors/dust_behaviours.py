@@ -7,7 +7,7 @@ from typing import Any
 
 from simulators.chips.sensirion import Fault
 from simulators.wires import I2cFault
-from tests.firmware.sensors.air_rig import Chip, Script, Values
+from tests.firmware.sensors.air_rig import SENSIRION_FAULTS, Chip, Script, Values
 
 
 class DustSensor:
@@ -41,15 +41,7 @@ class DustSensor:
         assert isinstance(rig.measure()["pm2_5"], int)
 
     def each_fault_has_its_name(self, driver: ModuleType, **options: Any) -> None:
-        for fault, name in (
-            (Fault.ABSENT, "no_answer"),
-            (Fault.NACK, "no_answer"),
-            (Fault.BAD_CRC, "bad_answer"),
-            (Fault.BAD_DATA, "bad_answer"),
-            (Fault.NEVER_READY, "not_ready"),
-            (Fault.OUT_OF_RANGE, "out_of_range"),
-            (Fault.STRETCHING, "stuck"),
-        ):
+        for fault, name in SENSIRION_FAULTS:
             rig = self._chip(driver, fault=fault, **options)
 
             assert rig.measure() == self.all_are(name), fault
