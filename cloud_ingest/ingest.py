@@ -152,7 +152,7 @@ class Ingest:
             return False
         self._store.note_uplinks([(record.key, record.received_at)])
         self._store.append(record.key.dev_eui, record.received_at, readings, checks.doubt_of(record))
-        judge.mark(self._store, [self._store.thing_of(record.key.dev_eui)], _sampled([record]))
+        judge.mark(self._store, self._store.things_of(record.key.dev_eui), _sampled([record]))
         return True
 
     def _content(self, topic: str, payload: bytes) -> Batch | Refusal:
@@ -222,7 +222,7 @@ class Ingest:
                 sound.append(uplink)
             else:
                 self._bury(topic, batch, uplink, problem)
-        things = set()
+        things: set[int] = set()
         noted = self._store.note_uplinks([(uplink.key, uplink.received_at) for uplink in sound])
         self._store.count("uplinks", "applied", noted.count("new"))
         self._store.count("uplinks", "duplicates", len(noted) - noted.count("new"))
@@ -234,7 +234,7 @@ class Ingest:
             self._store.append(dev_eui, uplink.received_at, readings, checks.doubt_of(uplink))
             for problem in problems:
                 self._bury(topic, batch, uplink, problem)
-            things.add(self._store.thing_of(dev_eui))
+            things |= self._store.things_of(dev_eui)
         return things
 
     def _problem_of(self, batch: Batch, message: UplinkMessage) -> str | None:

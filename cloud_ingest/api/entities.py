@@ -9,6 +9,8 @@ Times are Unix seconds in the table and ISO 8601 in JSON.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cloud_ingest.disclosure import SUPPRESSED
+
 _AT_BITS = 32
 
 
@@ -239,7 +241,8 @@ _OBSERVATION = Entity(
             "nullif("
             + _without_nulls(
                 "'flag', {t}.flag, 'time', CASE WHEN {t}.time_quality IS NOT NULL THEN 'uncertain' END, "
-                f"'suspect', CASE WHEN {{t}}.flag IS NULL THEN {_suspect('{t}.datastream', '{t}.at')} END"
+                f"'suspect', CASE WHEN {{t}}.flag IS NULL OR {{t}}.flag = '{SUPPRESSED}' "
+                f"THEN {_suspect('{t}.datastream', '{t}.at')} END"
             )
             + f", {_NONE})",
             omit_null=True,

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Doubts in the store: the same whatever order readings come in, and in however many turns they are judged."""
 
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from tests.cloud_ingest.world import (
 
 CITY = small_city(**with_stations())
 DAY = 86400
+MIGRATIONS = Path(station_judge.__file__).with_name("migrations")
 
 
 @pytest.fixture
@@ -178,6 +181,41 @@ class TestMarks:
         told(ingest, list(sample(START, 20.0)), 1, CITY.node_at("J-0004").dev_eui)
 
         assert judge.marked(store) == ["RA-02"]
+
+    def test_a_store_of_before_has_all_its_stations_judged_from_their_first_reading_on(self, tmp_path):
+        path = tmp_path / "old.db"
+        old = sqlite3.connect(path)
+        for file in sorted(MIGRATIONS.glob("000[1-4]_*.sql")):
+            old.executescript(file.read_text())
+        row = "(site, kind, area, name, description, properties, lon, lat) VALUES (?, ?, ?, '', '', '{}', 0, 0)"
+        old.executemany(f"INSERT INTO things {row}", [("J-0001", "tree", "RA-01"), ("L-01", "air", "")])
+        old.executescript("INSERT INTO probes VALUES (1, '{\"raw\": 20.0}'); PRAGMA user_version = 4;")
+        old.close()
+
+        store, _ = opened(path, CITY)
+
+        assert store.db.execute("SELECT * FROM unjudged_stations").fetchall() == [(2, 0)]
+        assert store.db.execute("SELECT count(*) FROM probes").fetchone() == (0,)
+        store.close()
+
+    def test_what_comes_late_of_a_node_that_has_moved_is_judged_where_it_stood(self, tmp_path):
+        changes = with_stations()
+        moved = {**changes["nodes"][-1], "station": "V-01", "since": "2026-07-02T00:00:00Z"}
+        nodes = [node for node in changes["nodes"] if node["dev_eui"] != COUNTER]
+        city = small_city(stations=changes["stations"], nodes=[*nodes, moved])
+        store, ingest = opened(tmp_path / "moved.db", city)
+        for hour in (30, 3):
+            told(ingest, air(hour, 8.0, 99.0), hour)
+            while waiting := judge.marked(store):
+                judge.judge_marked(store, city, waiting[0], START + 100 * DAY)
+
+        sites = store.db.execute(
+            "SELECT t.site, count(*) FROM suspects s JOIN datastreams d ON d.id = s.datastream "
+            "JOIN things t ON t.id = d.thing GROUP BY 1 ORDER BY 1"
+        )
+
+        assert sites.fetchall() == [("L-01", 2), ("V-01", 2)]
+        store.close()
 
     def test_a_long_history_takes_several_turns(self, world):
         store, ingest = world

@@ -229,6 +229,16 @@ class TestDoubts:
 
         assert station(city, "L-01")["latest"]["pm10"]["suspect"] == ["contradictory", "humid"]
 
+    def test_a_count_too_small_to_be_told_may_be_doubted_all_the_same(self, city):
+        for hour in range(25):
+            count = Reading("bicycle_count", "1", START + hour * HOUR, 2, None)
+            city.feed(UP, batch(uplink(hour + 1, COUNTER, hour, [count])))
+
+        [newest] = city.get("/v1.1/Observations?$top=1&$orderby=phenomenonTime desc")["value"]
+
+        assert (newest["result"], newest["resultQuality"]) == (None, {"flag": "suppressed", "suspect": ["stuck"]})
+        assert station(city, "V-01")["latest"]["bicycle_count"]["suspect"] == ["stuck"]
+
     def test_a_fault_has_no_doubt_beside_it(self, stuck):
         at = START + 25 * HOUR
         stuck.feed(UP, batch(uplink(98, SNIFFER, 98, [Reading("pm10", "ug/m3", at, None, "no_answer")])))
