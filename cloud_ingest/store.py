@@ -124,10 +124,6 @@ class SqliteStore:
         """All things at which a registered node ever stood: what comes late may be of any."""
         return {thing for _, thing in self._places[dev_eui]}
 
-    def things_of(self, dev_eui: str) -> set[int]:
-        """All things at which a registered node ever stood: what comes late may be of any."""
-        return {thing for _, thing in self._places[dev_eui]}
-
     def thing_of(self, dev_eui: str, at: float = math.inf) -> int:
         """The thing at which a registered node stood at the time ``at``; now by default."""
         places = self._places[dev_eui]
