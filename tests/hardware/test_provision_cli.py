@@ -177,7 +177,7 @@ class TestAgain:
         assert parse_identity(files["/data/identity.bin"]).dev_eui == bench.lines()[1]["dev_eui"]
 
     def test_after_a_power_cut_the_rest_is_written(self, bench):
-        assert bench.given("--wait", "5", application=True, pull_after=60_000) == 1
+        assert bench.given(application=True, pull_after=60_000) == 1
         assert "/data/identity.bin" not in bench.files()
         assert not bench.devices.exists()
 
