@@ -15,6 +15,7 @@ from decoders.records import ALARM, DIAGNOSTIC, READING, Event, Tombstone, Uplin
 from decoders.senml import Reading
 from decoders.uplink import Watermark, encode_watermark
 from gateway import forwarder
+from gateway.backlog import Backlog
 from gateway.config import load
 from gateway.errors import ConfigError
 from gateway.outbox import Limits
@@ -188,7 +189,7 @@ def lost_with_the_broker(broker, bench) -> set[int]:
     with Cloud(broker.port, committing=False) as cloud, bench.service() as gateway:
         bench.append(30)
         eventually(lambda: 30 in cloud.messages)
-        eventually(lambda: not gateway._forwarder._deliveries[READING]._in_flight)
+        eventually(lambda: not gateway._forwarder._backlog.deliveries[READING]._in_flight)
         broker.kill()
         broker.wipe()
         cloud.messages.clear()  # whatever it had, it had not committed it
@@ -205,13 +206,14 @@ class TestFaults:
 
     def test_whoever_forgets_at_the_puback_loses_what_the_broker_loses(self, broker, bench, monkeypatch):
         """A mutant: were it not found out, the test before would prove nothing."""
-        right = forwarder.Forwarder._acknowledged
+        right = Backlog.acknowledged
 
         def acknowledged(self, message_id):
             right(self, message_id)
-            self._watermark = tuple(row - base for row, base in zip(self._sent, self.numbering.bases, strict=True))
+            seqs = tuple(row - base for row, base in zip(self._sent, self.numbering.bases, strict=True))
+            self._watermark = Watermark(self.numbering.epoch, seqs)
 
-        monkeypatch.setattr(forwarder.Forwarder, "_acknowledged", acknowledged)
+        monkeypatch.setattr(Backlog, "acknowledged", acknowledged)
 
         assert lost_with_the_broker(broker, bench) >= set(range(1, 31))
 
