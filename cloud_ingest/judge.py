@@ -191,7 +191,7 @@ def _follow(store: SqliteStore, node: Node, quantity: str, readings: Iterable[Re
         if (
             begin - probe.silent_after_s <= reading.at <= begin
         ):  # as it was judged: a line may be longer than we look back
-            known = dict(suspects.at(store, stream[0], reading.at))
+            known = suspects.at(store, stream[0], reading.at)
             snapshot = replace(snapshot, flat=flat._replace(since=known.get(STUCK, flat.since)))
         since = stuck_since(snapshot, probe)
         if since is not None:

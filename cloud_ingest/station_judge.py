@@ -69,7 +69,7 @@ def _as_judged(store: SqliteStore, streams: Mapping[str, int], sample: Sample) -
     """As of ``sample``. A line that does not last too long yet need not be known further back: by the time of what is
     new it has changed, or is known to last too long."""
     known = suspects.at(store, next(iter(streams.values())), sample.at)
-    return Suspicion(FlatLine(sample.values, dict(known).get(STUCK, sample.at), sample.at), known)
+    return Suspicion(FlatLine(sample.values, known.get(STUCK, sample.at), sample.at), tuple(known.items()))
 
 
 def _nodes(store: SqliteStore, city: City, thing: int) -> list[Node]:

@@ -3,18 +3,47 @@
 
 from collections.abc import Iterable, Mapping
 
+from cloud_ingest.quality import STUCK
+from cloud_ingest.station_quality import CONTRADICTORY, HUMID
 from cloud_ingest.store import SqliteStore
 
+REASONS = (CONTRADICTORY, HUMID, STUCK)
 Stretches = Mapping[tuple[str, int], int]  # (reason, first reading) -> last reading
 
+# Stretches of one reason do not overlap: the last that begins by then is the one, if it reaches as far.
+_LAST = (
+    "(SELECT s.{column} FROM suspects s WHERE s.datastream = {stream} AND s.reason = '{reason}' AND s.first_at <= {at} "
+    "ORDER BY s.first_at DESC LIMIT 1)"
+)
 
-def at(store: SqliteStore, stream: int, moment: int) -> tuple[tuple[str, int], ...]:
+
+def _holds(reason: str, stream: str, at: str) -> str:
+    return f"{_LAST.format(column='last_at', stream=stream, reason=reason, at=at)} >= {at}"
+
+
+def any_sql(stream: str, at: str) -> str:
+    """A condition: is what the series says at a time doubted? Both are SQL."""
+    return f"coalesce({' OR '.join(_holds(reason, stream, at) for reason in REASONS)}, 0)"
+
+
+def list_sql(stream: str, at: str) -> str:
+    """The reasons as JSON, in the order of REASONS."""
+    found = ", ".join(f"CASE WHEN {_holds(reason, stream, at)} THEN '{reason}' END" for reason in REASONS)
+    return f"(SELECT json_group_array(value) FROM json_each(json_array({found})) WHERE value IS NOT NULL)"
+
+
+def at(store: SqliteStore, stream: int, moment: int) -> dict[str, int]:
     """The reasons to doubt what the series says at ``moment``, each with the first reading of its stretch."""
-    rows = store.db.execute(
-        "SELECT reason, first_at FROM suspects WHERE datastream = ? AND first_at <= ? AND last_at >= ?",
-        (stream, moment, moment),
-    )
-    return tuple((reason, first_at) for reason, first_at in rows)
+    found = {}
+    for reason in REASONS:
+        row = store.db.execute(
+            "SELECT first_at, last_at FROM suspects WHERE datastream = ? AND reason = ? AND first_at <= ? "
+            "ORDER BY first_at DESC LIMIT 1",
+            (stream, reason, moment),
+        ).fetchone()
+        if row is not None and row[1] >= moment:
+            found[reason] = row[0]
+    return found
 
 
 def rewrite(store: SqliteStore, streams: Iterable[int], begin: int, stretches: Stretches) -> None:

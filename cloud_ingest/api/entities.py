@@ -9,6 +9,7 @@ Times are Unix seconds in the table and ISO 8601 in JSON.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cloud_ingest import suspects
 from cloud_ingest.disclosure import SUPPRESSED
 
 _AT_BITS = 32
@@ -89,14 +90,6 @@ _LAST = "(SELECT max(at) FROM observations WHERE datastream = {t}.id)"
 _THING_OF_STREAM = "(SELECT thing FROM datastreams WHERE id = {t}.datastream)"
 _NONE = "'{{}}'"  # braces doubled, as every SQL here goes through str.format
 _NEWEST_AT = "(SELECT l.at FROM latest l WHERE l.datastream = {t}.id)"
-
-
-def _suspect(stream: str, at: str) -> str:
-    """Why what a series says at a time is doubted, as a JSON list; null for no reason."""
-    return (
-        f"json((SELECT json_group_array(s.reason) FROM suspects s WHERE s.datastream = {stream} "
-        f"AND s.first_at <= {at} AND s.last_at >= {at} HAVING count(*) > 0))"
-    )
 
 
 def _without_nulls(pairs: str) -> str:
@@ -182,7 +175,8 @@ _DATASTREAM = Entity(
             "properties",
             "json",
             _without_nulls(
-                f"'quantity', {{t}}.quantity, 'ucum', {{t}}.unit, 'suspect', {_suspect('{t}.id', _NEWEST_AT)}"
+                "'quantity', {t}.quantity, 'ucum', {t}.unit, 'suspect', CASE WHEN "
+                f"{suspects.any_sql('{t}.id', _NEWEST_AT)} THEN json({suspects.list_sql('{t}.id', _NEWEST_AT)}) END"
             ),
         ),
     ),
@@ -238,13 +232,16 @@ _OBSERVATION = Entity(
         Property(
             "resultQuality",
             "json",
-            "nullif("
+            "CASE WHEN {t}.flag IS NOT NULL OR {t}.time_quality IS NOT NULL OR "
+            + suspects.any_sql("{t}.datastream", "{t}.at")
+            + " THEN "
             + _without_nulls(
-                "'flag', {t}.flag, 'time', CASE WHEN {t}.time_quality IS NOT NULL THEN 'uncertain' END, "
-                f"'suspect', CASE WHEN {{t}}.flag IS NULL OR {{t}}.flag = '{SUPPRESSED}' "
-                f"THEN {_suspect('{t}.datastream', '{t}.at')} END"
+                "'flag', {t}.flag, 'time', CASE WHEN {t}.time_quality IS NOT NULL THEN 'uncertain' END, 'suspect', "
+                f"CASE WHEN coalesce({{t}}.flag, '{SUPPRESSED}') = '{SUPPRESSED}' "
+                f"AND {suspects.any_sql('{t}.datastream', '{t}.at')} "
+                f"THEN json({suspects.list_sql('{t}.datastream', '{t}.at')}) END"
             )
-            + f", {_NONE})",
+            + " END",
             omit_null=True,
         ),
     ),

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: EUPL-1.2
 """How the city stands at one moment: every tree's probe, every reference area, every open alert."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cloud_ingest import instruments
+from cloud_ingest import instruments, suspects
 from cloud_ingest.alerts import area_value
 from cloud_ingest.api.readers import Snapshot as Db
 from cloud_ingest.disclosure import COUNTS, SUPPRESSED
@@ -152,8 +153,7 @@ async def latest(db: Db, now: float) -> dict[int, dict[str, Newest]]:
     end = now + CLOCK_TOLERANCE_S
     rows = await db.rows(
         "SELECT d.thing, d.quantity, o.at, CASE WHEN o.flag IS NULL THEN o.result END, d.unit, o.flag, o.time_quality, "
-        "(SELECT group_concat(s.reason) FROM suspects s "
-        "WHERE s.datastream = o.datastream AND s.first_at <= o.at AND s.last_at >= o.at) "
+        f"CASE WHEN {suspects.any_sql('o.datastream', 'o.at')} THEN {suspects.list_sql('o.datastream', 'o.at')} END "
         "FROM latest l JOIN datastreams d ON d.id = l.datastream JOIN observations o ON o.datastream = l.datastream "
         "AND o.at = CASE WHEN l.at <= ? THEN l.at "
         "ELSE (SELECT max(at) FROM observations WHERE datastream = l.datastream AND at <= ?) END ORDER BY o.at",
@@ -161,6 +161,6 @@ async def latest(db: Db, now: float) -> dict[int, dict[str, Newest]]:
     )
     found: dict[int, dict[str, Newest]] = {}
     for thing, quantity, at, value, unit, flag, time_quality, suspect in rows:
-        reasons = tuple(suspect.split(",")) if suspect else ()
+        reasons = tuple(json.loads(suspect)) if suspect else ()
         found.setdefault(thing, {})[quantity] = Newest(at, value, unit, flag, time_quality, reasons)
     return found

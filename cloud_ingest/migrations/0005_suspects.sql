@@ -9,6 +9,7 @@ CREATE TABLE suspects (
     last_at INTEGER NOT NULL,
     PRIMARY KEY (datastream, reason, first_at)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX suspects_last ON suspects (datastream, last_at);
 
 CREATE TABLE unjudged_stations (
     thing INTEGER PRIMARY KEY REFERENCES things,
