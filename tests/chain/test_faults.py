@@ -9,6 +9,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from decoders import topics
+from decoders.records import READING
 from simulators.frame_ledger import Ledger
 from simulators.public_readings import observations
 from simulators.town import GATEWAY_EUI, Town, free_port
@@ -46,7 +47,7 @@ def hostile_message(town: Town) -> None:
     client.username_pw_set("gateway", (town.folder / "gateway.password").read_text())
     client.connect("127.0.0.1", town.mqtt_port)
     client.loop_start()
-    client.publish(topics.up(GATEWAY_EUI), os.urandom(100), qos=1).wait_for_publish(60)
+    client.publish(topics.up(GATEWAY_EUI, READING), os.urandom(100), qos=1).wait_for_publish(60)
     client.disconnect()
     client.loop_stop()
 
