@@ -22,7 +22,8 @@ from simulators.clock import Clock
 from simulators.faults import FaultySpi, Line, RadioFaults
 from simulators.flash import Flash
 from simulators.kernel import Kernel
-from simulators.node import Moment, NodeBench, Port
+from simulators.node import NodeBench
+from simulators.node_states import Moment, Port
 from simulators.wires import I2cBus, OneWireDevice, Rs485, Sdi12Line, SerialPort, SpiDevice, Wire
 
 BATTERY_MV = 3_300  # LiFePO4 on its long plateau

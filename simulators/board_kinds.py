@@ -4,7 +4,7 @@
 from typing import NamedTuple, Protocol
 
 from firmware.boards import heltec_v3, lilygo_t3s3, pico_waveshare, xiao_esp32s3
-from simulators.node import Port
+from simulators.node_states import Port
 
 
 class Table(Protocol):

@@ -9,7 +9,7 @@ which supply, and what that supply costs.
 from typing import NamedTuple
 
 from simulators.chips import sx1262_commands as c
-from simulators.node import Port, State
+from simulators.node_states import Port, State
 
 
 class Current(NamedTuple):

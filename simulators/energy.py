@@ -31,7 +31,7 @@ from simulators.currents import (
     Current,
     Fed,
 )
-from simulators.node import State
+from simulators.node_states import State
 
 UC_PER_MAH = 3_600_000
 _WITHOUT_SENSORS = (AWAKE, LIGHT, DEEP, TRANSMIT, "radio receive", "radio standby", "radio sleep")

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 
 from simulators.clock import Clock
-from simulators.node import NEVER_US, NodeBench, State
+from simulators.node import NEVER_US, NodeBench
+from simulators.node_states import State
 
 _due_us = attrgetter("due_us")
 

@@ -5,96 +5,24 @@ The kernel asks a node for its next operation (``receive``, ``due_us``) and lets
 else (waking, the watchdog, power) is an event of the clock.
 """
 
-import struct
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
 
 from simulators.bench import ONEWIRE_SLOT_US, Board, Wiring
 from simulators.clock import Clock, Event
 from simulators.firmware_build import build_shim
 from simulators.flash import Flash, PowerLost
 from simulators.micropython import _ops
+from simulators.node_link import Operation, answer, operations
+from simulators.node_states import Crash, Moment, NodeStatistics, Port, ResetCause, State
 from simulators.process import Worker, WorkerDied
 
 NEVER_US = 1 << 60
 BOOT_US = 300_000  # from reset to the first line of main on an ESP32-S3
-_RECORD = struct.Struct("<qqq")
-_HEAD = struct.Struct("<qqqqqqq")
-
-
-class ResetCause(Enum):
-    """As machine.reset_cause() has it on the ESP32."""
-
-    POWER_ON = 1
-    HARD = 2
-    WATCHDOG = 3
-    DEEP_SLEEP = 4
-    SOFT = 5
-
-
-class Port(Enum):
-    """MicroPython's port. ``value``: its name."""
-
-    ESP32 = "esp32"
-    RP2 = "rp2"
-
-    def cause(self, cause: ResetCause) -> int:
-        """What machine.reset_cause() says; an RP2 tells a power-up (1) from a watchdog's reset (3), no more."""
-        return cause.value if self is Port.ESP32 else 1 if cause is ResetCause.POWER_ON else 3
-
-
-class Moment(Enum):
-    """What ``NodeBench.notice`` is told of."""
-
-    LIGHT_SLEEP = "light sleep begins"
-    DEEP_SLEEP = "the firmware asks for deep sleep; its pins are as it left them"
-    ASLEEP = "deep sleep begins; only held pins are left"
-    RESET = "the firmware resets the chip"
-
-
-class State(Enum):
-    OFF = "off"
-    BOOTING = "booting"
-    AWAKE = "awake"
-    LIGHT_SLEEP = "light sleep"
-    ASLEEP = "asleep"
-    STOPPED = "stopped"  # main has ended; the board sits in the REPL, drawing current
-
-
-class Crash(NamedTuple):
-    """An exception that nobody caught. ``where``: "main", or the handler's GPIO."""
-
-    time_us: int
-    where: str
-    traceback: str
-
-
-@dataclass
-class NodeStatistics:
-    """What a node has done since it was built; ``state_us`` counts up to its last change of state."""
-
-    requests: int = 0
-    posts: int = 0
-    boots: Counter[ResetCause] = field(default_factory=Counter)
-    state_us: Counter[State] = field(default_factory=Counter)
-    heap_free_min: int | None = None
-    crashes: list[Crash] = field(default_factory=list)
-    returned: int = 0
 
 
 def _nothing(_moment: Moment) -> None: ...
-
-
-class _Pending(NamedTuple):
-    time_us: int
-    op: int
-    device: int
-    argument: int
-    data: bytes
 
 
 class NodeBench:
@@ -186,7 +114,7 @@ class NodeBench:
         self.state_changed: Callable[[NodeBench, State], None] | None = None
         self.notice: Callable[[Moment], None] = _nothing
         self.due_us = NEVER_US  # when the operation at the head of _pending happens
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[Operation] = deque()
         self._bits: list[int] = []
         self._worker = Worker(
             f"node {index}", build_shim(), rom, self.flash.descriptor, guard_s, wiring.console is not None
@@ -298,19 +226,9 @@ class NodeBench:
         """Wait until it is known what the node does next."""
         if self._pending:
             return
-        packet = self._worker.receive()
+        self._pending.extend(operations(self._worker))
         if self._wiring.console is not None and (said := self._worker.said()):
             self._wiring.console.transmit(said)
-        offset = 0
-        while offset < len(packet):
-            time_us, code, argument = _RECORD.unpack_from(packet, offset)
-            length = code >> 16
-            data = bytes(packet[offset + 24 : offset + 24 + length]) if length else b""
-            offset += 24 + (length + 7 & ~7)
-            if code & 0xFF == _ops.FLASH_PROGRAM:  # the last record of its packet; its data come next
-                data = bytes(self._worker.receive())
-                offset = len(packet)
-            self._pending.append(_Pending(time_us, code & 0xFF, code >> 8 & 0xFF, argument, data))
         self._next()
 
     def _next(self) -> None:
@@ -352,7 +270,7 @@ class NodeBench:
             e.add_note(f"node {self.index}, operation {op} on {pending.device} at {self._clock.now_us} us")
             raise
 
-    def _answer(self, pending: _Pending, horizon_us: int) -> None:
+    def _answer(self, pending: Operation, horizon_us: int) -> None:
         op = pending.op
         value, data = 0, b""
         if op == _ops.WAIT and self.state is State.AWAKE:
@@ -392,9 +310,7 @@ class NodeBench:
             then_us, levels_then = change[0].time_us, change[1]
         event_us = self._clock.next_us(besides=None if change is None else change[0])
         horizon = now_us if self.board.edges else horizon_us if event_us is None else min(horizon_us, event_us)
-        self._worker.send(_HEAD.pack(now_us, horizon, levels, value, edges, then_us, levels_then))
-        if data:
-            self._worker.send(data)
+        answer(self._worker, (now_us, horizon, levels, value, edges, then_us, levels_then), data)
 
     def _type(self, interrupt: int) -> int:
         """Hand over what has arrived at the console; the interrupt character does not come through."""
@@ -410,12 +326,12 @@ class NodeBench:
         self._worker.type(data)
         return len(data)
 
-    def _again(self, pending: _Pending, time_us: int) -> None:
+    def _again(self, pending: Operation, time_us: int) -> None:
         """An operation that takes its time goes on at ``time_us``."""
         self._pending.appendleft(pending)
         self.due_us = max(time_us, self._clock.now_us)
 
-    def _post(self, pending: _Pending) -> None:
+    def _post(self, pending: Operation) -> None:
         op = pending.op
         if op == _ops.WDT_START:
             self._watchdog_start(pending.argument * 1000)

@@ -28,7 +28,8 @@ from simulators.currents import (
 )  # fmt: skip
 from simulators.device import Device, Uplink
 from simulators.energy import UC_PER_MAH, Battery, EnergyLedger
-from simulators.node import NodeBench, ResetCause, State
+from simulators.node import NodeBench
+from simulators.node_states import ResetCause, State
 from simulators.nodes import alone
 from simulators.small_network import SmallNetwork
 

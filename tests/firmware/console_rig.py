@@ -11,7 +11,8 @@ from simulators.clock import Clock
 from simulators.firmware_build import compile_module
 from simulators.flash import Flash
 from simulators.kernel import Kernel
-from simulators.node import NodeBench, State
+from simulators.node import NodeBench
+from simulators.node_states import State
 from simulators.wires import SerialPort, SerialSettings
 from tests.firmware.update_rig import ROOT, said_by, sign
 

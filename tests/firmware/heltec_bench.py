@@ -15,7 +15,7 @@ from simulators.city import Truth
 from simulators.clock import Clock
 from simulators.firmware_build import build, build_rom
 from simulators.kernel import Kernel
-from simulators.node import State
+from simulators.node_states import State
 from simulators.tree_node import TreeNode, provisioned_flash
 from tests.firmware.lorawan_peer import APP_KEY, DEV_ADDR, IDENTITY, join_accept, session_keys
 

@@ -12,7 +12,7 @@ from firmware.provisioning import pack_identity
 from simulators.chips.smt100 import Fault
 from simulators.city import Truth
 from simulators.firmware_build import compile_module
-from simulators.node import ResetCause, State
+from simulators.node_states import ResetCause, State
 from tests.firmware.heltec_bench import GPS_AT_0, HOUR, S, identity_of, messages, power_fails, switched_on
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
 

@@ -4,8 +4,8 @@
 import pytest
 
 from simulators.firmware_build import compile_module
-from simulators.node import ResetCause
 from simulators.node_memory import memory_of
+from simulators.node_states import ResetCause
 from simulators.traffic_node import TrafficNode
 from tests.firmware import heltec_bench
 from tests.firmware.heltec_bench import identity_of

@@ -4,7 +4,7 @@
 import pytest
 
 from simulators.firmware_build import compile_module
-from simulators.node import State
+from simulators.node_states import State
 from tests.firmware.heltec_bench import S, Street
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import loramsg
 import pytest
 
-from simulators.node import ResetCause
+from simulators.node_states import ResetCause
 from tests.firmware.heltec_bench import S, Street, identity_of
 from tests.firmware.lorawan_peer import DEV_ADDR
 

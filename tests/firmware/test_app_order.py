@@ -8,7 +8,7 @@ from decoders.payload_reader import read
 from firmware.state import Store
 from simulators.chips.sx1262_faults import Fault
 from simulators.firmware_build import compile_module
-from simulators.node import ResetCause, State
+from simulators.node_states import ResetCause, State
 from tests.firmware.heltec_bench import S
 from tests.firmware.lorawan_peer import joined
 

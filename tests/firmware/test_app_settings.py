@@ -10,7 +10,7 @@ from decoders.layouts.tree import LAYOUT as TREE
 from decoders.payload_reader import read
 from decoders.settings_message import Answer, decode, encode
 from simulators.firmware_build import compile_module
-from simulators.node import State
+from simulators.node_states import State
 from tests.firmware.heltec_bench import GPS_AT_0, S
 
 HOUR_S = 3600

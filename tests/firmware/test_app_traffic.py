@@ -11,7 +11,7 @@ from decoders.settings_message import Answer, decode, encode
 from firmware import profile
 from firmware.settings import COUNTERS, READ_ONLY
 from simulators.firmware_build import compile_module
-from simulators.node import Moment
+from simulators.node_states import Moment
 from simulators.traffic_node import TrafficNode
 from tests.firmware import heltec_bench
 from tests.firmware.heltec_bench import identity_of

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from decoders import console_frame as frames
 from hardware.update_session import FellSilent, NoAnswer, Refused, Stage
-from simulators.node import State
+from simulators.node_states import State
 from tests.firmware.console_rig import Desk, S, files, left_over, small_bundle
 from tests.firmware.update_rig import KEY, sign, written
 

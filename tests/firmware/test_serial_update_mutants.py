@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from decoders import console_frame as frames
 from hardware.update_session import Session, Stage
-from simulators.node import State
+from simulators.node_states import State
 from tests.firmware.console_rig import Desk, S, left_over, small_bundle
 from tests.firmware.mutants.loading import ROOT, Mutant
 from tests.firmware.update_rig import KEY, sign, written

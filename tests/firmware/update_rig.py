@@ -13,7 +13,8 @@ from simulators.clock import Clock
 from simulators.firmware_build import compile_module
 from simulators.flash import Flash
 from simulators.kernel import Kernel
-from simulators.node import NodeBench, State
+from simulators.node import NodeBench
+from simulators.node_states import State
 
 ROOT = Path(__file__).parents[2]
 S = 1_000_000

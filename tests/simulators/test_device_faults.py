@@ -10,8 +10,8 @@ from simulators.chips.sx1262_commands import SLEEP_COLD
 from simulators.device import Device
 from simulators.firmware_build import build_rom
 from simulators.micropython import _ops
-from simulators.node import ResetCause
 from simulators.node_memory import memory_of
+from simulators.node_states import ResetCause
 from simulators.small_network import SmallNetwork
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
 

@@ -16,7 +16,8 @@ from simulators.currents import BOARDS, MCU, SENSORS
 from simulators.energy import Battery, EnergyLedger
 from simulators.firmware_build import compile_module
 from simulators.kernel import Kernel
-from simulators.node import BOOT_US, State
+from simulators.node import BOOT_US
+from simulators.node_states import State
 from simulators.tree_node import TreeNode
 
 S = 1_000_000

@@ -9,7 +9,7 @@ import pytest
 from simulators.clock import Clock
 from simulators.flash import Flash, PowerLost
 from simulators.kernel import Kernel
-from simulators.node import State
+from simulators.node_states import State
 from tests.simulators.node_bench import S, node, said
 
 

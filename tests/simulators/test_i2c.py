@@ -12,7 +12,7 @@ from simulators.bench import NotWired, Wiring
 from simulators.clock import Clock
 from simulators.inprocess import I2c, SoftI2c
 from simulators.kernel import Kernel
-from simulators.node import Port
+from simulators.node_states import Port
 from simulators.wires import I2cBus, I2cFault, Wire
 from tests.simulators.node_bench import BOOTED_US, node, said
 

@@ -13,7 +13,7 @@ import pytest
 from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.kernel import Kernel
-from simulators.node import State
+from simulators.node_states import State
 from simulators.process import WorkerDied, WorkerSilent
 from simulators.wires import Wire
 from tests.simulators.node_bench import S, node, said

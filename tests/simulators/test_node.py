@@ -9,7 +9,8 @@ import pytest
 from simulators.bench import NotWired, Wiring
 from simulators.clock import Clock
 from simulators.kernel import Kernel
-from simulators.node import NodeBench, ResetCause, State
+from simulators.node import NodeBench
+from simulators.node_states import ResetCause, State
 from simulators.wires import Wire
 from tests.simulators.node_bench import BOOTED_US, Inverter, S, node, said
 

@@ -9,7 +9,7 @@ from simulators.air import Air
 from simulators.board import KINDS, BoardSim, pins_of
 from simulators.clock import Clock
 from simulators.firmware_build import DEFAULT_BOARD, REPOSITORY, build, build_rom, compile_module, pack
-from simulators.node import ResetCause
+from simulators.node_states import ResetCause
 from tests.firmware.heltec_bench import Street
 from tests.firmware.mutants.boards import MUTANTS
 from tests.firmware.mutants.loading import broken
