@@ -14,25 +14,21 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from time import monotonic, sleep
+from time import sleep
 from typing import Any, NamedTuple
 
-from decoders import topics
-from decoders.records import UplinkMessage
-from decoders.uplink import decode_batch
 from simulators import edge_anchors, kills
+from simulators.bench_drain import drain
 from simulators.bench_node import Metric
-from simulators.chaos_proxy import PUBLISH, ChaosProxy, kind, topic_and_rest
 from simulators.edge_anchors import SAFE, AnchorMissing, Loss, Rates, Thingsboard
 from simulators.firmware_build import REPOSITORY
 from simulators.load_gateway import GatewayUnderLoad
-from simulators.load_town import LoadTown
 
 RESULTS = REPOSITORY / ".bench" / "edge.json"
 _ANCHORS = REPOSITORY / ".build" / "edge"
 MONTH = 2_592_000  # 30 days at one message a second
 _ROUNDS = 3
-_TURNS = 6  # of the quick ones
+_TURNS = 10  # of the quick ones
 _BATCHES = (1, 10, 100)
 _WAYS = {
     "accept": (),
@@ -42,7 +38,6 @@ _WAYS = {
 }
 _GOALS = {("accept", 100): (10_000, None), ("accept_packed", 100): (None, 0.8)}  # a second, and of bare SQLite
 _CARD_BYTES, _CARD_ERASES, _CARD_AMPLIFICATION = 32e9, 1000, 4  # a common 32 GB card of TLC flash; pessimistic
-_SERVICES = ("gateway", "broker", "ingest")
 _YEAR_S = 365 * 86_400
 
 Tell = Callable[[str], None]
@@ -143,55 +138,6 @@ async def backlog(folder: Path, sizes: Sizes) -> list[Metric]:
         Metric(f"start_with_{sizes.month_sample}", round(start_s, 2), "s", None, 3),
         Metric(f"memory_with_{sizes.month_sample}", round(memory_mb, 1), "MiB", None, 80),
     ]
-
-
-class _Wire:
-    """What went over the wire from the gateway to the broker."""
-
-    def __init__(self) -> None:
-        self.bytes = self.records = self.readings = 0
-
-    def tap(self, is_up: bool, frame: bytes) -> None:
-        if is_up and kind(frame) == PUBLISH:
-            topic, rest = topic_and_rest(frame)
-            if topics.up_lane_of(topic) is not None:
-                uplinks = [item for item in decode_batch(rest[2:]).records if isinstance(item, UplinkMessage)]
-                self.bytes += len(frame)
-                self.records += len(uplinks)
-                self.readings += sum(len(item.readings) for item in uplinks)
-
-
-def drain(folder: Path, sizes: Sizes) -> Iterator[Metric]:
-    """A backlog through the real broker and ingest into the durable store, until the gateway is told so.
-
-    A small one first, through a proxy that counts what is on the wire; then the one that is timed, without it.
-    """
-    town, wire, small = LoadTown(folder), _Wire(), sizes.drain // 10
-    try:
-        town.start_broker()
-        town.start_ingest()
-        with ChaosProxy(town.mqtt_port, tap=wire.tap) as proxy:
-            fill(folder, "--records", str(small))
-            town.through("gateway", proxy.port)
-            town.start_gateway()
-            town.drain()
-            town.kill("gateway")
-        fill(folder, "--records", str(sizes.drain))
-        town.through("gateway", town.mqtt_port)
-        town.start_gateway()
-        began, before = monotonic(), [town.cpu_s(part) for part in _SERVICES]
-        town.drain()
-        per_s = sizes.drain / (monotonic() - began)
-        spent = [town.cpu_s(part) - was for part, was in zip(_SERVICES, before, strict=True)]
-        stored = town.judge().stored
-    finally:
-        town.stop()
-    yield Metric("drain_to_the_store", round(per_s), "1/s", None, 3000, at_least=True)
-    for part, cpu_s in zip(_SERVICES, spent, strict=True):  # what it would be limited by on a machine of its own
-        yield Metric(f"drain_cpu_{part}", round(1e6 * cpu_s / sizes.drain), "us", None, None)
-    yield Metric("drain_missing", small + sizes.drain - stored, "1", None, 0)
-    yield Metric("wire_per_record", round(wire.bytes / wire.records, 1), "B", None, None)
-    yield Metric("wire_per_reading", round(wire.bytes / wire.readings, 2), "B", None, None)
 
 
 def crashes(folder: Path, count: int, seed: int = 1) -> Loss:
@@ -306,7 +252,7 @@ async def measure(folder: Path, sizes: Sizes, tell: Tell) -> list[Metric]:
     tell(f"{sizes.power_cuts} power cuts")
     rows += power_cuts(sizes.power_cuts, tell)
     tell("draining")
-    rows += drain(folder / "drain", sizes)
+    rows += drain(folder / "drain", sizes.drain)
     rows += killed(folder / "kills", sizes, tell)
     shutil.rmtree(folder, ignore_errors=True)
     return rows

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import sqlite3
+import subprocess
 import sys
 import time
 from contextlib import closing
@@ -101,6 +102,18 @@ class LoadTown(Town):
 
     def read_ledger(self) -> Ledger:
         return read_ledger(self.ledger) if self.ledger.exists() else Ledger({}, set())
+
+    def fill_outbox(self, records: int) -> None:
+        """Put so many into the outbox of the gateway, which must not run; raises TownError."""
+        command = [sys.executable, "-m", "gateway.outbox_load", str(self.folder), "--records", str(records)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise TownError("outbox", done.stderr.strip())
+
+    def watermarks(self) -> int:
+        """How many the gateway has heard since its start; one for each commit of the ingest that it was told of."""
+        status = self.get(f"http://127.0.0.1:{self.page_port}/status")
+        return 0 if status is None else int(status["counters"]["watermarks"])
 
     def held(self) -> int | None:
         """Rows that the gateway has not yet been told to be stored; None while it does not answer."""
