@@ -180,8 +180,8 @@ class _Session:
         refused = [topic for topic, code in zip(self._filters, codes, strict=False) if code.is_failure]
         if refused:
             _log.warning("broker refuses the subscription of %s to %s", self.client_id, ", ".join(refused))
-            return
-        self._become_ready()
+        if len(refused) < len(self._filters):  # or rights from before lanes had topics would stop older gateways, too
+            self._become_ready()
 
     def _become_ready(self) -> None:
         self.ready.set()

@@ -76,7 +76,7 @@ class Site:
         return self.nats
 
     def service(self) -> subprocess.Popen[bytes]:
-        process = self._start(self.command("run"))
+        process = self.start(self.command("run"))
         wait_for(lambda: answers(self.http_port), "the service")
         if answers(self.mqtt_port):
             wait_for(lambda: self.get("/health")["broker"] == "connected", "its connection to the broker")
@@ -125,14 +125,14 @@ class Site:
         return heard
 
     def worker(self) -> subprocess.Popen[bytes]:
-        process = self._start(self.command("worker"))
+        process = self.start(self.command("worker"))
         wait_for(lambda: "stream connected" in self.log(process), "its connection to the stream")
         return process
 
     def start_until(self, command: list[str], sql: str) -> int:
         """Start it again whenever it ends, until there are rows; how often it ended."""
         for ended in range(10):
-            process = self._start(command)
+            process = self.start(command)
             wait_for(lambda process=process: process.poll() is not None or self.rows(sql), "its end")
             if self.rows(sql):
                 return ended
@@ -148,7 +148,7 @@ class Site:
                 if pipe:
                     pipe.close()
 
-    def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
+    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
         log = self.folder / f"{len(self.processes)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(command, stdout=file, stderr=file)

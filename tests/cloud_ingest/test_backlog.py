@@ -15,10 +15,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from decoders import topics
 from decoders.records import ALARM, READING, Event
-from decoders.uplink import Batch, encode_batch
+from decoders.uplink import Batch, Watermark, encode_batch
 from tests.cloud_ingest.brokers import Mosquitto, wait_for
 from tests.cloud_ingest.processes import Site
-from tests.cloud_ingest.world import NODES, START, batch, sample, uplink
+from tests.cloud_ingest.world import GATEWAY, NODES, START, batch, sample, uplink
 
 GATEWAYS = ["0016c001f1500821", "0016c001f1500822", "0016c001f1500823"]
 ALARMING = "0016c001f1500829"
@@ -81,6 +81,31 @@ def readings(gateway: int, step: int) -> bytes:
 def alarm() -> bytes:
     event = Event("node_down", NODES[0], START + 0.5, "ntp", {"silent_h": 3.0})
     return encode_batch(Batch(ALARMING, 1, ALARM, 1, 1, None, (event,)))
+
+
+class TestOlderRights:
+    """A broker whose rights are from before lanes had topics: update it first; until then older gateways go on."""
+
+    def test_what_older_gateways_send_is_stored_and_confirmed_and_the_rest_is_said(self, tmp_path: Path) -> None:
+        site = Site(tmp_path)
+        everything = 'permissions: { publish: ">", subscribe: ">" }'
+        rights = 'permissions: { publish: ["stadtfunk.1.*.committed"], subscribe: ["stadtfunk.1.*.up", "$MQTT.sub.>"] }'
+        with (tmp_path / "nats.conf").open("a") as configuration:
+            configuration.write(
+                f'authorization {{ users: [{{ user: "ingest", password: "secret", {rights} }}\n'
+                f'  {{ user: "others", password: "others", {everything} }}] }}\nno_auth_user: "others"\n'
+            )
+        (tmp_path / "password").write_text("secret")
+        text = site.config.read_text()
+        site.config.write_text(text.replace("[http]", 'username = "ingest"\npassword_file = "password"\n[http]'))
+        site.broker()
+        try:
+            process = site.start(site.command("run"))
+            wait_for(lambda: "refuses the subscription of stadtfunk-ingest to" in site.log(process), "what it says")
+            site.publish(topics.up(GATEWAY), batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
+            wait_for(lambda: site.retained() == [Watermark(1, (None, 1, None))], "the watermark")
+        finally:
+            site.stop()
 
 
 class TestBehindABacklog:
