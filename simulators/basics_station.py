@@ -8,7 +8,6 @@ why. Each uplink holds virtual time until the server has answered the timesync t
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from decoders.lorawan.gps_time import gps_from_unix
@@ -18,38 +17,13 @@ from simulators.concentrator_radio import DEMODULATORS, ConcentratorRadio
 from simulators.jit_queue import Downlink
 from simulators.station_frames import DataRates, eui_bytes, eui_text, uplink_fields
 from simulators.station_link import Json, StationLink
+from simulators.station_queue import TX_AIM_GAP_US, TxJob, TxQueue
 
-# BS src/s2conf.h
-TX_MIN_GAP_US = 10_000
-TX_AIM_GAP_US = 20_000
-TX_MAX_AHEAD_US = 600_000_000
-TXCHECK_FUDGE_US = 5_000
-CLASS_C_BACKOFF_BY_US = 100_000
-CLASS_C_BACKOFF_MAX = 10
-# BS src/s2e.h
-PRIO_PENALTY_ALTTXTIME = 10
 # BS src/s2e.c, handle_router_config: EIRP of region EU868
 EIRP_DBM = 16.0
 EIRP_2_DBM = 27.0
 EIRP_2_HZ = (869_400_000, 869_650_000)
 _SESSION_SHIFT = 48
-
-
-@dataclass
-class TxJob:
-    """BS src/xq.h: a downlink on its way. Times in the station's microseconds, which are those of the clock."""
-
-    diid: int
-    dev_eui: str
-    pdu: bytes
-    class_c: bool
-    priority: int
-    tx_us: int
-    frequency_hz: int
-    data_rate: int
-    rx2: tuple[int, int] | None  # frequency_hz, data rate: not yet used
-    retries: int = 0
-    blocked: list[str] = field(default_factory=list)
 
 
 class BasicsStation(ConcentratorRadio):
@@ -91,11 +65,7 @@ class BasicsStation(ConcentratorRadio):
         self._rates: DataRates = DataRates(())
         self._freq_range = (0, 0)
         self._eirp_dbm, self._eirp_2_dbm = EIRP_DBM, EIRP_2_DBM
-        self._jobs: list[TxJob] = []
-        self._sending: TxJob | None = None
-        self._sending_until = 0
-        self._free_from: dict[int, int] = {}  # duty cycle: 1/rate of a band, and when it is free again
-        self._duty_cycle = True
+        self._queue = TxQueue(clock, self._end_us, self._drop, self._transmit, self._on_air)
         self.dntxed = 0
         self.link = StationLink(
             address, gateway_eui, on_config=self._configure, on_message=self._on_message, lockstep=lockstep,
@@ -123,10 +93,8 @@ class BasicsStation(ConcentratorRadio):
         self._channels_hz = tuple(int(channel[0]) for channel in config["upchannels"])
         eirp_dbm = float(config.get("max_eirp", EIRP_2_DBM))
         self._eirp_dbm, self._eirp_2_dbm = min(EIRP_DBM, eirp_dbm), min(EIRP_2_DBM, eirp_dbm)
-        self._duty_cycle = self._production or not config.get("nodc", False)
-        self._free_from = dict.fromkeys((10, 100, 1000), self._clock.now_us)
+        self._queue.restart(self._production or not config.get("nodc", False))
         self._session = self._dice.randrange(1, 256)
-        self._jobs.clear()
 
     # --- time
 
@@ -181,7 +149,7 @@ class BasicsStation(ConcentratorRadio):
             self.counters.asked += 1
             job = self._read(message)
             if job is not None:
-                self._add(job)
+                self._queue.add(job)
 
     def _drop(self, reason: str) -> None:
         """Without a word to the server."""
@@ -246,90 +214,11 @@ class BasicsStation(ConcentratorRadio):
     def _end_us(self, job: TxJob) -> int:
         return job.tx_us + self._downlink(job).time_on_air_us()
 
-    def _add(self, job: TxJob, *, relocate: bool = False) -> None:
-        """BS src/s2e.c, ``s2e_addTxjob``: find a time at which it may go, or drop it."""
-        earliest = self._clock.now_us + TX_AIM_GAP_US
-        if not relocate:
-            if job.tx_us > self._clock.now_us + TX_MAX_AHEAD_US:
-                self._drop("TOO_FAR_AHEAD")
-                return
-            if job.tx_us < earliest and not self._later(job, earliest):
-                return
-        elif not self._later(job, earliest):
-            return
-        while not self._may(job) or (self._sending and job.tx_us < self._sending_until + TX_MIN_GAP_US):
-            if self._may(job):
-                job.blocked.append("COLLISION")
-            if not self._later(job, earliest):
-                return
-        self._jobs.append(job)
-        self._jobs.sort(key=lambda queued: queued.tx_us)
-        self._clock.at(job.tx_us - TX_AIM_GAP_US, lambda at=job.tx_us: self._aim(job, at))  # type: ignore[misc]
-
-    def _later(self, job: TxJob, earliest: int) -> bool:
-        """BS src/s2e.c, ``altTxTime``: RX2 a second after RX1; class C also a little later, a few times."""
-        why = job.blocked[-1] if job.blocked else "TOO_LATE"
-        if job.rx2 is not None:
-            (job.frequency_hz, job.data_rate), job.rx2 = job.rx2, None
-            job.tx_us = earliest if job.class_c else job.tx_us + 1_000_000
-            if job.tx_us >= earliest:
-                return True
-        elif job.class_c and job.retries < CLASS_C_BACKOFF_MAX:
-            job.retries += 1
-            job.tx_us = max(job.tx_us + CLASS_C_BACKOFF_BY_US, earliest)
-            return True
-        self._drop(why)
-        return False
-
-    @staticmethod
-    def _rate(frequency_hz: int) -> int:
-        """BS src/s2e.c, ``freq2band``."""
-        if 869_400_000 <= frequency_hz <= 869_650_000:
-            return 10
-        if 868_000_000 <= frequency_hz <= 868_600_000 or 869_700_000 <= frequency_hz <= 870_000_000:
-            return 100
-        return 1000
-
-    def _may(self, job: TxJob) -> bool:
-        """BS src/s2e.c, ``s2e_canTxEU868``."""
-        if not self._duty_cycle or job.tx_us >= self._free_from[self._rate(job.frequency_hz)]:
-            return True
-        job.blocked.append("NO_DC_IN_BAND")
-        return False
-
-    def _aim(self, job: TxJob, at: int) -> None:
-        """BS src/s2e.c, ``s2e_nextTxAction``, when it is time to feed the radio."""
-        if job not in self._jobs or job.tx_us != at:
-            return
-        self._jobs.remove(job)
-        if not self._may(job):
-            self._add(job, relocate=True)
-            return
-        end = self._end_us(job)
-        overlapping = [other for other in self._jobs if other.tx_us - TX_MIN_GAP_US <= end]
-        if any(self._priority(job) < self._priority(other) for other in overlapping):
-            job.blocked.append("HINDERED")
-            self._add(job, relocate=True)
-            return
-        self._sending, self._sending_until = job, end
-        for other in overlapping:
-            self._jobs.remove(other)
-            other.blocked.append("DISPLACED")
-            self._add(other, relocate=True)
-        self._clock.at(job.tx_us, lambda: self.transmit(self._downlink(job), job.tx_us))
-        self._clock.at(job.tx_us + TXCHECK_FUDGE_US, lambda: self._on_air(job))
-        self._clock.at(end, self._over)
-
-    @staticmethod
-    def _priority(job: TxJob) -> int:
-        """BS src/s2e.c, ``calcPriority``, with one antenna."""
-        alternative = job.rx2 is not None or (job.class_c and job.retries < CLASS_C_BACKOFF_MAX)
-        return job.priority - (PRIO_PENALTY_ALTTXTIME if alternative else 0)
+    def _transmit(self, job: TxJob) -> None:
+        self.transmit(self._downlink(job), job.tx_us)
 
     def _on_air(self, job: TxJob) -> None:
-        """BS src/s2e.c, ``update_DC`` and ``send_dntxed``."""
-        rate = self._rate(job.frequency_hz)
-        self._free_from[rate] = job.tx_us + (self._end_us(job) - job.tx_us) * rate
+        """BS src/s2e.c, ``send_dntxed``."""
         self.dntxed += 1
         self.link.send(
             {
@@ -345,7 +234,3 @@ class BasicsStation(ConcentratorRadio):
                 "gpstime": self._gps_us(job.tx_us),
             }
         )
-
-    def _over(self) -> None:
-        if self._sending is not None and self._clock.now_us >= self._sending_until:
-            self._sending = None

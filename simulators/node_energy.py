@@ -27,7 +27,7 @@ from simulators.currents import (
     Current,
 )  # fmt: skip
 from simulators.device import Device, Uplink
-from simulators.energy import UC_PER_MAH, Battery, EnergyLedger
+from simulators.energy import UC_PER_MAH, Battery, Draw, EnergyLedger
 from simulators.node import NodeBench
 from simulators.node_states import ResetCause, State
 from simulators.nodes import alone
@@ -163,7 +163,7 @@ def estimate(
             device.run_until(min(device.now_us + _STEP_US, until_us))
             if progress is not None:
                 progress((device.now_us - begin_us) / (until_us - begin_us))
-        charge, draws = ledger.charge_mah(), ledger.draws()
+        charge = ledger.charge_mah()
         return Estimate(
             profile,
             board,
@@ -177,18 +177,14 @@ def estimate(
             (_awake_us(bench) - awake_us) / 1e6 / run_days,
             Battery() if battery is None else battery,
             device.node.complaints(),
-            tuple(
-                Daily(
-                    draw.current.label,
-                    draw.current.ua,
-                    draw.us / 1e6 / run_days,
-                    draw.uc / UC_PER_MAH / run_days,
-                    draw.current.source,
-                )
-                for draw in sorted(draws, key=lambda draw: -draw.uc)
-            ),
+            tuple(_daily(draw, run_days) for draw in sorted(ledger.draws(), key=lambda draw: -draw.uc)),
             (bench.statistics.boots[ResetCause.DEEP_SLEEP] - boots) / run_days,
         )
+
+
+def _daily(draw: Draw, days: float) -> Daily:
+    current = draw.current
+    return Daily(current.label, current.ua, draw.us / 1e6 / days, draw.uc / UC_PER_MAH / days, current.source)
 
 
 def _awake_us(bench: NodeBench) -> int:

@@ -76,7 +76,7 @@ class TestSilentDrops:
             station = made.concentrator(STATION)
             node = made.nodes[0]
             made.join(node)
-            station._free_from[100] = made.clock.now_us + 60_000_000  # it has sent a beacon, say
+            station._queue._free_from[100] = made.clock.now_us + 60_000_000  # it has sent a beacon, say
 
             end = made.send(node.uplink(confirmed=True))
             (down,) = made.wait(30)
