@@ -32,7 +32,9 @@ _log = logging.getLogger(__name__)
 
 _IN_HAND = 128  # messages of a lane that one process has at most
 _EXPIRES_S = 2.0  # of one request for messages
-_GRACE_S = 3.0  # without an answer to it, ask again
+_GRACE_S = 1.5  # without an answer to it, ask again
+_ALIVE_S = 2  # a server that does not even answer a ping by then hangs
+_CLOSE_S = 1.0  # to say goodbye; who hangs does not answer that either
 _ENSURE_EVERY_S = 30.0
 _UNANSWERED_S = 10.0  # longer than a cluster elects: the consumers may be no more
 _ENDED = "Status"  # header: a request is over
@@ -104,7 +106,8 @@ class Puller(threading.Thread):
                 self.connected = False
                 for lane in self._lanes:
                     lane.answers = False
-                await client.close()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(client.close(), _CLOSE_S)
 
     async def _pull(self, client: Client, server: str) -> None:
         if not self._is_ensured:
@@ -175,6 +178,7 @@ class Puller(threading.Thread):
             while lane.expected and self._goes_on(client):
                 if time.monotonic() > deadline:
                     self._unanswered(lane, "no answer")
+                    await client.flush(_ALIVE_S)
                     break
                 await lane.pause(1.0)
             lane.begun.set()
