@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""How long the city's data stands still when a node of the broker's cluster is killed, and where that time goes.
+"""How long the city's data stands still when a node of the broker's cluster fails, and where that time goes.
 
 The real gateway and ingest, the cluster as it is shipped, uplinks all the time. All parts have one machine's clock, so
 what their logs say can be compared. A killed node comes back, and is in step again, before the next one is killed.
@@ -109,8 +109,17 @@ def longest_stall(commits: Sequence[float], since: float) -> tuple[float, float]
     return max((after - before, after) for before, after in pairwise(times))
 
 
-def run(folder: Path, kills: int, *, seed: int = 1, progress: Callable[[Kill], None] = lambda _kill: None) -> Outcome:
-    """Kill ``kills`` times, somebody of each role in turn; raises TownError when it does not go on."""
+def run(
+    folder: Path,
+    kills: int,
+    *,
+    hang: bool = False,
+    seed: int = 1,
+    progress: Callable[[Kill], None] = lambda _kill: None,
+) -> Outcome:
+    """Kill ``kills`` times, somebody of each role in turn; raises TownError when it does not go on.
+
+    ``hang``: the node falls silent first, and is killed when all goes on without it."""
     dice, done, load = random.Random(seed), list[Kill](), 0.0
     town = ClusterTown(folder)
     try:
@@ -121,7 +130,7 @@ def run(folder: Path, kills: int, *, seed: int = 1, progress: Callable[[Kill], N
         commits.start()
         for number in range(kills):
             _until(commits.flow, "commits")
-            done.append(_kill(town, commits, ROLES[number % len(ROLES)], dice))
+            done.append(_kill(town, commits, ROLES[number % len(ROLES)], hang, dice))
             load = max(load, os.getloadavg()[0])
             progress(done[-1])
         commits.stop()
@@ -132,18 +141,23 @@ def run(folder: Path, kills: int, *, seed: int = 1, progress: Callable[[Kill], N
         town.stop()
 
 
-def _kill(town: ClusterTown, commits: Commits, role: str, dice: random.Random) -> Kill:
+def _kill(town: ClusterTown, commits: Commits, role: str, hang: bool, dice: random.Random) -> Kill:
     roles = _roles(town)
     everyone = range(len(HOSTS))
     victim = dice.choice([number for number in everyone if role in roles[number]] or everyone)
     time.sleep(dice.uniform(0.0, 1.0))  # anywhere between two heartbeats
     killed_at = time.time()
-    town.kill(f"node-{victim}")
+    if hang:
+        town.hang(victim)
+    else:
+        town.kill(f"node-{victim}")
     _until(lambda: time.time() - killed_at > _WATCH_S and commits.flow(), "commits after a kill")
     kill = dissect(
         roles[victim], killed_at, commits.at, (town.folder / "gateway.log").read_text("utf-8", "replace"),
         [(town.folder / f"node-{number}.log").read_text("utf-8", "replace") for number in everyone],
     )  # fmt: skip
+    if hang:
+        town.kill(f"node-{victim}")
     town.start_node(victim)
     _until(lambda: all(town.is_healthy(number) for number in everyone), "the node's return")
     return kill

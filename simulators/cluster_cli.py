@@ -13,6 +13,7 @@ from simulators.town import TownError
 
 @click.command()
 @click.option("--kills", default=25, show_default=True, type=click.IntRange(min=1), help="SIGKILLs of a node.")
+@click.option("--hang", is_flag=True, help="The node falls silent instead, as when its machine loses power.")
 @click.option("--seed", default=1, show_default=True, help="Chooses nodes and moments.")
 @click.option(
     "--folder",
@@ -21,7 +22,7 @@ from simulators.town import TownError
     help="On the disk to be measured; a folder cluster is made in it.  [default: .bench]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
-def cluster(kills: int, seed: int, folder: Path, as_json: bool) -> None:
+def cluster(kills: int, hang: bool, seed: int, folder: Path, as_json: bool) -> None:
     """How long uplinks stand still when a node of the broker's cluster is killed, and why; 20 s for each kill.
 
     \b
@@ -29,7 +30,7 @@ def cluster(kills: int, seed: int, folder: Path, as_json: bool) -> None:
         stadtfunk bench cluster --kills 5
     """
     try:
-        outcome = bench_cluster.run(folder / "cluster", kills, seed=seed, progress=_tell)
+        outcome = bench_cluster.run(folder / "cluster", kills, hang=hang, seed=seed, progress=_tell)
     except TownError as failed:
         raise click.ClickException(str(failed)) from failed
     metrics = bench_cluster.metrics(outcome)

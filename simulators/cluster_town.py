@@ -5,6 +5,7 @@ operator's commands make, only moved to other ports. Its nodes are 127.0.0.1 to 
 
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -64,7 +65,7 @@ class ClusterTown(LoadTown):
         others = [f"{host}:{ports.mqtt}" for host, ports in zip(HOSTS[1:], self._ports[1:], strict=True)]
         return (
             f'[mqtt]\nhost = "{HOSTS[0]}"\nport = {self._ports[0].mqtt}\ncluster = {json.dumps(others)}\n'
-            'ca_file = "certificates/ca.pem"\n'
+            'keepalive_s = 5\nca_file = "certificates/ca.pem"\n'
             f'cert_file = "certificates/{party}.pem"\nkey_file = "certificates/{party}.key"\n'
         )
 
@@ -96,6 +97,10 @@ class ClusterTown(LoadTown):
         assert server is not None
         in_folder = ["env", "-C", "certificates"]  # as the configuration wants it
         self._start(f"node-{number}", [*in_folder, server, "-c", f"nats-{HOSTS[number]}.conf"])
+
+    def hang(self, number: int) -> None:
+        """It says nothing any more, as a machine that hangs or is cut off; its kernel goes on taking connections."""
+        self._processes[f"node-{number}"].send_signal(signal.SIGSTOP)
 
     def is_healthy(self, number: int) -> bool:
         """It has caught up with everything."""
