@@ -3,7 +3,7 @@
 
 from firmware import network_time
 from firmware.mac import Accepted, Acknowledged, LinkChecked, NetworkTime
-from firmware.node import CONTINUOUS, silence, unload
+from firmware.node import silence, unload
 
 if False:  # types only
     from firmware.mac import Event, Transmit
@@ -104,7 +104,7 @@ def _obey(wake: "Wake", f_port: int, payload: bytes) -> None:
     if f_port != F_PORT:
         return
     from decoders.layouts import of
-    from firmware.settings import COUNTERS, READ_ONLY
+    from firmware.settings import PROBES
 
     settings = wake.settings
     node = wake.node
@@ -112,8 +112,7 @@ def _obey(wake: "Wake", f_port: int, payload: bytes) -> None:
     interval_s = settings.interval_s
     probes = settings.probes, settings.slow_below_kmh, settings.fast_above_kmh
     fields = len(of(profile).fields)
-    known = COUNTERS if profile in CONTINUOUS else READ_ONLY
-    wake.memory.answer = settings.obey(payload, fields, wake.memory.delivery, known)
+    wake.memory.answer = settings.obey(payload, fields, wake.memory.delivery, PROBES[profile])
     wake.memory.tries = 0
     if settings.interval_s != interval_s:
         wake.schedule()

@@ -14,9 +14,10 @@ if False:  # types only
 # Of an answer at the slowest data rate, beside 15 bytes of answers to the network and 2 requests: what does not fit is
 # not answered, and not done
 _ROOM = 34
-# Of the probes in firmware.profile, which is not loaded: those that are read, and those that count all the time
-READ_ONLY = 0x03FF
-COUNTERS = 0xFC00
+# Of the probes in firmware.profile, which is not loaded, as masks: those whose quantities a profile sends
+PROBES = {"tree": 0x001F, "air": 0x03E0, "traffic": 0xFC00}
+# Those of which a node has one at most: on the UART; at I2C address 0x69; on the first pulse input
+_EITHER = (0x0E01, 0x0120, 0xF000)
 
 
 class Settings:
@@ -80,7 +81,7 @@ class Settings:
             data += settings.item(settings.CALIBRATION, (field, calibration[0], calibration[1]))
         self._journal.append(data)
 
-    def obey(self, message: bytes, fields: int, delivery: "Delivery", probes: int = READ_ONLY) -> bytes:
+    def obey(self, message: bytes, fields: int, delivery: "Delivery", probes: int = PROBES["tree"]) -> bytes:
         """Do what a downlink on FPort 21 says; return the answer. Who has promised to reboot does it afterwards.
 
         ``fields``: how many the layout has; ``probes``: those that this kind of node can have, as a mask. What is
@@ -132,7 +133,11 @@ class Settings:
         before = self._now(setting, value)
         self._put(setting.name, numbers)
         status = settings.DONE
-        if self.slow_below_kmh > self.fast_above_kmh or self.empty_battery_mv > self.low_battery_mv:
+        if (
+            (setting.name == "probes" and any(_several(self.probes & line) for line in _EITHER))
+            or self.slow_below_kmh > self.fast_above_kmh
+            or self.empty_battery_mv > self.low_battery_mv
+        ):
             status = settings.CONTRADICTS
         else:
             try:
@@ -157,3 +162,7 @@ class Settings:
         if setting.id > settings.SETTINGS[-1].id:
             return b""
         return setting.pack((getattr(self, setting.name),))
+
+
+def _several(mask: int) -> bool:
+    return mask & (mask - 1) != 0

@@ -9,7 +9,6 @@ from decoders.payload_reader import read
 from decoders.settings import F_PORT
 from decoders.settings_message import Answer, decode, encode
 from firmware import profile
-from firmware.settings import COUNTERS, READ_ONLY
 from simulators.firmware_build import compile_module
 from simulators.node_states import Moment
 from simulators.traffic_node import TrafficNode
@@ -74,13 +73,6 @@ def last_fields(street):
 
 
 class TestSettings:
-    def test_the_masks_are_those_of_the_table(self):
-        first = profile.PROBES.index("ld2451")
-
-        assert 1 << first == READ_ONLY + 1
-        assert (1 << len(profile.PROBES)) - 1 == READ_ONLY | COUNTERS
-        assert READ_ONLY & COUNTERS == 0
-
     @pytest.mark.parametrize("mask", [1 << 7, 1 << 31, (1 << 10) + 1])
     def test_a_probe_that_does_not_count_all_the_time_is_refused(self, street, mask):
         told(street, ("probes", mask))

@@ -3,8 +3,27 @@
 
 import pytest
 
+from decoders.layouts import of
+from decoders.settings_message import Answer, decode, encode
 from firmware import profile
-from firmware.settings import Settings
+from firmware.delivery import Delivery
+from firmware.sensors import (
+    bme280,
+    ds18b20,
+    ld2451,
+    ops243,
+    pulses,
+    scd41,
+    sdi12,
+    sds011,
+    sen55,
+    smt50,
+    smt100,
+    sps30,
+    tubes,
+    watermark,
+)
+from firmware.settings import PROBES, Settings
 from simulators.chips.bme280 import Bme280Sim
 from simulators.chips.scd41 import Scd41Sim
 from simulators.chips.smt50 import Smt50Sim
@@ -126,3 +145,71 @@ class TestSoilTemperature:
         assert values["soil_temperature"] == pytest.approx(800, abs=10)
         assert values["soil_water_tension"] == pytest.approx(400, abs=8)
         assert board.sim.refusals == board.smt50.refusals == []
+
+
+DRIVERS = {
+    "smt100": smt100.Smt100,
+    "ds18b20": ds18b20.Ds18b20,
+    "watermark": watermark.Watermark,
+    "smt50": smt50.Smt50,
+    "smt100_sdi12": sdi12.Smt100Sdi12,
+    "sps30": sps30.Sps30,
+    "scd41": scd41.Scd41,
+    "bme280": bme280.Bme280,
+    "sen55": sen55.Sen55,
+    "sds011": sds011.Sds011,
+    "ld2451": ld2451.Ld2451,
+    "ops243": ops243.Ops243,
+    "pir": pulses.Pir,
+    "loop": pulses.Loop,
+    "bike_loop": pulses.BikeLoop,
+    "tubes": tubes.TubePair,
+}
+
+
+def asked(folder, kind, *names):
+    """What a node of this kind answers to a setting of these probes."""
+    mask = sum(1 << profile.PROBES.index(name) for name in names)
+    layout = of(kind)
+    message = encode(1, layout, [("probes", mask)])
+    answer = Settings(str(folder), 900).obey(message, len(layout.fields), Delivery(), PROBES[kind])
+    return decode(layout, answer)[1], mask
+
+
+class TestSettingOfProbes:
+    @pytest.mark.parametrize("kind", ["tree", "air", "traffic"])
+    @pytest.mark.parametrize("name", profile.PROBES)
+    def test_a_node_takes_those_whose_quantities_it_sends_and_no_other(self, tmp_path, kind, name):
+        sent = {field.name for field in of(kind).fields}
+        fits = set(DRIVERS[name].QUANTITIES) <= sent
+
+        answers, mask = asked(tmp_path, kind, name)
+
+        assert answers == [Answer("probes", "done" if fits else "out_of_range", (mask if fits else 0,))]
+
+    @pytest.mark.parametrize(
+        ("kind", "names"),
+        [
+            ("air", ("sps30", "sen55")),  # both at 0x69
+            ("traffic", ("ld2451", "ops243")),  # one UART
+            ("traffic", ("pir", "loop")),  # one input
+            ("traffic", ("loop", "bike_loop")),
+            ("traffic", ("tubes", "pir", "ld2451")),
+        ],
+    )
+    def test_two_on_one_line_are_refused(self, tmp_path, kind, names):
+        assert asked(tmp_path, kind, *names)[0] == [Answer("probes", "contradicts_another", (0,))]
+
+    @pytest.mark.parametrize(
+        ("kind", "names"),
+        [
+            ("tree", ("smt100", "ds18b20", "watermark", "smt50", "smt100_sdi12")),
+            ("air", ("sps30", "scd41", "bme280", "sds011")),
+            ("air", ("sen55", "scd41", "bme280", "sds011")),
+            ("traffic", ("ld2451", "pir")),
+        ],
+    )
+    def test_those_on_lines_of_their_own_are_taken(self, tmp_path, kind, names):
+        answers, mask = asked(tmp_path, kind, *names)
+
+        assert answers == [Answer("probes", "done", (mask,))]
