@@ -36,7 +36,7 @@ from decoders.records import LANES, READING
 
 _log = logging.getLogger(__name__)
 
-_HEAD_START_S = 2.0  # of the session of a lower lane, at most, before the next begins to connect
+_HEAD_START_S = 5.0  # of the session of a lower lane, at most, before the next begins to connect
 
 
 class SessionPlan(NamedTuple):

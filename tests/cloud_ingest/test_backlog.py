@@ -19,6 +19,7 @@ from decoders.uplink import Batch, Watermark, encode_batch
 from tests.cloud_ingest.brokers import Mosquitto, wait_for
 from tests.cloud_ingest.processes import Site
 from tests.cloud_ingest.world import GATEWAY, NODES, START, batch, sample, uplink
+from tests.gateway.secured_brokers import Party, SecuredBroker, command
 
 GATEWAYS = ["0016c001f1500821", "0016c001f1500822", "0016c001f1500823"]
 ALARMING = "0016c001f1500829"
@@ -33,6 +34,15 @@ CREATE TABLE seen (number INTEGER PRIMARY KEY, dev_eui TEXT, f_cnt INTEGER);
 CREATE TRIGGER note_uplink AFTER INSERT ON uplinks
 BEGIN INSERT INTO seen (dev_eui, f_cnt) VALUES (new.dev_eui, new.f_cnt); END;
 """
+
+
+def take_notes(site: Site) -> None:
+    """Once the service has run, so that there is a store; and a broker without a stream has our sessions."""
+    service = site.service()
+    service.terminate()
+    service.wait()
+    with sqlite3.connect(site.folder / "stadtfunk.db") as store:
+        store.executescript(_NOTES)
 
 
 @pytest.fixture(params=["jetstream", "nats", "mosquitto"])
@@ -110,11 +120,7 @@ class TestOlderRights:
 
 class TestBehindABacklog:
     def test_an_alarm_that_came_last_is_applied_before_all_but_a_few_of_thousands(self, site: Site) -> None:
-        service = site.service()  # so that a broker without a stream has our sessions
-        service.terminate()
-        service.wait()
-        with sqlite3.connect(site.folder / "stadtfunk.db") as store:
-            store.executescript(_NOTES)
+        take_notes(site)
         fleet = Fleet(site.mqtt_port)
         for step in range(BATCHES):
             for gateway, eui in enumerate(GATEWAYS):
@@ -143,3 +149,39 @@ class TestBehindABacklog:
 
         wait_for(lambda: site.rows("SELECT count(*) FROM uplinks") == [(1,)], "the reading")
         wait_for(lambda: site.rows("SELECT kind FROM gateway_events") == [("node_down",)], "the event")
+
+
+class TestCertificates:
+    """Our mosquitto.conf gives every client the id of its certificate, so each session has one of its own."""
+
+    def test_an_alarm_overtakes_a_backlog_there_too(self, tmp_path: Path) -> None:
+        broker = SecuredBroker("mosquitto", tmp_path / "certificates")
+        for eui in (GATEWAYS[0], ALARMING):
+            command("gateway", eui, "--folder", str(broker.folder))
+        site = Site(tmp_path)
+        files = "".join(
+            f'{key} = "{broker.folder}/{file}"\n'
+            for key, file in (("ca_file", "ca.pem"), ("cert_file", "ingest.pem"), ("key_file", "ingest.key"))
+        )
+        address = f'host = "localhost"\nport = {broker.port}\ntls = true\n{files}'
+        site.config.write_text(site.config.read_text().replace(f"port = {site.mqtt_port}\n", address))
+        site.mqtt_port = broker.port
+        broker.start()
+        try:
+            take_notes(site)
+            for eui, lane, payloads in (
+                (GATEWAYS[0], READING, [readings(0, step) for step in range(BATCHES)]),
+                (ALARMING, ALARM, [alarm()]),
+            ):
+                with Party(broker, eui, [topics.committed(eui)]) as gateway:
+                    for payload in payloads:
+                        gateway.publish(topics.up(eui, lane), payload)
+
+            site.service()
+
+            wait_for(lambda: site.rows("SELECT count(*) FROM uplinks") == [(BATCHES,)], "every reading")
+            [(before,)] = site.rows("SELECT uplinks FROM seen_before_alarm")
+        finally:
+            site.stop()
+            broker.stop()
+        assert before <= BOUND
