@@ -2,6 +2,7 @@
 """Real brokers on loopback for tests of this folder: nats-server and Mosquitto."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -58,6 +59,11 @@ class Nats:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def hang(self) -> None:
+        """It says nothing any more; its kernel goes on taking connections."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def wipe(self) -> None:
         """Stopped, it loses everything."""

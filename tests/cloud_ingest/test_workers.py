@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from paho.mqtt import publish
 
-from tests.cloud_ingest.brokers import wait_for
+from tests.cloud_ingest.brokers import Nats, wait_for
 from tests.cloud_ingest.processes import POISON, Gateway, Site, uplinks
 from tests.cloud_ingest.world import NODES, START, UP, batch, opened, sample, uplink
 
@@ -66,6 +67,26 @@ class TestExactlyOnce:
         finally:
             gateway.stop()
         assert site.rows("SELECT count(*) FROM uplinks") == [(8,)]
+
+    def test_a_server_that_hangs_is_left_for_the_next(self, site: Site, tmp_path: Path) -> None:
+        (tmp_path / "next").mkdir()
+        other = Nats(tmp_path / "next")
+        text = site.config.read_text()
+        site.config.write_text(text.replace(f'"{site.nats.server}"', f'"{site.nats.server}", "{other.server}"'))
+        other.start()
+        try:
+            worker = site.worker()
+            site.nats.hang()
+
+            connected = f"stream connected server={other.server}"
+            wait_for(
+                lambda: connected in site.log(worker), "the other one", timeout_s=30
+            )  # closing alone takes TLS 30 s
+
+            publish.single(UP, batch(*uplinks(4)), qos=1, hostname="127.0.0.1", port=other.mqtt_port)
+            wait_for(lambda: site.rows("SELECT count(*) FROM uplinks") == [(4,)], "the readings")
+        finally:
+            other.stop()
 
     def test_a_store_restored_from_yesterdays_backup_ends_with_everything_once(self, site: Site) -> None:
         gateway = Gateway(site.mqtt_port, uplinks(90))
