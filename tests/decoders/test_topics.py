@@ -71,3 +71,4 @@ class TestLanes:
 @given(st.text())
 def test_any_text_has_a_gateway_or_none(topic):
     assert topics.gateway_eui_of(topic) is None or topic.startswith("stadtfunk/1/")
+    assert topics.up_lane_of(topic) is None or topic.startswith("stadtfunk/1/")

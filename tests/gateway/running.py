@@ -287,6 +287,7 @@ class Cloud:
             self.statuses.append(message.payload)
             return
         batch = decode_batch(message.payload)
+        assert message.topic == topics.up(GATEWAY_EUI, batch.lane)
         assert batch.gateway_eui == GATEWAY_EUI
         if batch.epoch != self.epoch:
             self.epoch, self.records = batch.epoch, {lane: {} for lane in LANES}
