@@ -79,9 +79,7 @@ class TestExactlyOnce:
             site.nats.hang()
 
             connected = f"stream connected server={other.server}"
-            wait_for(
-                lambda: connected in site.log(worker), "the other one", timeout_s=30
-            )  # closing alone takes TLS 30 s
+            wait_for(lambda: connected in site.log(worker), "the other one")
 
             publish.single(UP, batch(*uplinks(4)), qos=1, hostname="127.0.0.1", port=other.mqtt_port)
             wait_for(lambda: site.rows("SELECT count(*) FROM uplinks") == [(4,)], "the readings")
