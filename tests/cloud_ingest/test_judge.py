@@ -206,13 +206,17 @@ class TestStuck:
 
     def test_its_beginning_is_kept_for_longer_than_we_look_back(self, world):
         store, ingest = world
-        for week in range(4):
-            hours = range(168 * week, 168 * (week + 1))
-            uplinks = (uplink(hour + 1, NODES[2], hour, sample(START + hour * HOUR, 20.0)) for hour in hours)
-            ingest.apply(UP, batch(*uplinks))
-            judged(store)
+        for hour in range(0, 672, 4):
+            stuck, well = sample(START + hour * HOUR, 20.0), sample(START + hour * HOUR, 20.0 + hour / 100)
+            again = sample(START + (hour + 2) * HOUR, 20.0)
+            numbers = 3 * hour + 1
+            uplinks = [(NODES[0], stuck), (NODES[1], well), (NODES[0], again)]
+            ingest.apply(
+                UP, batch(*(uplink(numbers + i, one, numbers + i, said) for i, (one, said) in enumerate(uplinks)))
+            )
+            judged(store, "RA-01")
 
-        assert self.doubts(store) == [("soil_moisture", "stuck", 0, 671)]
+        assert self.doubts(store) == [("soil_moisture", "stuck", 0, 670)]
 
     def test_a_late_reading_that_moves_takes_it_back(self, world):
         store, ingest = world

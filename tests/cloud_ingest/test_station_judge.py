@@ -90,6 +90,43 @@ class TestStretches:
             expected = [("pm10", "stuck", 0, hour), ("pm2_5", "stuck", 0, hour)] if hour >= 24 else []
             assert doubts(store) == expected
 
+    def test_its_beginning_is_kept_for_longer_than_we_look_back(self, world):
+        store, ingest = world
+        for hour in range(100):
+            told(ingest, air(hour, 8.0), hour + 1)
+            judged(store)
+
+        assert doubts(store) == [("pm10", "stuck", 0, 99), ("pm2_5", "stuck", 0, 99)]
+
+    def test_a_late_reading_splits_a_long_line_and_what_is_left_is_judged_by_its_own_length(self, world):
+        store, ingest = world
+        for hour in range(100):
+            told(ingest, air(hour, 8.0), hour + 1)
+        judged(store)
+
+        told(ingest, air(90.5, 9.0), 200)
+        judged(store)
+
+        assert doubts(store) == [("pm10", "stuck", 0, 90), ("pm2_5", "stuck", 0, 90)]
+
+    def test_humid_days_are_one_stretch_and_a_dry_hour_between_makes_two(self, world):
+        store, ingest = world
+        for hour in range(120):
+            told(ingest, air(hour, 8.0 + hour % 2, 50.0 if hour in (7, 70) else 97.0), hour + 1)
+            judged(store)
+
+        assert doubts(store) == [
+            (dust, "humid", *hours) for dust in ("pm10", "pm2_5") for hours in ((0, 6), (8, 69), (71, 119))
+        ]
+
+    def test_humid_air_days_later_is_another_stretch(self, world):
+        store, ingest = world
+        for hour in range(100):
+            told(ingest, air(hour, 8.0 + hour % 2, 97.0 if hour in (0, 60) else 50.0), hour + 1)
+            judged(store)
+
+        assert doubts(store) == [(dust, "humid", hour, hour) for dust in ("pm10", "pm2_5") for hour in (0, 60)]
+
     def test_a_late_reading_that_moves_takes_the_doubt_away(self, world):
         store, ingest = world
         for hour in range(30):
@@ -176,6 +213,12 @@ class TestMarks:
         assert store.db.execute("SELECT * FROM unjudged_stations").fetchall() == [(thing, START + 20 * HOUR)]
         assert judge.marked(store) == [thing]
 
+    def test_what_an_uplink_repeats_of_before_counts_too(self, world):
+        store, ingest = world
+        told(ingest, [*air(9, 8.0), *air(4, 8.0), *air(6, 8.0)], 1)
+
+        assert store.db.execute("SELECT since FROM unjudged_stations").fetchall() == [(START + 4 * HOUR,)]
+
     def test_trees_are_judged_with_their_area_and_stations_by_themselves(self, world):
         store, ingest = world
         told(ingest, list(sample(START, 20.0)), 1, CITY.node_at("J-0004").dev_eui)
@@ -219,17 +262,17 @@ class TestMarks:
 
     def test_a_long_history_takes_several_turns(self, world):
         store, ingest = world
-        for day in range(0, 95, 5):
-            told(ingest, air(24 * day, 8.0, 99.0), day + 1)
+        for n in range(109):
+            told(ingest, air(20 * n, 8.0, 99.0), n + 1)
         [thing] = judge.marked(store)
 
         turns = 1
         while not judge.judge_marked(store, CITY, thing, START + 100 * DAY):
             turns += 1
 
-        assert turns == 4  # 90 days, 30 at once
+        assert turns == 4  # 90 days, 30 at once, and one to see that there is no more
         assert judge.marked(store) == []
-        assert len(doubts(store)) == 2 * 19
+        assert len(doubts(store)) == 2 * 109
 
     def test_a_station_that_is_no_more_in_the_registry_is_forgotten(self, world):
         store, ingest = world
