@@ -50,6 +50,7 @@ class Sen55:
         self._sensor = Sensirion(i2c, clock, _ADDRESS, 8)
         self._gas = gas
         self._fault: "str | None" = "not_ready"
+        self._old = False  # a value waits that may be as old as the warm-up
         self.voc_state: "tuple[int, ...] | None" = None
 
     def start(self) -> int:
@@ -60,6 +61,7 @@ class Sen55:
             sensor.send(_VOC_STATE, 20, self.voc_state)
         if self._fault is None:
             self._fault = sensor.send(_START, 50)
+        self._old = True
         if self._fault is not None:
             return 0
         return _GAS_MS if self._gas else _WARM_UP_MS
@@ -71,11 +73,13 @@ class Sen55:
         if fault is not None:
             return same(self.QUANTITIES, fault)
         high, low = sensor.word(0), sensor.word(1)
-        if not high & _CLEANING:  # no new values while it cleans, but old ones
-            fault = sensor.wait(_READY, 1, 20, _SAMPLE_MS)
-        fault = fault or sensor.ask(_READ, 8, 20)
-        if fault is not None:
-            return same(self.QUANTITIES, fault)
+        for _ in range(1 + self._old):  # one that stands still has no second value
+            if not high & _CLEANING:  # no new values while it cleans, but old ones
+                fault = sensor.wait(_READY, 1, 20, _SAMPLE_MS)
+            fault = fault or sensor.ask(_READ, 8, 20)
+            if fault is not None:
+                return same(self.QUANTITIES, fault)
+        self._old = False
         values: "Values" = {}
         for n, name in enumerate(self.QUANTITIES):
             if n < 4:

@@ -40,6 +40,7 @@ class Sps30:
         self._sensor = Sensirion(i2c, clock, _ADDRESS, 8)
         self._fault: "str | None" = "not_ready"
         self._four = bytearray(4)
+        self._old = False  # a value waits that may be as old as the warm-up
 
     def start(self) -> int:
         """Start fan and laser; return the ms until a value can be trusted, 0 if there will be none."""
@@ -51,6 +52,7 @@ class Sps30:
         if self._fault == "no_answer":  # or does it measure already?
             sensor.send(_STOP, 20)
             self._fault = sensor.send(_START, 20, (_FLOAT,))
+        self._old = True
         return _WARM_UP_MS if self._fault is None else 0
 
     def read(self) -> "Values":
@@ -70,7 +72,12 @@ class Sps30:
         sensor = self._sensor
         if sensor.ask(_STATUS, 2, 5) is None and (sensor.word(0) & _BROKEN_HIGH or sensor.word(1) & _BROKEN_LOW):
             return "bad_answer"
-        return sensor.wait(_READY, 1, 0, _SAMPLE_MS) or sensor.ask(_READ, 8)
+        for _ in range(1 + self._old):  # one that stands still has no second value
+            fault = sensor.wait(_READY, 1, 0, _SAMPLE_MS) or sensor.ask(_READ, 8)
+            if fault is not None:
+                return fault
+        self._old = False
+        return None
 
     def _tenths(self, at: int) -> "Value":
         """The float whose two words begin at byte ``at``."""

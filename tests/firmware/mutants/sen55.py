@@ -48,6 +48,8 @@ MUTANTS = (
     ),
     Mutant("old values taken for new", "fault = sensor.wait(_READY, 1, 20, _SAMPLE_MS)", "pass"),
     Mutant("any bit means ready", "fault = sensor.wait(_READY, 1, 20", "fault = sensor.wait(_READY, 0xFFFF, 20"),
+    Mutant("a value as old as the warm-up", "self._old = True", "self._old = False"),
+    Mutant("every value may be old", "        self._old = False\n        values", "        values"),
     Mutant("a second not waited for", "_SAMPLE_MS = 1_500", "_SAMPLE_MS = 200"),
     Mutant("no time to read", "sensor.ask(_READ, 8, 20)", "sensor.ask(_READ, 8, 0)"),
     Mutant("cleaning ignored", "if raw == _UNKNOWN_DUST or high & _CLEANING:", "if raw == _UNKNOWN_DUST:"),

@@ -79,9 +79,11 @@ MUTANTS = (
     Mutant("all bits mean broken", "_BROKEN_LOW = 1 << 4 | 1 << 5", "_BROKEN_LOW = 0xFFFF"),
     Mutant(
         "old values taken for new",
-        "return sensor.wait(_READY, 1, 0, _SAMPLE_MS) or sensor.ask(_READ, 8)",
-        "return sensor.ask(_READ, 8)",
+        "fault = sensor.wait(_READY, 1, 0, _SAMPLE_MS) or sensor.ask(_READ, 8)",
+        "fault = sensor.ask(_READ, 8)",
     ),
+    Mutant("a value as old as the warm-up", "self._old = True", "self._old = False"),
+    Mutant("every value may be old", "        self._old = False\n        return", "        return"),
     Mutant("a second not waited for", "_SAMPLE_MS = 1_500", "_SAMPLE_MS = 200"),
     Mutant("zeros taken for clean air", "if not any(values.values()):", "if False:"),
     Mutant("one zero taken for a dead laser", "if not any(values.values()):", "if not all(values.values()):"),

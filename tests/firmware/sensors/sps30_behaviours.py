@@ -88,7 +88,7 @@ def sends_what_the_datasheet_says(driver: ModuleType) -> None:
     rig.measure()
     rig.stop()
 
-    assert rig.sent == ["1103", "1103", "00100300ac", "d206", "0202", "0300", "0104", "1001"]
+    assert rig.sent == ["1103", "1103", "00100300ac", "d206", "0202", "0300", "0202", "0300", "0104", "1001"]
 
 
 def leaves_commands_their_time(driver: ModuleType) -> None:
@@ -266,6 +266,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     each_bit_of_the_status_that_means_broken_counts_and_no_other,
     a_dead_fan_is_noticed_without_a_status_register,
     SENSOR.an_engine_that_stands_still_gives_no_old_values,
+    SENSOR.the_first_value_alone_may_be_old,
     SENSOR.a_dead_bus_is_told_from_an_absent_sensor,
     the_numbers_of_other_ports_are_known,
     SENSOR.a_sensor_that_goes_away_while_it_warms_up_is_missed,
