@@ -111,7 +111,9 @@ class Outbox:
 
     def append_packed(self, lane: int, stored: bytes) -> int:
         """Put a record into a lane, as ``pack`` has made it; returns its row."""
-        self._make_room(len(stored) + ROW_BYTES)
+        size = len(stored) + ROW_BYTES
+        if self._short or self._lanes.bytes + size > self.limits.cap_bytes:
+            self._make_room(size)
         return self._lanes.put(lane, stored)
 
     def confirm(self, lane: int, row: int, epoch: int, seq: int) -> None:
@@ -141,8 +143,6 @@ class Outbox:
         return self._lanes.known()
 
     def _make_room(self, size: int) -> None:
-        if self._lanes.bytes + size <= self.limits.cap_bytes and not self._short:
-            return
         while (missing := self._missing(size)) > 0:
             before = self._lanes.bytes
             self._evict(missing, min(self.limits.cap_bytes, before))

@@ -2,13 +2,15 @@
 """Fill an outbox as fast as the disk allows, and say what that took: to measure a card, and for `stadtfunk bench edge`.
 
     python -m gateway.outbox_load FOLDER [--records N] [--batch 100] [--rate 130 --window-ms 10] [--report] [--list]
-                                         [--packed] [--together]
+                                         [--packed] [--direct | --bare]
 
 It prints one JSON object. What is timed begins with readings, or with records that were encoded and packed before
-(``--packed``); each record is a work of its own, told when it is on the disk, or its batch is (``--together``). With
-``--report`` each batch prints ``accepted FIRST LAST`` once it is on the disk, so that whoever kills it knows what must
-be there; ``--list`` tells what is there. ``--bare`` stores the same packed records in a table of SQLite's, a batch a
-transaction, with nothing of ours.
+(``--packed``). Each is given to the writer as a work of its own, as the service does, and told when it is on the disk.
+With ``--report`` each batch prints ``accepted FIRST LAST`` once it is, so that whoever kills it knows what must be
+there; ``--list`` tells what is there.
+
+Without the writer's thread a batch is a transaction of the caller's, as commands have them (``--direct``). ``--bare``
+stores the same packed records so in a table of SQLite's, with nothing of ours.
 """
 
 import argparse
@@ -18,7 +20,8 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,7 @@ from decoders.records import READING, UplinkKey, UplinkMessage, encode_record
 from decoders.senml import Reading
 from gateway.group_commit import GroupCommit
 from gateway.packing import pack
-from gateway.store import Ledger, open_store
+from gateway.store import open_store
 
 _NODES = 12
 _PAGE = 1000
@@ -58,23 +61,18 @@ def written_bytes() -> int:
 async def fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Append ``--records`` records, ``--batch`` at once or ``--rate`` a second, each awaited until it is durable."""
     store = open_store(folder / "gateway.sqlite3", folder / "gateway.key")
-    group = 1 if options.together else _GROUP if options.rate else options.batch
+    group = _GROUP if options.rate else options.batch
     writer = GroupCommit(store.transactions, window_s=options.window_ms / 1000, records=group)
     first = sum(lane.last_seq for lane in store.ledger.lanes())
     messages = [message(number) for number in range(first, first + options.records)]
     packed = [_packed(item) for item in messages] if options.packed else []
     delays_s: list[float] = []
-    waves: list[tuple[int, int, asyncio.Task[None]]] = []
+    under_way: deque[list[asyncio.Future[int]]] = deque()
 
-    async def wave(start: int, end: int) -> None:
-        began = time.perf_counter()
-        stored = packed[start:end] or [_packed(item) for item in messages[start:end]]
-        if options.together:
-            await writer.run(partial(_append_all, store.ledger, stored))
-        else:
-            for told in [writer.run(partial(store.ledger.append_packed, READING, one)) for one in stored]:
-                await told
-        delays_s.extend([time.perf_counter() - began] * (end - start))
+    def told(start: int, end: int, given: float, works: "list[asyncio.Future[int]]", _: Any) -> None:
+        if any(work.exception() for work in works):
+            return
+        delays_s.extend([time.perf_counter() - given] * (end - start))
         if options.report:
             sys.stdout.write(f"accepted {first + start} {first + end - 1}\n")
             sys.stdout.flush()
@@ -83,12 +81,17 @@ async def fill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     for start in range(0, options.records, options.batch):
         if options.rate:
             await asyncio.sleep(began + start / options.rate - time.perf_counter())
-        end = min(start + options.batch, options.records)
-        waves.append((start, end, asyncio.create_task(wave(start, end))))
-        if not options.rate and len(waves) >= _AHEAD:
-            await waves.pop(0)[2]
-    for _, _, task in waves:
-        await task
+        end, given = min(start + options.batch, options.records), time.perf_counter()
+        batch = packed[start:end] or [_packed(item) for item in messages[start:end]]
+        works = [writer.run(partial(store.ledger.append_packed, READING, one)) for one in batch]
+        works[-1].add_done_callback(partial(told, start, end, given, works))  # they keep their order
+        under_way.append(works)
+        if not options.rate and len(under_way) >= _AHEAD:
+            for work in under_way.popleft():
+                await work
+    for works in under_way:
+        for work in works:
+            await work
     wall_s, written = time.perf_counter() - began, written_bytes() - before
     cpu_s = time.process_time() - cpu_s
     await writer.close()
@@ -100,32 +103,50 @@ def _packed(item: UplinkMessage) -> bytes:
     return pack(encode_record(item))
 
 
-def _append_all(ledger: Ledger, stored: Sequence[bytes]) -> None:
-    for one in stored:
-        ledger.append_packed(READING, one)
+def fill_direct(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """The same without event loop and writer: a transaction for each batch."""
+    store = open_store(folder / "gateway.sqlite3", folder / "gateway.key")
+
+    def put(batch: Sequence[bytes]) -> None:
+        with store.transaction() as ledger:
+            for one in batch:
+                ledger.append_packed(READING, one)
+
+    done = _timed(put, folder / "gateway.sqlite3", options)
+    store.close()
+    return done
 
 
 def fill_bare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The same bytes into one table, WAL and synchronous=FULL, a transaction for each batch, and nothing else."""
-    rows = [_packed(message(number)) for number in range(options.records)]
+    """The same into one table, WAL and synchronous=FULL, a transaction for each batch, and nothing else."""
     database = sqlite3.connect(folder / "bare.sqlite3", isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     database.execute("CREATE TABLE IF NOT EXISTS bare (seq INTEGER PRIMARY KEY, record BLOB NOT NULL)")
+
+    def put(batch: Sequence[bytes]) -> None:
+        database.execute("BEGIN IMMEDIATE")
+        for one in batch:
+            database.execute("INSERT INTO bare (record) VALUES (?)", (one,))
+        database.execute("COMMIT")
+
+    done = _timed(put, folder / "bare.sqlite3", options)
+    database.close()
+    return done
+
+
+def _timed(put: Callable[[Sequence[bytes]], None], file: Path, options: argparse.Namespace) -> dict[str, Any]:
+    messages = [message(number) for number in range(options.records)]
+    packed = [_packed(item) for item in messages] if options.packed or options.bare else []
     delays_s: list[float] = []
     before, began, cpu_s = written_bytes(), time.perf_counter(), time.process_time()
     for start in range(0, options.records, options.batch):
-        started = time.perf_counter()
-        batch = rows[start : start + options.batch]
-        database.execute("BEGIN IMMEDIATE")
-        for row in batch:
-            database.execute("INSERT INTO bare (record) VALUES (?)", (row,))
-        database.execute("COMMIT")
+        started, end = time.perf_counter(), start + options.batch
+        batch = packed[start:end] or [_packed(item) for item in messages[start:end]]
+        put(batch)
         delays_s.extend([time.perf_counter() - started] * len(batch))
     wall_s, written = time.perf_counter() - began, written_bytes() - before
-    cpu_s = time.process_time() - cpu_s
-    database.close()
-    return _report(delays_s, wall_s, cpu_s, written, folder / "bare.sqlite3")
+    return _report(delays_s, wall_s, time.process_time() - cpu_s, written, file)
 
 
 def _report(delays_s: list[float], wall_s: float, cpu_s: float, written: int, file: Path) -> dict[str, Any]:
@@ -163,15 +184,15 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="records a second; 0: as fast as the disk allows")
     parser.add_argument("--window-ms", type=int, default=0, help="as [store] group_window_ms")
     parser.add_argument("--packed", action="store_true")
-    parser.add_argument("--together", action="store_true")
+    parser.add_argument("--direct", action="store_true")
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
         done = present(options.folder)
-    elif options.bare:
-        done = fill_bare(options.folder, options)
+    elif options.bare or options.direct:
+        done = (fill_bare if options.bare else fill_direct)(options.folder, options)
     else:
         done = asyncio.run(fill(options.folder, options))
     print(json.dumps(done))

@@ -32,7 +32,7 @@ _TURNS = 10  # of the quick ones
 _BATCHES = (1, 10, 100)
 _WAYS = {
     "accept": (),
-    "accept_packed": ("--packed", "--together"),
+    "accept_packed": ("--packed", "--direct"),
     "accept_packed_each": ("--packed",),
     "bare": ("--bare",),
 }
@@ -74,9 +74,9 @@ def _load(folder: Path, *options: str) -> list[str]:
 def accepting(folder: Path, sizes: Sizes) -> Iterator[Metric]:
     """How fast the outbox takes records, how that compares with bare SQLite, and what it writes for it.
 
-    ``accept_batch_N`` begins with readings, and each record is told by itself when it is on the disk.
-    ``accept_packed_batch_N`` is given what bare SQLite is given, as it is: packed records, told a batch at once;
-    ``accept_packed_each_batch_N`` is given these and tells each.
+    ``accept_batch_N`` begins with readings, as uplinks do, and each is told by itself, through the event loop and the
+    writer's thread; ``accept_packed_each_batch_N`` begins with packed records. ``accept_packed_batch_N`` is like bare
+    SQLite but for the outbox: packed records, a batch a transaction, in the caller's thread.
     """
     runs: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for number in range(_TURNS):

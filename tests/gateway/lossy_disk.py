@@ -7,7 +7,7 @@ and in no order. It can also fail any one operation. All is drawn from a seed.
 
 import random
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apsw
@@ -166,10 +166,6 @@ class Connection:
 
     def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
         return _Cursor(self.apsw).execute(sql, parameters)
-
-    def executemany(self, sql: str, rows: Iterable[Any]) -> None:
-        for row in rows:
-            self.execute(sql, row)
 
     def cursor(self) -> "_Cursor":
         return _Cursor(self.apsw)

@@ -22,7 +22,7 @@ class TestOutboxLoad:
         assert first["records"] == 250
         assert fill(tmp_path, "--list")["numbers"] == list(range(300))
 
-    @pytest.mark.parametrize("options", [["--packed"], ["--packed", "--together"], ["--together"]])
+    @pytest.mark.parametrize("options", [["--packed"], ["--packed", "--direct"], ["--direct"]])
     def test_whatever_it_begins_with_the_same_is_stored(self, tmp_path, options):
         fill(tmp_path / "each", "--records", "250")
         fill(tmp_path / "other", "--records", "250", *options)
