@@ -13,30 +13,26 @@ _UNSURE = ("unset", "saved")  # how sure the gateway was of the time, records.py
 _MAX_AT = 1 << 32  # the id of an observation holds 32 bits of time (api/entities.py)
 
 
-def problem_of(city: City, message: UplinkMessage, reading: Reading) -> str | None:
-    """Why a reading cannot be stored; None if it can."""
-    facts = QUANTITIES.get(reading.quantity)
-    if facts is None:
-        return "unknown_quantity"
-    if reading.unit != facts.unit:
-        return "wrong_unit"
-    if reading.fault is not None and reading.fault not in FAULTS:
-        return "unknown_fault"
-    if reading.at > message.received_at + MAX_AHEAD_S or reading.at >= _MAX_AT:
-        return "time_ahead"
-    return None if city.was_registered(message.key.dev_eui, reading.at) else "before_since"
-
-
 def sorted_out(city: City, message: UplinkMessage) -> tuple[list[Reading], list[str]]:
     """What can be stored of an uplink, and the reasons why the rest cannot.
 
     A value that cannot be true stays, and has the fault ``out_of_range`` beside it."""
     sound, problems = [], set()
+    dev_eui, latest_at = message.key.dev_eui, min(message.received_at + MAX_AHEAD_S, _MAX_AT - 1)
     for reading in message.readings:
-        problem = problem_of(city, message, reading)
-        if problem is not None:
-            problems.add(problem)
-        elif reading.value is not None and not _can_be_true(reading.quantity, reading.value):
+        quantity, unit, at, value, fault = reading
+        facts = QUANTITIES.get(quantity)
+        if facts is None:
+            problems.add("unknown_quantity")
+        elif unit != facts.unit:
+            problems.add("wrong_unit")
+        elif fault is not None and fault not in FAULTS:
+            problems.add("unknown_fault")
+        elif at > latest_at:
+            problems.add("time_ahead")
+        elif not city.was_registered(dev_eui, at):
+            problems.add("before_since")
+        elif value is not None and not facts.minimum <= value <= facts.maximum:
             sound.append(reading._replace(fault="out_of_range"))
         else:
             sound.append(reading)
@@ -46,8 +42,3 @@ def sorted_out(city: City, message: UplinkMessage) -> tuple[list[Reading], list[
 def doubt_of(message: UplinkMessage) -> str | None:
     """Why the gateway was not sure of the time; None if it was."""
     return message.time_quality if message.time_quality in _UNSURE else None
-
-
-def _can_be_true(quantity: str, value: float) -> bool:
-    facts = QUANTITIES[quantity]
-    return facts.minimum <= value <= facts.maximum
