@@ -33,7 +33,7 @@ class Attempts:
         self._clock_offset_s = 0.0
 
     def begin(self, now: float) -> MqttSection:
-        """How to reach the node whose turn it is: of a cluster any one will do, for a while not the one that failed us."""
+        """How to reach the node whose turn it is: of a cluster any will do, for a while not the one that failed us."""
         self._reached_s, self._clock_offset_s = None, _clock_offset_s()
         self._node = next(self._nodes)
         if self._node is self._left and self._elects(now):  # it may hang
