@@ -30,7 +30,7 @@ class Present:
         self._max_jump_s = max(MAX_JUMP_S, SILENT_INTERVALS * slowest_s)
 
     def is_sure_of(self, messages: Iterable[UplinkMessage]) -> bool:
-        """Whether none of them can be ahead, whatever order they are looked at in."""
+        """Whether none of them is ahead of what is known now: then they need not be looked at one after the other."""
         newest = max((message.received_at for message in messages), default=0.0)
         if self._clock is not None:
             return newest <= self._clock() + CLOCK_TOLERANCE_S
