@@ -197,7 +197,7 @@ def _follow(store: SqliteStore, node: Node, quantity: str, readings: Iterable[Re
         if since is not None:
             stretches[STUCK, since] = reading.at
     if stream is not None:
-        suspects.rewrite(store, stream, begin, {which: last for which, last in stretches.items() if last >= begin})
+        suspects.rewrite(store, stream[0], begin, {which: last for which, last in stretches.items() if last >= begin})
     return snapshot
 
 

@@ -12,7 +12,7 @@ from cloud_ingest.disclosure import COUNTS
 from cloud_ingest.flat_line import FlatLine
 from cloud_ingest.quality import CLOCK_TOLERANCE_S, STUCK
 from cloud_ingest.registry import City, Node
-from cloud_ingest.station_quality import DUST, Sample, Sensor, Suspicion, observe
+from cloud_ingest.station_quality import DUST, FLAT, Sample, Sensor, Suspicion, observe
 from cloud_ingest.store import SqliteStore
 
 _HUMIDITY = "relative_humidity"
@@ -55,21 +55,41 @@ def _judge(store: SqliteStore, instrument: _Instrument, since: int, until: int) 
     samples = _samples(store, instrument, begin - sensor.silent_after_s, until)
     before = [sample for sample in samples if sample.at <= begin]
     suspicion = Suspicion()
+    stretches: dict[str, dict[tuple[str, int], int]] = {quantity: {} for quantity in streams}
     if before:  # go on from the last of them, as it was judged
         begin = before[-1].at
-        suspicion = _as_judged(store, streams, before[-1])
-    stretches = dict.fromkeys(suspicion.since, begin)
+        suspicion = _as_judged(store, instrument, before)
+        _write_down(suspicion, begin, stretches)
     for sample in samples[len(before) :]:
         suspicion = observe(suspicion, sample, sensor)
-        stretches |= dict.fromkeys(suspicion.since, sample.at)
-    suspects.rewrite(store, streams.values(), begin, stretches)
+        _write_down(suspicion, sample.at, stretches)
+    for quantity, stream in streams.items():
+        suspects.rewrite(store, stream, begin, stretches[quantity])
 
 
-def _as_judged(store: SqliteStore, streams: Mapping[str, int], sample: Sample) -> Suspicion:
-    """As of ``sample``. A line that does not last too long yet need not be known further back: by the time of what is
-    new it has changed, or is known to last too long."""
-    known = suspects.at(store, next(iter(streams.values())), sample.at)
-    return Suspicion(FlatLine(sample.values, known.get(STUCK, sample.at), sample.at), tuple(known.items()))
+def _write_down(suspicion: Suspicion, at: int, stretches: dict[str, dict[tuple[str, int], int]]) -> None:
+    for found in stretches.values():
+        found |= dict.fromkeys(suspicion.since, at)
+    for quantity, since in suspicion.flat:
+        stretches[quantity][FLAT, since] = at
+
+
+def _as_judged(store: SqliteStore, instrument: _Instrument, before: list[Sample]) -> Suspicion:
+    """As of the last of these samples. A line that does not last too long yet need not be known further back: by the
+    time of what is new it has changed, or is known to last too long."""
+    newest = before[-1]
+    lines: list[FlatLine | None] = []
+    flat = []
+    known: dict[str, int] = {}
+    for n, (quantity, stream) in enumerate(instrument.streams.items()):
+        known = suspects.at(store, stream, newest.at)
+        if FLAT in known:
+            flat.append((quantity, known.pop(FLAT)))
+        last = next((sample for sample in reversed(before) if sample.values[n] is not None), None)
+        began = suspects.at(store, stream, last.at).get(FLAT, last.at) if last is not None else 0
+        lines.append(None if last is None else FlatLine((last.values[n],), began, last.at))
+    line = FlatLine(newest.values, known.get(STUCK, newest.at), newest.at)  # what is of all is of the last one, too
+    return Suspicion(line, tuple(known.items()), tuple(lines), tuple(flat))
 
 
 def _nodes(store: SqliteStore, city: City, thing: int) -> list[Node]:

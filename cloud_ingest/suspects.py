@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Which readings are doubted: stretches of a series, each with its reason. The readings themselves stay as they are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from cloud_ingest.quality import STUCK
-from cloud_ingest.station_quality import CONTRADICTORY, HUMID
+from cloud_ingest.station_quality import CONTRADICTORY, FLAT, HUMID
 from cloud_ingest.store import SqliteStore
 
-REASONS = (CONTRADICTORY, HUMID, STUCK)
+REASONS = (CONTRADICTORY, FLAT, HUMID, STUCK)
 Stretches = Mapping[tuple[str, int], int]  # (reason, first reading) -> last reading
 
 # Stretches of one reason do not overlap: the last that begins by then is the one, if it reaches as far.
@@ -46,18 +46,16 @@ def at(store: SqliteStore, stream: int, moment: int) -> dict[str, int]:
     return found
 
 
-def rewrite(store: SqliteStore, streams: Iterable[int], begin: int, stretches: Stretches) -> None:
-    """Inside a transaction: what is doubted of these series from ``begin`` on; stretches may begin before it."""
-    for stream in streams:
-        known = store.db.execute(
-            "SELECT reason, first_at, last_at FROM suspects WHERE datastream = ? AND last_at >= ?", (stream, begin)
-        ).fetchall()
-        new = [(reason, first_at, last_at) for (reason, first_at), last_at in stretches.items()]
-        gone = set(known) - set(new)
-        store.db.executemany(
-            "DELETE FROM suspects WHERE datastream = ? AND reason = ? AND first_at = ?",
-            [(stream, reason, first_at) for reason, first_at, _ in gone],
-        )
-        store.db.executemany(
-            "INSERT INTO suspects VALUES (?, ?, ?, ?)", [(stream, *row) for row in new if row not in known]
-        )
+def rewrite(store: SqliteStore, stream: int, begin: int, stretches: Stretches) -> None:
+    """Inside a transaction: what is doubted of a series from ``begin`` on; stretches may begin before it."""
+    known = store.db.execute(
+        "SELECT reason, first_at, last_at FROM suspects WHERE datastream = ? AND last_at >= ?", (stream, begin)
+    ).fetchall()
+    new = [(reason, first_at, last_at) for (reason, first_at), last_at in stretches.items()]
+    store.db.executemany(
+        "DELETE FROM suspects WHERE datastream = ? AND reason = ? AND first_at = ?",
+        [(stream, reason, first_at) for reason, first_at, _ in set(known) - set(new)],
+    )
+    store.db.executemany(
+        "INSERT OR REPLACE INTO suspects VALUES (?, ?, ?, ?)", [(stream, *row) for row in new if row not in known]
+    )

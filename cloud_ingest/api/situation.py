@@ -14,6 +14,7 @@ from cloud_ingest.judge import probe_of
 from cloud_ingest.quality import CLOCK_TOLERANCE_S, STUCK, Snapshot, is_silent, state
 from cloud_ingest.registry import Area, City, Node, Station, Tree
 from cloud_ingest.station_judge import JUDGED
+from cloud_ingest.station_quality import FLAT
 
 # What is told of a station at a glance, in this order; SensorThings has everything.
 SHOWN = {
@@ -145,7 +146,7 @@ def _sensor_state(measured: list[Newest], node: Node, now: float) -> str:
     newest = [reading for reading in measured if reading.at == last]
     if all(reading.flag not in (None, SUPPRESSED) for reading in newest):
         return "fault"
-    return "stuck" if any(STUCK in reading.suspect for reading in newest) else "ok"
+    return "stuck" if any(not {STUCK, FLAT}.isdisjoint(reading.suspect) for reading in newest) else "ok"
 
 
 async def latest(db: Db, now: float) -> dict[int, dict[str, Newest]]:

@@ -40,14 +40,15 @@ def world(tmp_path):
     store.close()
 
 
-def air(hour: float, dust: float | str, humidity: float = 60.0) -> list[Reading]:
+def air(hour: float, dust: float | str, humidity: float | str | None = None) -> list[Reading]:
     """A sample of the air node; ``dust`` in ug/m3 or a fault. Its climate moves with every hour."""
     at = START + int(hour * HOUR)
     value, fault = (None, dust) if isinstance(dust, str) else (dust, None)
+    damp = round(60.0 + hour % 7, 1) if humidity is None else humidity
     return [
         Reading("pm2_5", "ug/m3", at, value, fault),
         Reading("pm10", "ug/m3", at, None if value is None else value + 5.0, fault),
-        Reading("relative_humidity", "%", at, humidity, None),
+        Reading("relative_humidity", "%", at, *((None, damp) if isinstance(damp, str) else (damp, None))),
         Reading("air_temperature", "Cel", at, round(10 + hour % 24 / 10, 1), None),
     ]
 
@@ -63,12 +64,12 @@ def judged(store: SqliteStore, hours: float = 24 * 365) -> None:
         judge.judge_marked(store, CITY, waiting[0], START + hours * HOUR)
 
 
-def doubts(store: SqliteStore) -> list[tuple[Any, ...]]:
-    """(quantity, reason, first hour, last hour)"""
+def doubts(store: SqliteStore, but: str = "flat") -> list[tuple[Any, ...]]:
+    """(quantity, reason, first hour, last hour); ``but`` those of this reason."""
     return store.db.execute(
         "SELECT d.quantity, s.reason, (s.first_at - ?) / 3600, (s.last_at - ?) / 3600 FROM suspects s "
-        "JOIN datastreams d ON d.id = s.datastream ORDER BY s.reason, d.quantity, s.first_at",
-        (START, START),
+        "JOIN datastreams d ON d.id = s.datastream WHERE s.reason <> ? ORDER BY s.reason, d.quantity, s.first_at",
+        (START, START, but),
     ).fetchall()
 
 
@@ -199,6 +200,45 @@ class TestStretches:
         judged(store, hours=1)
 
         assert doubts(store) == [("pm10", "humid", 0, 0), ("pm2_5", "humid", 0, 0)]
+
+
+class TestFlat:
+    """One quantity stands still for three days while its instrument goes on."""
+
+    def test_a_hygrometer_that_stays_at_100_percent_beside_a_thermometer_that_moves(self, world):
+        store, ingest = world
+        for hour in range(80):
+            told(ingest, air(hour, 8.0 + hour % 3, 100.0), hour + 1)
+            judged(store)
+            known = [("relative_humidity", "flat", 0, hour)] if hour >= 72 else []
+            assert doubts(store, but="humid") == known
+
+    def test_a_fault_is_no_change_and_a_late_reading_may_be_one(self, world):
+        store, ingest = world
+        for hour in range(80):
+            told(ingest, air(hour, 8.0 + hour % 3, "bad_answer" if hour in (40, 41) else 85.0), hour + 1)
+        judged(store)
+        assert doubts(store, but="humid") == [("relative_humidity", "flat", 0, 79)]
+
+        told(ingest, air(41.5, 8.0, 84.0), 99)
+        judged(store)
+
+        assert doubts(store, but="humid") == []
+
+    @settings(max_examples=10, deadline=None)
+    @given(st.permutations(range(120)), st.integers(5, 60))
+    def test_any_order_of_arrival_ends_in_the_same_doubts(self, order, every):
+        store, ingest = opened(":memory:", CITY)
+
+        for seq, n in enumerate(order):
+            damp = "no_answer" if n in (25, 26, 90) else 85.0 if 10 <= n < 100 else None
+            told(ingest, air(n, 8.0 + n % 3, damp), seq + 1)
+            if seq % every == 0:
+                judged(store)
+        judged(store)
+
+        assert doubts(store, but="humid") == [("relative_humidity", "flat", 10, 99)]
+        store.close()
 
 
 class TestMarks:

@@ -75,6 +75,37 @@ class TestStuck:
         assert judged(CO2_SENSOR, kept)[-1] == {"stuck": 0}
 
 
+class TestFlat:
+    """One quantity alone, for three days."""
+
+    @staticmethod
+    def alone(sensor: Sensor, samples: Iterable[Sample]) -> list[dict[str, int]]:
+        suspicion, found = Suspicion(), []
+        for sample in samples:
+            suspicion = observe(suspicion, sample, sensor)
+            found.append(dict(suspicion.flat))
+        return found
+
+    def test_is_doubted_after_three_days(self):
+        samples = [Sample(n * QUARTER, (1003.2 + n % 3, 21.5 + n % 7, 100.0), None) for n in range(289)]
+
+        found = self.alone(CLIMATE_SENSOR, samples)
+
+        assert found[287] == {}
+        assert found[288] == {"relative_humidity": 0}
+
+    def test_a_nox_index_rests_in_clean_air(self):
+        sensor = Sensor(QUARTER, ("nox_index", "voc_index"), counts=False)
+        samples = [Sample(n * QUARTER, (1.0, 100.0 + n % 5), None) for n in range(400)]
+
+        assert not any(self.alone(sensor, samples))
+
+    def test_a_class_of_vehicles_may_never_come(self):
+        samples = [Sample(n * QUARTER, (0.0, 5.0 + n % 3, 1.0), None) for n in range(400)]
+
+        assert not any(self.alone(RADAR, samples))
+
+
 class TestCounts:
     """Zero is the truth of a night and of a closed road; three days of it are to be looked at."""
 
@@ -183,6 +214,7 @@ class TestYear:
         found = judged(sensor, samples)
 
         assert {reason for since in found for reason in since} <= {"humid"}
+        assert not any(TestFlat.alone(sensor, samples))
 
     def test_of_dust_is_humid_in_all_fog(self, year_of_air):
         samples = [

@@ -33,7 +33,7 @@ export interface Latest {
   suspect?: Doubt[] // why it is doubted
 }
 
-export type Doubt = 'stuck' | 'humid' | 'contradictory'
+export type Doubt = 'stuck' | 'flat' | 'humid' | 'contradictory'
 
 export type Kind = 'air' | 'traffic'
 

@@ -35,6 +35,7 @@ const WORDS = {
   },
   suspect: { de: 'Zweifelhaft', en: 'Doubtful' },
   suspect_stuck: { de: 'bewegt sich nicht', en: 'does not move' },
+  suspect_flat: { de: 'steht seit Tagen still', en: 'has not moved for days' },
   suspect_humid: { de: 'eher zu hoch, weil die Luft sehr feucht ist', en: 'probably too high, because the air is very humid' },
   suspect_contradictory: { de: 'widerspricht einer anderen Korngröße', en: 'contradicts another particle size' },
   last_of: { de: '{count} Mal, zuletzt {span}', en: '{count} times, last {span}' },
