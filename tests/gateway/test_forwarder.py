@@ -147,6 +147,19 @@ class TestOutbox:
         assert cloud.batches[:10] == [(n, min(n + 9, 95)) for n in range(1, 100, 10)]
         assert cloud.batches[10:12] == [(1, 10), (1, 10)]
 
+    def test_a_cloud_that_is_slow_is_sent_no_window_twice(self, tmp_path, broker):
+        bench = Bench(tmp_path, broker.port, resend_s=0.1)
+        bench.append(400)
+        with Cloud(broker.port, committing=False) as cloud, bench.service():
+            for seq in range(10, 401, 10):
+                eventually(lambda seq=seq: seq in cloud.messages)
+                time.sleep(0.12)  # always longer than resend_s
+                cloud.publish_watermark(cloud.epoch, seq)
+            eventually(bench.empty)
+        bench.close()
+
+        assert len(cloud.batches) - len(set(cloud.batches)) < 20
+
     def test_the_status_is_retained_and_changes_with_the_connection(self, broker, bench):
         with bench.service() as gateway:
             eventually(lambda: gateway.status()["broker_connected"])
