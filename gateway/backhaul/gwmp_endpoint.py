@@ -34,6 +34,7 @@ _MAX_ORDERS = 4096
 _PROOF_S = 86_400.0
 _LINES_A_MINUTE = 20
 _RECEIVE_BUFFER_BYTES = 4 << 20
+_MAX_DATAGRAM = 1 << 16  # asyncio would take 256 KiB for each, which the C library maps anew and gives back
 
 Address = tuple[Any, ...]
 
@@ -84,6 +85,7 @@ class GwmpEndpoint(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
+        transport.max_size = _MAX_DATAGRAM  # type: ignore[attr-defined]
 
     def error_received(self, exc: Exception) -> None:
         _log.debug("udp: %s", exc)  # an ICMP message about something sent before; the next datagram may arrive
