@@ -25,6 +25,7 @@ from cloud_ingest.quality import (
     stuck_since,
 )
 from cloud_ingest.registry import Area, City, Node
+from cloud_ingest.station_judge import Memory
 from cloud_ingest.store import SqliteStore
 
 _log = logging.getLogger(__name__)
@@ -130,10 +131,10 @@ def marked(store: SqliteStore) -> list[str | int]:
     return [found for (found,) in (*areas, *stations)]
 
 
-def judge_marked(store: SqliteStore, city: City, which: str | int, now: float) -> bool:
-    """One of ``marked``; False if there is more of it to do, in another turn."""
+def judge_marked(store: SqliteStore, city: City, which: str | int, now: float, memory: Memory) -> bool:
+    """One of ``marked``; False if there is more of it to do, in another turn. Whoever judges keeps one ``memory``."""
     if isinstance(which, int):
-        return station_judge.judge(store, city, which, now)
+        return station_judge.judge(store, city, which, now, memory)
     if which in city.areas:
         judge(store, city, city.areas[which], now)
     return True

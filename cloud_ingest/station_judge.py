@@ -19,6 +19,11 @@ _HUMIDITY = "relative_humidity"
 _AIR = (*DUST, "co2", "air_temperature", _HUMIDITY, "air_pressure", "voc_index", "nox_index")
 JUDGED = frozenset((*_AIR, *COUNTS))
 SPAN_S = 30 * 86400  # of readings judged at once: what waits meanwhile waits for some tens of ms
+_REMEMBERED = 40  # samples: uplinks repeat about a dozen
+
+# By instrument: what was found after each of its newest samples, so that one need not look far back for the next.
+# It may be lost at any time.
+Memory = dict[tuple[int, ...], list[tuple[int, Suspicion]]]
 
 
 class _Instrument(NamedTuple):
@@ -28,8 +33,12 @@ class _Instrument(NamedTuple):
     streams: Mapping[str, int]
     humidity: int | None
 
+    @property
+    def key(self) -> tuple[int, ...]:
+        return (self.humidity or 0, *self.streams.values())
 
-def judge(store: SqliteStore, city: City, thing: int, now: float) -> bool:
+
+def judge(store: SqliteStore, city: City, thing: int, now: float, memory: Memory) -> bool:
     """Bring a marked station up to date, in one transaction; False if there is more, for another turn."""
     end = int(now) + CLOCK_TOLERANCE_S
     with store.transaction():
@@ -41,7 +50,7 @@ def judge(store: SqliteStore, city: City, thing: int, now: float) -> bool:
         until = min(since + SPAN_S, end)
         for node in _nodes(store, city, thing):
             for instrument in _instruments(store, thing, node):
-                _judge(store, instrument, since, until)
+                _judge(store, instrument, since, until, memory.setdefault(instrument.key, []))
         if until == end:
             store.db.execute("DELETE FROM unjudged_stations WHERE thing = ?", (thing,))
             return True
@@ -49,22 +58,28 @@ def judge(store: SqliteStore, city: City, thing: int, now: float) -> bool:
         return False
 
 
-def _judge(store: SqliteStore, instrument: _Instrument, since: int, until: int) -> None:
-    sensor, streams, _ = instrument
-    begin = since - sensor.lookback_s
-    samples = _samples(store, instrument, begin - sensor.silent_after_s, until)
-    before = [sample for sample in samples if sample.at <= begin]
-    suspicion = Suspicion()
-    stretches: dict[str, dict[tuple[str, int], int]] = {quantity: {} for quantity in streams}
-    if before:  # go on from the last of them, as it was judged
-        begin = before[-1].at
-        suspicion = _as_judged(store, instrument, before)
-        _write_down(suspicion, begin, stretches)
-    for sample in samples[len(before) :]:
-        suspicion = observe(suspicion, sample, sensor)
+def _judge(
+    store: SqliteStore, instrument: _Instrument, since: int, until: int, remembered: list[tuple[int, Suspicion]]
+) -> None:
+    while remembered and remembered[-1][0] >= since:  # what is new may say otherwise
+        remembered.pop()
+    begin, suspicion = remembered[-1] if remembered else _looked_back(store, instrument, since)
+    stretches: dict[str, dict[tuple[str, int], int]] = {quantity: {} for quantity in instrument.streams}
+    _write_down(suspicion, begin, stretches)
+    for sample in _samples(store, instrument, begin + 1, until):
+        suspicion = observe(suspicion, sample, instrument.sensor)
         _write_down(suspicion, sample.at, stretches)
-    for quantity, stream in streams.items():
+        remembered.append((sample.at, suspicion))
+    del remembered[:-_REMEMBERED]
+    for quantity, stream in instrument.streams.items():
         suspects.rewrite(store, stream, begin, stretches[quantity])
+
+
+def _looked_back(store: SqliteStore, instrument: _Instrument, since: int) -> tuple[int, Suspicion]:
+    """From when on to judge what was sampled ``since``, and what is known of the instrument as of then."""
+    begin = since - instrument.sensor.lookback_s
+    before = _samples(store, instrument, begin - instrument.sensor.silent_after_s, begin)
+    return (before[-1].at, _as_judged(store, instrument, before)) if before else (begin, Suspicion())
 
 
 def _write_down(suspicion: Suspicion, at: int, stretches: dict[str, dict[tuple[str, int], int]]) -> None:

@@ -17,6 +17,7 @@ from cloud_ingest.errors import StoreError
 from cloud_ingest.inbox import Inbox
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.registry import City
+from cloud_ingest.station_judge import Memory
 from cloud_ingest.store import SqliteStore
 from decoders import topics
 from decoders.records import LANES, READING
@@ -61,6 +62,7 @@ class Writer(threading.Thread):
         self._inbox: Inbox[Delivery | Callable[[], None]] = Inbox((_WORK, *LANES), _ROOM)
         self._put_back: Delivery | Callable[[], None] | None = None
         self._stopping = threading.Event()
+        self._memory: Memory = {}
         self._to_judge: dict[str | int, None] = dict.fromkeys(city.areas)  # all once; a set in order of arrival
         self._judge_again_at = 0.0  # while messages pour in
         self._version = -1
@@ -188,7 +190,7 @@ class Writer(threading.Thread):
             which = next(iter(self._to_judge))
             is_done = True
             try:
-                is_done = judge.judge_marked(self._store, self._city, which, self._now())
+                is_done = judge.judge_marked(self._store, self._city, which, self._now(), self._memory)
             except sqlite3.OperationalError:
                 raise
             except Exception:  # storing what comes matters more than one area's judgement

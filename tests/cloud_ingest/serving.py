@@ -17,6 +17,7 @@ from cloud_ingest.ingest import Ingest
 from cloud_ingest.judge import judge, judge_marked, marked
 from cloud_ingest.registry import City
 from cloud_ingest.service import listen
+from cloud_ingest.station_judge import Memory
 from cloud_ingest.store import SqliteStore
 from tests.cloud_ingest.world import opened, small_city
 
@@ -36,6 +37,7 @@ class Served:
     def __init__(self, client: httpx.Client, store: SqliteStore, ingest: Ingest, city: City, part: Part) -> None:
         self.client, self.store, self.part = client, store, part
         self._ingest, self._city = ingest, city
+        self._memory: Memory = {}
 
     def ask(self, address: str, **headers: str) -> httpx.Response:
         return self.client.get(address.removeprefix(PUBLIC), headers=headers)
@@ -50,7 +52,7 @@ class Served:
         for area in self._city.areas.values():
             judge(self.store, self._city, area, self.store.newest_received_at())
         for which in marked(self.store):
-            judge_marked(self.store, self._city, which, self.store.newest_received_at())
+            judge_marked(self.store, self._city, which, self.store.newest_received_at(), self._memory)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_ingest import judge, station_judge
+from cloud_ingest import judge, station_judge, suspects
+from cloud_ingest.station_judge import Memory
 from cloud_ingest.store import SqliteStore
 from decoders.senml import Reading
 from tests.cloud_ingest.world import (
@@ -58,10 +59,10 @@ def told(ingest: Any, readings: list[Reading], seq: int, dev_eui: str = SNIFFER)
     ingest.apply(UP, batch(uplink(seq, dev_eui, seq, readings, START + 100 * DAY)))
 
 
-def judged(store: SqliteStore, hours: float = 24 * 365) -> None:
-    """All that is marked, as the writer does it."""
+def judged(store: SqliteStore, memory: Memory | None = None, hours: float = 24 * 365) -> None:
+    """All that is marked, as the writer does it; by one who remembers nothing, unless told."""
     while waiting := judge.marked(store):
-        judge.judge_marked(store, CITY, waiting[0], START + hours * HOUR)
+        judge.judge_marked(store, CITY, waiting[0], START + hours * HOUR, {} if memory is None else memory)
 
 
 def doubts(store: SqliteStore, but: str = "flat") -> list[tuple[Any, ...]]:
@@ -226,16 +227,17 @@ class TestFlat:
         assert doubts(store, but="humid") == []
 
     @settings(max_examples=10, deadline=None)
-    @given(st.permutations(range(120)), st.integers(5, 60))
-    def test_any_order_of_arrival_ends_in_the_same_doubts(self, order, every):
+    @given(st.permutations(range(120)), st.integers(5, 60), st.booleans())
+    def test_any_order_of_arrival_ends_in_the_same_doubts(self, order, every, remembers):
         store, ingest = opened(":memory:", CITY)
+        memory: Memory | None = {} if remembers else None
 
         for seq, n in enumerate(order):
             damp = "no_answer" if n in (25, 26, 90) else 85.0 if 10 <= n < 100 else None
             told(ingest, air(n, 8.0 + n % 3, damp), seq + 1)
             if seq % every == 0:
-                judged(store)
-        judged(store)
+                judged(store, memory)
+        judged(store, memory)
 
         assert doubts(store, but="humid") == [("relative_humidity", "flat", 10, 99)]
         store.close()
@@ -290,7 +292,7 @@ class TestMarks:
         for hour in (30, 3):
             told(ingest, air(hour, 8.0, 99.0), hour)
             while waiting := judge.marked(store):
-                judge.judge_marked(store, city, waiting[0], START + 100 * DAY)
+                judge.judge_marked(store, city, waiting[0], START + 100 * DAY, {})
 
         sites = store.db.execute(
             "SELECT t.site, count(*) FROM suspects s JOIN datastreams d ON d.id = s.datastream "
@@ -307,7 +309,7 @@ class TestMarks:
         [thing] = judge.marked(store)
 
         turns = 1
-        while not judge.judge_marked(store, CITY, thing, START + 100 * DAY):
+        while not judge.judge_marked(store, CITY, thing, START + 100 * DAY, {}):
             turns += 1
 
         assert turns == 4  # 90 days, 30 at once, and one to see that there is no more
@@ -318,7 +320,7 @@ class TestMarks:
         store, ingest = world
         told(ingest, air(0, 8.0, 99.0), 1)
 
-        judge.judge_marked(store, small_city(), judge.marked(store)[0], START + HOUR)
+        judge.judge_marked(store, small_city(), judge.marked(store)[0], START + HOUR, {})
 
         assert judge.marked(store) == []
 
@@ -344,19 +346,53 @@ AT_ONCE = [
 ]  # fmt: skip
 
 
+class TestMemory:
+    """What was found after the newest samples is kept, and thrown away as far as something older came."""
+
+    def test_an_uplink_that_repeats_the_last_samples_needs_no_look_further_back(self, world):
+        store, ingest = world
+        memory: Memory = {}
+        for hour in range(60):
+            told(ingest, air(hour, 8.0), hour + 1)
+            judged(store, memory)
+        store.db.execute("UPDATE observations SET result = result + 1 WHERE at < ?", (START + 50 * HOUR,))
+
+        told(ingest, [*air(60, 8.0), *air(59, 8.0), *air(58, 8.0)], 99)
+        judged(store, memory)
+
+        assert doubts(store) == [("pm10", "stuck", 0, 60), ("pm2_5", "stuck", 0, 60)]
+
+    def test_a_judgement_that_failed_half_way_is_made_again(self, world):
+        store, ingest = world
+        memory: Memory = {}
+        for hour in range(30):
+            told(ingest, air(hour, 8.0), hour + 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(suspects, "rewrite", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                judged(store, memory)
+
+        judged(store, memory)
+
+        assert doubts(store) == [("pm10", "stuck", 0, 29), ("pm2_5", "stuck", 0, 29)]
+
+
 class TestOrder:
     @settings(max_examples=25, deadline=None)
-    @given(st.permutations(range(len(SERIES))), st.integers(1, 40), st.sampled_from([HOUR * 7, DAY * 30]))
-    def test_any_order_of_arrival_judged_at_any_times_ends_in_the_same_doubts(self, order, every, span_s):
+    @given(
+        st.permutations(range(len(SERIES))), st.integers(1, 40), st.sampled_from([HOUR * 7, DAY * 30]), st.booleans()
+    )
+    def test_any_order_of_arrival_judged_at_any_times_ends_in_the_same_doubts(self, order, every, span_s, remembers):
         store, ingest = opened(":memory:", CITY)
+        memory: Memory | None = {} if remembers else None
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(station_judge, "SPAN_S", span_s)
 
             for seq, n in enumerate(order):
                 told(ingest, air(*SERIES[n]), seq + 1)
                 if seq % every == 0:
-                    judged(store)
-            judged(store)
+                    judged(store, memory)
+            judged(store, memory)
 
         assert doubts(store) == AT_ONCE
         store.close()
