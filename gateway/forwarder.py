@@ -78,7 +78,7 @@ class Forwarder:
         """Connect, forward, and connect again, with growing and jittered pauses, until cancelled."""
         attempts = Attempts(self._settings, time.monotonic())
         while True:
-            node = attempts.begin(time.monotonic())
+            node = attempts.begin()
             try:
                 broker = await self._connect(node, attempts.patience_s(time.monotonic()))
                 await self._announce(broker, attempts.patience_s(time.monotonic()))

@@ -12,7 +12,7 @@ _FIRST_S = 0.25
 _STEADY_S = 5.0  # a connection that stood this long was a good one
 _ELECTING_S = 15.0  # so long a cluster that has lost a node may be without leaders; nats-server elects within 4 to 9 s
 _PATIENCE_S = 20.0
-_PATIENCE_ELECTING_S = 5.0
+_PATIENCE_ELECTING_S = 3.0
 _CLOCK_LOOK_S = 1.0
 _CLOCK_STEP_S = 60.0  # our clock was set, not only kept in step
 
@@ -23,8 +23,6 @@ class Attempts:
     def __init__(self, settings: MqttSection, now: float) -> None:
         self._is_cluster = bool(settings.cluster)
         self._nodes = itertools.cycle(settings.nodes())
-        self._node = settings
-        self._left: MqttSection | None = None  # the node on which a connection has just ended
         self._longest_pause_s = settings.reconnect_max_s
         self._failures = 0
         self._said: set[str] = set()
@@ -32,13 +30,10 @@ class Attempts:
         self._reached_s: float | None = None
         self._clock_offset_s = 0.0
 
-    def begin(self, now: float) -> MqttSection:
-        """How to reach the node whose turn it is: of a cluster any will do, for a while not the one that failed us."""
+    def begin(self) -> MqttSection:
+        """How to reach the node whose turn it is: of a cluster any one will do."""
         self._reached_s, self._clock_offset_s = None, _clock_offset_s()
-        self._node = next(self._nodes)
-        if self._node is self._left and self._elects(now):  # it may hang
-            self._node = next(self._nodes)
-        return self._node
+        return next(self._nodes)
 
     def patience_s(self, now: float) -> float:
         """How long to wait for an answer: a node may hang and take connections all the same."""
@@ -58,7 +53,7 @@ class Attempts:
         """The attempt has ended; the longest pause before the next. It doubles with each failure in a row, but not
         while the nodes that are left may be about to take us."""
         if self._reached_s is not None and now - self._reached_s > _STEADY_S:
-            self._failures, self._lost_s, self._left = 0, now, self._node
+            self._failures, self._lost_s = 0, now
             self._said.clear()
         pause_s = min(self._longest_pause_s, _FIRST_S * (1 << min(self._failures, 20)))
         self._failures += not self._elects(now)
