@@ -58,7 +58,7 @@ class Transactions:
         self._connection = connection
         self._draft = draft or NoDraft()
         self._saved: int | None = None  # total_changes at the savepoint
-        self.before: Callable[[], None] = lambda: None
+        self.before: Callable[[], None] = lambda: None  # each run; when it fails, nobody's work is done
         self.commits = 0
 
     def run(self, works: Sequence[Callable[[], Any]], done: Callable[[list[Any]], None]) -> None:
@@ -74,7 +74,7 @@ class Transactions:
             with self.one():
                 for work in works:
                     results.append(self._result(work))
-        except (StoreError, OSError) as error:
+        except (StoreError, sqlite3.Error, OSError) as error:
             failure = error if isinstance(error, StoreError) else _store_error(error)
             results = [failure] * len(works)
             if isinstance(failure, StoreFull) and len(works) > 1:

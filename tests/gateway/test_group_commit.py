@@ -155,6 +155,26 @@ class TestGroupCommit:
         assert isinstance(refused, StoreFull)
         assert stored(connection) == []
 
+    @pytest.mark.parametrize("error", [OSError("no such folder"), sqlite3.OperationalError("disk I/O error")])
+    def test_when_what_comes_before_it_fails_everybody_hears_it_and_the_next_group_works(self, connection, error):
+        failures = [error]
+
+        def before():
+            if failures:
+                raise failures.pop()
+
+        async def scenario():
+            writer = GroupCommit(Transactions(connection), before=before)
+            (first,) = await asyncio.gather(writer.run(lambda: 1), return_exceptions=True)
+            second = await writer.run(lambda: 2)
+            await writer.close()
+            return first, second
+
+        first, second = asyncio.run(scenario())
+
+        assert isinstance(first, StoreError)
+        assert second == 2
+
     def test_what_was_given_before_closing_is_finished(self, connection):
         async def scenario():
             writer = GroupCommit(Transactions(connection))
