@@ -203,7 +203,8 @@ class Puller(threading.Thread):
                 if headers[_ENDED] in ("404", "408"):  # no messages, or none in time: as it should be
                     self._answered(lane, server)
                 else:
-                    self._unanswered(lane, f"{headers[_ENDED]} {headers.get('Description', 'no answer')}")
+                    description = headers.get("Description", "").partition("\n")[0] or "nobody leads a consumer"
+                    self._unanswered(lane, f"{headers[_ENDED]} {description}")
                     await asyncio.sleep(0.5)
             return
         self._answered(lane, server)
