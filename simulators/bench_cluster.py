@@ -33,6 +33,7 @@ ROLES = (STREAM, META, GATEWAY, INGEST, PLAIN)
 _PAUSE_MS = 50  # between two rounds of uplinks
 _LOOK_S = 0.01
 _WATCH_S = 11.0  # after a kill: no first election begins later
+_SETTLE_S = 10.0  # after a node's return: its groups may be in step later than it says
 _FLOWS_S = 6.0  # without a pause of a second: it flows again, and the gateway's connection is a steady one
 _STANDS_STILL_S = 1.0
 _PATIENCE_S = 180.0
@@ -160,6 +161,7 @@ def _kill(town: ClusterTown, commits: Commits, role: str, hang: bool, dice: rand
         town.kill(f"node-{victim}")
     town.start_node(victim)
     _until(lambda: all(town.is_healthy(number) for number in everyone), "the node's return")
+    time.sleep(_SETTLE_S)
     return kill
 
 

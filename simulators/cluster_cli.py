@@ -23,7 +23,7 @@ from simulators.town import TownError
 )
 @click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
 def cluster(kills: int, hang: bool, seed: int, folder: Path, as_json: bool) -> None:
-    """How long uplinks stand still when a node of the broker's cluster is killed, and why; 20 s for each kill.
+    """How long uplinks stand still when a node of the broker's cluster is killed, and why; half a minute for each kill.
 
     \b
     Example:
