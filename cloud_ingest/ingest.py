@@ -7,6 +7,7 @@ Whatever comes, in whatever order and however often, the tables end up the same:
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from cloud_ingest import attempts, checks, dead_letters, gateway_records, judge, streams
@@ -65,6 +66,7 @@ class Ingest:
         self._gateways = gateways
         self._max_dead_bytes = max_dead_bytes
         self._present = Present(store, city, clock)
+        self._refused: set[str] = set()  # identities of messages that the store refused in the middle of a try
 
     def read(self, topic: str, payload: bytes) -> Message:
         """Understand a message; touches no store."""
@@ -85,12 +87,15 @@ class Ingest:
         return applied
 
     def apply_alone(self, topic: str, payload: bytes) -> Applied:
-        """Apply a message in the middle of which a worker may have ended; after some tries it becomes a dead letter."""
+        """Apply a message in the middle of which a worker may have ended; after some tries it becomes a dead letter.
+
+        A store that refuses (full, locked) is not the message's fault: asked again, it is the same try that goes on."""
         identity = attempts.identity_of(topic, payload)
-        if not attempts.begin(self._store, identity):
+        if identity not in self._refused and not attempts.begin(self._store, identity):
             return self.quarantine(topic, payload, "gave_up", f"{attempts.MAX_TRIES} workers ended in the middle of it")
+        self._refused.discard(identity)
         message = self.read(topic, payload)
-        with self._store.transaction():
+        with self._try(identity), self._store.transaction():
             applied = self._apply_one(message)
             attempts.forget(self._store, identity)
         return applied
@@ -103,9 +108,18 @@ class Ingest:
             return self.quarantine(topic, payload, "unreadable", problem)
         if isinstance(message.content, Refusal):
             return self.quarantine(topic, payload, *message.content)
-        with self._store.transaction():
-            attempts.forget(self._store, attempts.identity_of(topic, payload))
+        identity = attempts.identity_of(topic, payload)
+        with self._try(identity), self._store.transaction():
+            attempts.forget(self._store, identity)
             return self._apply_batch(message.topic, message.content, self._apply_each_or_bury)
+
+    @contextmanager
+    def _try(self, identity: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError:
+            self._refused.add(identity)
+            raise
 
     def quarantine(self, topic: str, payload: bytes, reason: str, problem: str) -> Applied:
         """Keep a message that cannot even be read, so that the next one gets its turn; its numbers count as applied."""

@@ -109,6 +109,22 @@ class TestGroups:
         assert store.db.execute("SELECT count(*) FROM uplinks").fetchone() == (1,)
         assert attempts.suspects(store) == set()
 
+    def test_a_store_that_refuses_it_many_times_is_not_its_fault(self, world, caplog):
+        store, writer = world
+        pages = store.db.execute("PRAGMA page_count").fetchone()[0]
+        store.db.execute(f"PRAGMA max_page_count = {pages}")  # room to note a try, not for all of the message
+        done = threading.Event()
+        writer.put(Delivery(UP, moisture_series(NODES[0], [20.0] * 300), done.set, again=True))
+        writer.start()
+        until(lambda: caplog.text.count("store refuses") > attempts.MAX_TRIES)
+
+        store.db.execute("PRAGMA max_page_count = 1000000")
+
+        assert done.wait(60)
+        assert dead_letters.letters(store) == []
+        assert store.db.execute("SELECT count(*) FROM uplinks").fetchone() == (300,)
+        assert attempts.suspects(store) == set()
+
 
 class TestJudging:
     def test_while_messages_pour_in_judging_takes_an_eighth_of_the_time_however_long_an_area_takes(
