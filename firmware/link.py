@@ -29,10 +29,12 @@ _QUICK_US = 50_000
 _SCARCE = 16_384
 _SPARE_US = 5_000  # more than the last staging took
 _WAKE_US = 10_000  # light sleep ends so long before the processor is needed
-_LIGHT_FROM_US = 50_000  # shorter waits are not worth it
+_LIGHT_FROM_US = 25_000  # shorter waits are not worth it
 _DOZE_FROM_US = 100_000  # neither are these for the radio
 _SPIN_US = 3_000  # the last of a wait is not left to the scheduler
 _LATEST_END_US = 50_000  # past the longest downlink: the chip has hung
+# Sync word and header of a downlink, behind what is left of its preamble: before, the receiver has nothing to say
+_QUIET_SYMBOLS = 12
 
 
 class Link:
@@ -135,16 +137,19 @@ class Link:
         # now it is known how much of the wait was slept
         opening = Window(symbol, budget.error_us(after_us, self._asleep_us), RX_START_US)
         opens = clock.ticks_add(ended, after_us + budget.correction_us(self._asleep_us) - opening.early_us)
-        radio.stage_rx(window.frequency_hz, rate.sf, rate.bandwidth_hz, opening.symbols)
+        symbols = radio.stage_rx(window.frequency_hz, rate.sf, rate.bandwidth_hz, opening.symbols)
         ready = clock.ticks_add(opens, -self._launch_us)
         if clock.ticks_diff(clock.ticks_us(), ready) > opening.us:
             return 0  # the window before took too long: there is no preamble any more
         self._sleep_until(ready, awake=True)
-        radio.launch_rx()
+        launched = radio.launch_rx()
         longest = time_on_air_us(rate.max_payload + 5, rate.sf, rate.bandwidth_hz, crc=False)
-        deadline = clock.ticks_add(clock.ticks_us(), opening.us + longest + _LATEST_END_US)
+        deadline = clock.ticks_add(launched, opening.us + longest + _LATEST_END_US)
         pause_ms = max(1, symbol // 4000)
-        clock.sleep_ms(opening.us // 1000)
+        self._sleep_until(clock.ticks_add(launched, min(symbols, _QUIET_SYMBOLS) * symbol))
+        left_us = clock.ticks_diff(clock.ticks_add(launched, opening.us), clock.ticks_us())
+        if left_us > 0:
+            clock.sleep_ms(left_us // 1000)
         state = radio.rx_state()
         while state == RX_WAITING:
             clock.sleep_ms(pause_ms)

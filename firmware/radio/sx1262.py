@@ -254,8 +254,11 @@ class Sx1262:
 
     # --- downlink ---
 
-    def stage_rx(self, frequency_hz: int, sf: int, bandwidth_hz: int, symbols: int) -> None:
-        """Make ready to listen for a LoRaWAN downlink; give up when ``symbols`` (1..248) show no preamble."""
+    def stage_rx(self, frequency_hz: int, sf: int, bandwidth_hz: int, symbols: int) -> int:
+        """Make ready to listen for a LoRaWAN downlink; give up when ``symbols`` (1..248) show no preamble.
+
+        Return how many the chip will wait for; it cannot count to each number.
+        """
         self._stage(frequency_hz, sf, bandwidth_hz)
         self._write_register(_RX_GAIN, 0x96)  # DS 9.6 "Receive (RX) Mode", boosted gain; lost in sleep
         # "The LoRa payload length" is the header's; 255 is the most we take
@@ -264,6 +267,7 @@ class Sx1262:
         self._command(bytes((0xA0, argument)))
         self._write_register(_SYMBOL_TIMEOUT, register)
         self._wait()
+        return argument
 
     def launch_rx(self) -> "TicksUs":
         """Listen as staged; return the ticks_us of the command. It listens RX_START_US later."""

@@ -20,7 +20,7 @@ _OPEN_OHM = 35_000  # IRR: from here on nothing is connected,
 _SHORT_OHM = 300  # and below this the cable is bridged
 _SATURATED_OHM = 550
 _DRIEST_DECI_KPA = 2_390  # IRR: range 0 to 239 kPa
-_REFERENCE_CENTI_CEL = 2_400  # IRR: what the curve holds for
+_REFERENCE_CENTI_CEL = 2_400  # IRR: what the curve holds for, and what its meters assume without a thermometer
 _LEAST_UV, _MOST_UV = 2_000_000, 3_900_000  # of the supply: else the input sees something else than the two pins
 
 
@@ -44,7 +44,8 @@ def tension_deci_kpa(ohm: int, centi_cel: int) -> int:
 class Watermark:
     """``feed``: pin behind the resistor; ``far``: pin at the sensor's other end; ``adc``: the input between.
 
-    ``soil_temperature``: of the soil in 0.01 degrees Celsius, if somebody knows it; set it before ``read``.
+    ``soil_temperature``: of the soil in 0.01 degrees Celsius or its thermometer's fault, which then is the tension's,
+    too; None if there is no thermometer: 24 degrees are assumed. Set it before ``read``.
     """
 
     QUANTITIES: "tuple[str, ...]" = ("soil_water_tension",)
@@ -92,8 +93,9 @@ class Watermark:
         if ohm < _SHORT_OHM:
             return "short_circuit"
         temperature = self.soil_temperature
-        known = _REFERENCE_CENTI_CEL if temperature is None or isinstance(temperature, str) else temperature
-        deci_kpa = tension_deci_kpa(ohm, known)
+        if isinstance(temperature, str):
+            return temperature
+        deci_kpa = tension_deci_kpa(ohm, _REFERENCE_CENTI_CEL if temperature is None else temperature)
         return deci_kpa if 0 <= deci_kpa <= _DRIEST_DECI_KPA else "out_of_range"
 
     def _alternate(self) -> "tuple[int, int]":

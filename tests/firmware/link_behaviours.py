@@ -302,9 +302,37 @@ def light_sleep_fills_the_waits_and_ends_before_the_radio_is_needed(link: Module
     rig.exchange(ScriptedMac(12))
 
     assert sum(ms for ms, _ in rig.light_sleeps) > 1_100 + 800 + 500  # 1.5 s of uplink, two waits less the windows
-    assert {mode for _, mode in rig.light_sleeps} == {"tx", "sleep_warm"}
+    assert {mode for _, mode in rig.light_sleeps} == {"tx", "sleep_warm", "rx"}
     # 5 ms, 40 ppm of two crystals and 500 ppm of sleep, that of the uplink's 1.5 s included
     assert rig.opened_us() == pytest.approx([993_760, 1_993_260], abs=300)
+
+
+def a_window_is_slept_through_until_something_can_have_come(link: ModuleType) -> None:
+    """At SF12 a window of 8 symbols of 32.8 ms, less 10 to wake up; at SF7 nothing, as a header is there after 12 ms."""
+    for sf, slept_ms in ((12, [252, 252]), (7, [])):
+        rig = Rig(link, drift_ppm=0)
+        for _ in range(20):
+            rig.budget.heard(0, 900_000)
+
+        rig.exchange(ScriptedMac(sf, rx2_sf=sf))
+
+        assert [ms for ms, mode in rig.light_sleeps if mode == "rx"] == pytest.approx(slept_ms, abs=2)
+
+
+def what_comes_while_a_window_is_slept_through_is_heard_and_measured(link: ModuleType) -> None:
+    for sf in (8, 9, 10, 12):
+        for off_us in (-90_000, 0, 90_000):
+            rig = Rig(link, drift_ppm=0)
+            told: list[tuple[int, int]] = []
+            for _ in range(20):
+                rig.budget.heard(0, 900_000)
+            rig.budget.missed()  # a wide window, 100 ms either way
+            rig.link._budget = Listener(rig.budget, told)
+            rig.answer(OURS, 1_000_000 + off_us, sf)
+
+            assert rig.exchange(ScriptedMac(sf)) == [OURS]
+
+            assert [late_us for late_us, _ in told] == pytest.approx([off_us], abs=60)
 
 
 def while_the_drift_is_unknown_little_is_slept(link: ModuleType) -> None:
@@ -454,6 +482,8 @@ BEHAVIOURS: list[Behaviour] = [
     the_heap_is_collected_before_a_window_if_there_is_time,
     the_arrival_is_measured_to_a_fraction_of_a_millisecond,
     light_sleep_fills_the_waits_and_ends_before_the_radio_is_needed,
+    a_window_is_slept_through_until_something_can_have_come,
+    what_comes_while_a_window_is_slept_through_is_heard_and_measured,
     while_the_drift_is_unknown_little_is_slept,
     the_first_drift_is_believed_and_widens_nothing,
     a_clock_five_percent_off_hears_its_first_downlink_and_all_that_follow,

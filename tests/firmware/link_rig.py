@@ -40,9 +40,10 @@ class Watched:
         self.launches.append((what, self._rig.bench.clock.now_us))
         self.collecting.append(self._rig.gc.enabled)
 
-    def stage_rx(self, *window: int) -> None:
+    def stage_rx(self, *window: int) -> int:
         self.staged.append(window)
-        self._radio.stage_rx(*window)
+        symbols: int = self._radio.stage_rx(*window)
+        return symbols
 
     def launch_tx(self) -> int:
         launched: int = self._radio.launch_tx()
@@ -84,8 +85,12 @@ class Rig:
         self.fed += 1
 
     def _light_sleep(self, ms: int) -> None:
+        """Nothing sees an edge meanwhile."""
         true_us = ms * 1000 * 1_000_000 // (1_000_000 + (self._drift_ppm or 0))
+        dio1 = self.bench.radio._dio1
+        dio1._handler, handler = None, dio1._handler
         self.time.sleep_us(true_us)
+        dio1._handler = handler
         self.light_sleeps.append((ms, self.bench.sim.mode))
         self.time.gained_us += ms * 1000 - true_us
 

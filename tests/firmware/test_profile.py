@@ -26,6 +26,7 @@ from firmware.sensors import (
 from firmware.settings import PROBES, Settings
 from simulators.chips.bme280 import Bme280Sim
 from simulators.chips.scd41 import Scd41Sim
+from simulators.chips.smt50 import Fault as Smt50Fault
 from simulators.chips.smt50 import Smt50Sim
 from simulators.chips.watermark import Watermark200ssSim
 from simulators.clock import Clock
@@ -136,7 +137,7 @@ class SoilBoard:
 class TestSoilTemperature:
     @pytest.mark.parametrize("average", [1, 2])
     def test_the_watermark_knows_the_temperature_of_a_probe_that_comes_after_it_in_the_table(self, tmp_path, average):
-        """Without it, it reckons with 24 degrees and says 569 at 8."""
+        """With 24 degrees it would say 569 at 8."""
         board, settings = SoilBoard(8.0), Settings(str(tmp_path), 900)
         settings.probes, settings.average = WATERMARK | SMT50, average
 
@@ -145,6 +146,15 @@ class TestSoilTemperature:
         assert values["soil_temperature"] == pytest.approx(800, abs=10)
         assert values["soil_water_tension"] == pytest.approx(400, abs=8)
         assert board.sim.refusals == board.smt50.refusals == []
+
+    def test_a_watermark_beside_a_thermometer_that_has_failed_has_its_fault(self, tmp_path):
+        board, settings = SoilBoard(8.0), Settings(str(tmp_path), 900)
+        board.smt50.fault = Smt50Fault.ABSENT
+        settings.probes = WATERMARK | SMT50
+
+        values = profile.measure(board, "tree", settings)
+
+        assert values["soil_temperature"] == values["soil_water_tension"] == "open_circuit"
 
 
 DRIVERS = {

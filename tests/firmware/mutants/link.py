@@ -56,6 +56,9 @@ MUTANTS = (
         "late window opened all the same", "if clock.ticks_diff(clock.ticks_us(), ready) > opening.us:", "if False:"
     ),
     Mutant("window never late", "clock.ticks_us(), ready) > opening.us:", "clock.ticks_us(), ready) > -40_000:"),
+    Mutant("windows waited for awake", "min(symbols, _QUIET_SYMBOLS) * symbol)", "0 * symbol)"),
+    Mutant("slept through a header", "_QUIET_SYMBOLS = 12", "_QUIET_SYMBOLS = 248"),
+    Mutant("slept through a window's end", "min(symbols, _QUIET_SYMBOLS)", "(min(symbols, _QUIET_SYMBOLS) + 2)"),
     # the collector
     Mutant("collector left on", "            gc.disable()\n            asked", "            asked"),
     Mutant(
@@ -95,7 +98,7 @@ MUTANTS = (
     Mutant("sleep costs no error", "error_us += asleep_us // 1000 * self._spread_ppm // 1000", "error_us += 0"),
     Mutant("light sleep up to the last moment", "_WAKE_US = 10_000", "_WAKE_US = -30_000"),
     Mutant("radio awake all the time", "            self._radio.sleep(True)\n", "            self._radio.wake()\n"),
-    Mutant("processor awake all the time", "_LIGHT_FROM_US = 50_000", "_LIGHT_FROM_US = 5_000_000"),
+    Mutant("processor awake all the time", "_LIGHT_FROM_US = 25_000", "_LIGHT_FROM_US = 5_000_000"),
     Mutant("sleep although the drift is unknown", "_UNKNOWN_SLEEP_US = 600_000", "_UNKNOWN_SLEEP_US = 6_000_000"),
     Mutant("no sleep while the drift is unknown", "_UNKNOWN_SLEEP_US = 600_000", "_UNKNOWN_SLEEP_US = 60_000"),
     Mutant("no sleep because the drift was once unknown", "if self._spread_ppm >= CLAIMED_PPM else 1 << 30", ""),

@@ -37,7 +37,12 @@ MUTANTS = (
     Mutant("driest at 200", "_DRIEST_DECI_KPA = 2_390", "_DRIEST_DECI_KPA = 2_000"),
     Mutant("driest not bounded", "_DRIEST_DECI_KPA = 2_390", "_DRIEST_DECI_KPA = 9_000"),
     Mutant("reference 20 degrees", "_REFERENCE_CENTI_CEL = 2_400", "_REFERENCE_CENTI_CEL = 2_000"),
-    Mutant("temperature ignored", "isinstance(temperature, str) else temperature", "True else temperature"),
+    Mutant("temperature ignored", "if temperature is None else temperature", "if True else temperature"),
+    Mutant(
+        "made-up temperature",
+        "            return temperature\n",
+        "            temperature = _REFERENCE_CENTI_CEL\n",
+    ),
     Mutant("parenthesis of the wet branch", "(r * 23.156 - 12.736) * warmed", "r * 23.156 - 12.736 * warmed"),
     Mutant("wet branch not warmed", "- 12.736) * warmed", "- 12.736)"),
     Mutant("middle branch to 9 kOhm", "ohm <= 8_000", "ohm <= 9_000"),

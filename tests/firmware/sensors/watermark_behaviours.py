@@ -105,11 +105,14 @@ def takes_the_soils_temperature_into_account(driver: ModuleType) -> None:
     assert Bench(driver, 40.0, 8.0).tension() > 480  # nobody said how cold it was
 
 
-def without_a_temperature_it_reckons_with_24_degrees(driver: ModuleType) -> None:
-    value = Bench(driver, 40.0, 24.0).measure("no_answer")
+def without_a_thermometer_it_reckons_with_24_degrees(driver: ModuleType) -> None:
+    assert abs(Bench(driver, 40.0, 24.0).tension(None) - 400) <= 8
 
-    assert isinstance(value, int)
-    assert abs(value - 400) <= 8
+
+def a_thermometer_that_has_failed_leaves_no_tension_but_its_fault(driver: ModuleType) -> None:
+    assert Bench(driver, 40.0, 8.0).measure("no_answer") == "no_answer"
+    assert Bench(driver, 40.0, 8.0).measure("bad_answer") == "bad_answer"
+    assert Bench(driver, ohm=40_000.0).measure("no_answer") == "open_circuit"
 
 
 # IRR: excitation
@@ -206,7 +209,8 @@ BEHAVIOURS: list[Behaviour] = [
     measures_soil_from_wet_to_dry,
     measures_the_same_whatever_the_supply_is,
     takes_the_soils_temperature_into_account,
-    without_a_temperature_it_reckons_with_24_degrees,
+    without_a_thermometer_it_reckons_with_24_degrees,
+    a_thermometer_that_has_failed_leaves_no_tension_but_its_fault,
     alternates_the_current_and_keeps_it_short,
     leaves_both_ends_low,
     reads_no_collection_into_the_current,
