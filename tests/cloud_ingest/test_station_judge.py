@@ -362,6 +362,31 @@ class TestMemory:
 
         assert doubts(store) == [("pm10", "stuck", 0, 60), ("pm2_5", "stuck", 0, 60)]
 
+    def test_what_comes_of_a_sample_in_a_second_uplink_is_judged_with_the_first(self, world):
+        store, ingest = world
+        memory: Memory = {}
+        dust, more = air(5, 8.0, 99.0)[:2], air(5, 8.0, 99.0)[2:]
+        told(ingest, air(4, 8.0, 70.0), 1)
+        told(ingest, dust, 2)
+        judged(store, memory)
+
+        told(ingest, more, 3)
+        judged(store, memory)
+
+        assert doubts(store) == [("pm10", "humid", 5, 5), ("pm2_5", "humid", 5, 5)]
+
+    def test_a_line_goes_on_after_a_fault(self, world):
+        store, ingest = world
+        memory: Memory = {}
+        for hour in range(83):
+            told(ingest, air(hour, 8.0 + hour % 3, "no_answer" if hour == 81 else 85.0), hour + 1)
+            judged(store, memory)
+            if hour == 81:
+                assert doubts(store) == []
+                assert doubts(store, but="") == [("relative_humidity", "flat", 0, 80)]
+
+        assert doubts(store, but="") == [("relative_humidity", "flat", 0, 82)]
+
     def test_a_judgement_that_failed_half_way_is_made_again(self, world):
         store, ingest = world
         memory: Memory = {}
