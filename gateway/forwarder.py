@@ -19,8 +19,8 @@ from gateway.backlog import Backlog
 from gateway.broker import Broker, ConnectionLost, password
 from gateway.config import MqttSection
 from gateway.group_commit import GroupCommit
+from gateway.lanes import Numbering
 from gateway.metrics import Metrics
-from gateway.outbox import Numbering
 from gateway.reader import OutboxReader
 from gateway.reconnect import Attempts
 from gateway.store import Ledger

@@ -3,12 +3,17 @@
 
 Both are a draft (transactions.py): read once in a transaction, changed in memory, and written before COMMIT or before
 somebody reads the rows. So fifty records are one INSERT, and what is known of their lane one UPDATE a transaction.
+
+What the cloud calls the rows (``Numbering``) is in memory only, and yet a draft: it counts from the rows at the lanes'
+ends, which are these only once they are stored.
 """
 
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
+
+from decoders.uplink import Continues
 
 ROW_BYTES = 16  # of the file, besides the record
 _AT_ONCE = 50  # rows of one INSERT: one by one takes half as long again
@@ -27,10 +32,18 @@ class Lane(NamedTuple):
     confirmed_seq: int | None
 
 
+class Numbering(NamedTuple):
+    """The cloud's names of rows: row ``bases[lane]`` + 1 is seq 1 of this ``epoch``, and so on."""
+
+    epoch: int
+    bases: tuple[int, int, int]
+    continues: tuple[Continues | None, Continues | None, Continues | None]
+
+
 _New = tuple[list[bytes], list[bytes], list[bytes]]
 
 
-_Mark = tuple[Sequence[Lane], _New, tuple[int, int, int], int]
+_Mark = tuple[Sequence[Lane], _New, tuple[int, int, int], int, Numbering]
 
 
 class Lanes:
@@ -42,12 +55,20 @@ class Lanes:
         self._now: Sequence[Lane] = ()  # without the new rows
         self._new: _New = ([], [], [])
         self.bytes = 0  # of all rows, the new ones too
+        self.numbering = Numbering(0, (0, 0, 0), (None, None, None))
+        self._numbering_before: Numbering | None = None  # the transaction, until it is durable
 
     def begin(self) -> None:
+        self._numbering_before = self.numbering
         self._stored = self._now = self._read()
         self.bytes = sum(lane.bytes for lane in self._now)
 
+    def stored(self) -> None:
+        self._numbering_before = None
+
     def forget(self) -> None:
+        if self._numbering_before is not None:
+            self.numbering, self._numbering_before = self._numbering_before, None
         self._stored = self._now = ()
         self._new = ([], [], [])
         self.bytes = 0
@@ -97,10 +118,10 @@ class Lanes:
 
     def mark(self) -> _Mark:
         alarms, readings, diagnostics = self._new
-        return self._now, self._new, (len(alarms), len(readings), len(diagnostics)), self.bytes
+        return self._now, self._new, (len(alarms), len(readings), len(diagnostics)), self.bytes, self.numbering
 
     def back_to(self, mark: _Mark) -> None:
-        self._now, self._new, lengths, self.bytes = mark
+        self._now, self._new, lengths, self.bytes, self.numbering = mark
         for new, length in zip(self._new, lengths, strict=True):
             del new[length:]
 

@@ -29,7 +29,7 @@ from decoders.records import (
 from decoders.senml import Reading
 from decoders.uplink import Continues
 from gateway.eviction import Dropping
-from gateway.lanes import ROW_BYTES, Lane, Lanes
+from gateway.lanes import ROW_BYTES, Lane, Lanes, Numbering
 from gateway.packing import pack, unpack
 
 _RESERVED = (1 / 8, 1 / 2, 1 / 16)  # of the room: what a lane may fill before it has to give way
@@ -47,34 +47,30 @@ class Limits(NamedTuple):
     horizon_bytes: int = 4 << 20
 
 
-class Numbering(NamedTuple):
-    """The cloud's names of rows: row ``bases[lane]`` + 1 is seq 1 of this ``epoch``, and so on."""
-
-    epoch: int
-    bases: tuple[int, int, int]
-    continues: tuple[Continues | None, Continues | None, Continues | None]
-
-
 class Outbox:
     """The outbox's part of the ledger."""
 
     _db: sqlite3.Connection
     _lanes: Lanes
     limits = Limits()
-    numbering = Numbering(0, (0, 0, 0), (None, None, None))
     _short = False
 
+    @property
+    def numbering(self) -> Numbering:
+        """What the cloud calls the rows now."""
+        return self._lanes.numbering
+
     def begin_epoch(self) -> Numbering:
-        """Name the numbering anew; the rows held are numbered from 1."""
+        """Name the numbering anew, if the transaction is stored; the rows held are numbered from 1."""
         lanes = self.lanes()
         alarm, reading, diagnostic = (lane.first_seq - 1 for lane in lanes)
         continues = tuple(_continues(lane) for lane in lanes)
-        self.numbering = Numbering(
+        self._lanes.numbering = Numbering(
             secrets.randbits(_EPOCH_BITS),
             (alarm, reading, diagnostic),
             continues,  # type: ignore[arg-type]
         )
-        return self.numbering
+        return self._lanes.numbering
 
     def append(
         self,

@@ -28,6 +28,9 @@ class Draft(Protocol):
     def write(self) -> None:
         """Write all of it; raises sqlite3.Error."""
 
+    def stored(self) -> None:
+        """It is durable."""
+
     def forget(self) -> None:
         """The transaction is over."""
 
@@ -45,6 +48,9 @@ class NoDraft:
         pass
 
     def write(self) -> None:
+        pass
+
+    def stored(self) -> None:
         pass
 
     def forget(self) -> None:
@@ -94,6 +100,7 @@ class Transactions:
                 yield
                 self._draft.write()
                 self._connection.execute("COMMIT")
+                self._draft.stored()
                 self.commits += 1
             finally:
                 self._draft.forget()

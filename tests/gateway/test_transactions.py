@@ -10,6 +10,7 @@ import pytest
 from decoders.records import ALARM, READING, Record
 from gateway.database import connect, make_durable, migrate
 from gateway.errors import Refused, StoreError
+from gateway.outbox import Limits
 from gateway.store import Store, open_store
 from tests.gateway.outbox_world import Alone, Rows, uplink
 
@@ -105,6 +106,32 @@ class TestShares:
         assert [type(result) for result in results] == [StoreError] * 3
         assert outbox._db.execute("SELECT count(*) FROM outbox_0").fetchone() == (0,)
         assert outbox.lanes()[READING].last_seq == 0
+
+    def test_an_epoch_that_counts_from_rows_which_the_commit_failed_to_drop_never_began(self, outbox):
+        outbox._db.execute("CREATE TABLE later (n INTEGER REFERENCES boots (number) DEFERRABLE INITIALLY DEFERRED)")
+        outbox.limits = Limits(1 << 20, horizon_bytes=0)
+        run(outbox, append(outbox, 1), append(outbox, 2))
+        before = outbox.numbering
+        fail_at_commit = lambda: outbox._db.execute("INSERT INTO later VALUES (99)")  # noqa: E731
+
+        run(outbox, lambda: outbox.confirm(READING, 2, 9, 2), outbox.begin_epoch, fail_at_commit)
+
+        assert outbox.numbering == before
+        assert counters(Rows(outbox).records(READING)) == {1: 1, 2: 2}
+
+    def test_nor_did_one_whose_work_failed(self, outbox):
+        before = outbox.numbering
+
+        run(outbox, then_fail(outbox.begin_epoch), append(outbox, 1))
+
+        assert outbox.numbering == before
+
+    def test_an_epoch_that_was_stored_stays(self, outbox):
+        [numbering] = run(outbox, outbox.begin_epoch)
+
+        run(outbox, then_fail(append(outbox, 1)))
+
+        assert outbox.numbering == numbering
 
 
 class TestCost:
