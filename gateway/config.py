@@ -99,7 +99,7 @@ class DownlinksSection:
 class StoreSection:
     """How uplinks share one fsync, how much disk the outbox may take, and how much stays free."""
 
-    group_window_ms: int = _key(10, limits=(0, 20))
+    group_window_ms: int = _key(20, limits=(0, 20))
     group_records: int = _key(100, limits=(1, 100))
     reserve_mb: int = _key(16, limits=(0, 10_000))
     cap_mb: int = _key(1024, limits=(1, 1_000_000))

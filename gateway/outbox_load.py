@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Fill an outbox as fast as the disk allows, and say what that took: to measure a card, and for `stadtfunk bench edge`.
 
-    python -m gateway.outbox_load FOLDER [--records N] [--batch 100] [--rate 130 --window-ms 10] [--report] [--list]
+    python -m gateway.outbox_load FOLDER [--records N] [--batch 100] [--rate 130 --window-ms 20] [--report] [--list]
                                          [--packed] [--direct | --bare]
 
 It prints one JSON object. What is timed begins with readings, or with records that were encoded and packed before
