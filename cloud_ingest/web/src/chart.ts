@@ -39,7 +39,7 @@ export class Chart {
     this.plot = new uPlot(
       {
         ...this.size(),
-        padding: [10, 34, 0, 0], // the last time stands half beyond the end
+        padding: [10, 50, 0, 0], // the last time, such as "30. Sept., 00:00", stands half beyond the end
         tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), 'Europe/Berlin'),
         fmtDate: () => (date) => date.toLocaleString(locale(), { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' }),
         legend: { show: false },

@@ -84,7 +84,9 @@ export class CityMap {
         for (const aside of [0, -width / 2, width / 2]) {
           for (const [at, down] of [[above, -gap], [below, gap + height]] as const) {
             const { x, y } = this.map.project(at)
-            const left = Math.max(0, Math.min(frame.width - width, x + aside - width / 2))
+            const seen = x >= 0 && x <= frame.width // the name of an area that is out of view goes out with it
+            const wanted = x + aside - width / 2
+            const left = seen ? Math.max(0, Math.min(frame.width - width, wanted)) : wanted
             const box = new DOMRect(frame.left + left, frame.top + y + down - height, width, height)
             const cut = width * height - sharedPixels(box, frame)
             const hidden = taken.reduce((sum, other) => sum + sharedPixels(box, other), cut)
