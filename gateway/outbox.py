@@ -10,23 +10,18 @@ more than the room reserved for it. What goes undelivered leaves a tombstone in 
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from decoders.lorawan.errors import RemoteError
 from decoders.records import (
     ALARM,
     LANES,
-    READING,
     Event,
     Record,
     TimeQuality,
-    UplinkKey,
-    UplinkMessage,
     decode_record,
     encode_record,
 )
-from decoders.senml import Reading
 from decoders.uplink import Continues
 from gateway.eviction import Dropping
 from gateway.lanes import ROW_BYTES, Lane, Lanes, Numbering
@@ -71,19 +66,6 @@ class Outbox:
             continues,  # type: ignore[arg-type]
         )
         return self._lanes.numbering
-
-    def append(
-        self,
-        key: UplinkKey,
-        received_at: float,
-        profile: str,
-        readings: Sequence[Reading],
-        *,
-        time_quality: TimeQuality = "ntp",
-        lane: int = READING,
-    ) -> int:
-        """Put one uplink into a lane; returns its row. Raises FieldRange for what could not be sent."""
-        return self.append_record(lane, UplinkMessage(key, received_at, profile, tuple(readings), time_quality))
 
     def append_event(
         self,

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from decoders import topics
-from decoders.records import ALARM, DIAGNOSTIC, READING, Event, Tombstone, UplinkKey
+from decoders.records import ALARM, DIAGNOSTIC, READING, Event, Tombstone, UplinkKey, UplinkMessage
 from decoders.senml import Reading
 from decoders.uplink import Watermark, encode_watermark
 from gateway import forwarder
@@ -49,7 +49,10 @@ class Bench:
         with self.filler.transaction() as ledger:
             for _ in range(count):
                 self._f_cnt += 1
-                ledger.append(UplinkKey("70b3d57ed1000001", 0, self._f_cnt), 1_770_964_782.5, "tree", READINGS)
+                ledger.append_record(
+                    READING,
+                    UplinkMessage(UplinkKey("70b3d57ed1000001", 0, self._f_cnt), 1_770_964_782.5, "tree", READINGS),
+                )
 
     def restore(self, backup):
         """The card died: the database is what it was at the backup."""

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from decoders.records import UplinkKey
+from decoders.records import READING, UplinkKey, UplinkMessage
 from decoders.senml import Reading
 from gateway.config import DevAddrBlock
 from gateway.errors import Refused, StoreError
@@ -28,7 +28,9 @@ def append_and_fail(ledger, f_cnt: int, session=None) -> None:
 
 
 def append(ledger, f_cnt: int) -> int:
-    return ledger.append(UplinkKey("70b3d57ed1000001", 0, f_cnt), 1_770_964_782.5, "tree", READINGS)
+    return ledger.append_record(
+        READING, UplinkMessage(UplinkKey("70b3d57ed1000001", 0, f_cnt), 1_770_964_782.5, "tree", READINGS)
+    )
 
 
 class TestOutbox:
