@@ -28,8 +28,9 @@ _WORDS: dict[str, dict[str, Any]] = {
         "run": "gemessen in einem Lauf der echten Firmware über {days:g} Tage auf simulierter Hardware (seed {seed}), "
         "nach dem Beitritt; ohne die Wochenmeldung, wenn der Lauf kürzer ist; volle Sendeleistung",
         "table": ("Teil", "µA", "s am Tag", "mAh am Tag", "Quelle des Stroms"),
-        "computing": "{boot:g} ms zum Starten, 10 µs je Zugriff auf Hardware; das Rechnen selbst dauert in der "
-        "Simulation nicht. Eine Sekunde mehr je Aufwachen wären {more:.3f} mAh mehr am Tag: {years:.1f} Jahre",
+        "computing": "{boot:g} ms zum Starten, 10 µs je Zugriff auf Hardware; {computing:g} s Rechnen je Aufwachen "
+        "(--computing-s), geschätzt und um die Hälfte unsicher. Eine Sekunde mehr wären {more:.3f} mAh mehr am Tag: "
+        "{years:.1f} Jahre",
         "unmeasured": "kein Strom ist an einem unserer Knoten gemessen; alle gelten an der Batterie",
         "idle": "Im Lauf nicht vorgekommen:",
         "trouble": "Die Teile haben sich beschwert; siehe oben.",
@@ -44,8 +45,9 @@ _WORDS: dict[str, dict[str, Any]] = {
         "run": "measured in a run of the real firmware over {days:g} days on simulated hardware (seed {seed}), after "
         "it had joined; without the weekly report if the run is shorter; full transmit power",
         "table": ("component", "uA", "s a day", "mAh a day", "source of the current"),
-        "computing": "{boot:g} ms to boot, 10 us a call into hardware; computing itself takes no time in the "
-        "simulation. A second more a wake would be {more:.3f} mAh more a day: {years:.1f} years",
+        "computing": "{boot:g} ms to boot, 10 us a call into hardware; {computing:g} s of computing a wake "
+        "(--computing-s), estimated, and uncertain by half. A second more would be {more:.3f} mAh more a day: "
+        "{years:.1f} years",
         "unmeasured": "no current was measured on a node of ours; all are at the battery",
         "idle": "Did not occur in the run:",
         "trouble": "The parts complained; see above.",
@@ -61,7 +63,14 @@ _PARTS_DE = {
     "radio sleep": "Funk schläft",
     "regulators": "Regler und Wandler",
 }
-_DETAILS_DE = {"reset": "im Reset", "starting": "startet", "cold": "kalt", "warm": "warm", "boosted": "verstärkt"}
+_DETAILS_DE = {
+    "reset": "im Reset",
+    "starting": "startet",
+    "cold": "kalt",
+    "warm": "warm",
+    "boosted": "verstärkt",
+    "computing": "rechnet",
+}
 _LONG_LIVED_YEARS = 0.5
 
 
@@ -101,7 +110,12 @@ def lines(found: Estimate, language: str) -> list[str]:
         "  " + words["battery"].format(usable=battery.usable, loss=battery.self_discharge),
         "  " + words["run"].format(days=found.run_days, seed=found.seed),
         "  "
-        + words["computing"].format(boot=BOOT_US / 1000, more=more, years=battery.days(found.total + more) / 365.25),
+        + words["computing"].format(
+            boot=BOOT_US / 1000,
+            computing=found.computing_s,
+            more=more,
+            years=battery.days(found.total + more) / 365.25,
+        ),
         "  " + words["unmeasured"],
     ]
 
@@ -120,6 +134,7 @@ def _row(component: str, ua: str, seconds: str, mah: str, source: str) -> str:
 @click.option("--per-day", type=Number(2, 288), default=24.0, show_default=True, help="Uplinks with a new reading.")
 @click.option("--board", type=click.Choice(sorted(KINDS)), default="heltec_v3", show_default=True, help="Its board.")
 @click.option("--battery-mah", type=Number(min=1), default=2500.0, show_default=True, help="Capacity, LiFePO4.")
+@click.option("--computing-s", type=Number(0, 60), help="Seconds it computes in a wake.  [default: measured here]")
 @click.option("--days", type=Number(min=0.01), help="Virtual days of the run.  [default: tree 3, air 1, traffic 0.125]")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same answer.")
 @click.option("--language", type=click.Choice(["de", "en"]), help="Of the answer.  [default: this machine's]")
@@ -130,6 +145,7 @@ def energy(
     per_day: float,
     board: str,
     battery_mah: float,
+    computing_s: float | None,
     days: float | None,
     seed: int,
     language: str | None,
@@ -155,6 +171,7 @@ def energy(
                 days=length,
                 seed=seed,
                 battery=Battery(battery_mah),
+                computing_s=computing_s,
                 progress=lambda done: bar.update(round(done * 1000) - bar.pos),
             )
     except NeverSettled as error:

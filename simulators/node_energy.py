@@ -2,7 +2,8 @@
 """How long a node's battery lasts: a short run of the real firmware on simulated hardware, then arithmetic.
 
 The run begins when the node has joined and sends at the wanted data rate, and takes some days of its life with its real
-intervals, so nothing is scaled but time. The same arguments give the same answer.
+intervals, so nothing is scaled but time. The same arguments give the same answer, but for the time of computing, which
+is measured (``computing.py``).
 """
 
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from decoders.lorawan.gps_time import gps_from_unix
 from decoders.lorawan.region import EU868
 from simulators.board import KINDS
 from simulators.city import START_UNIX_S
+from simulators.computing import Computing, ComputingMeter, given
 from simulators.currents import (
+    AWAKE,
     BOARDS,
     MCU,
     RADIO,
@@ -63,7 +66,10 @@ class Daily(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """``mah_per_day`` by component, ``draws`` the same by current; ``uplinks``, ``airtime_s`` and ``awake_s`` a day."""
+    """``mah_per_day`` by component, ``draws`` the same by current; ``uplinks``, ``airtime_s`` and ``awake_s`` a day.
+
+    ``computing_s``: of each of the ``wakes``; it is in all of them.
+    """
 
     profile: str
     board: str
@@ -79,6 +85,7 @@ class Estimate(NamedTuple):
     complaints: list[str]
     draws: tuple[Daily, ...] = ()
     wakes: float = 0.0  # a day, each with a boot
+    computing_s: float = 0.0
 
     @property
     def second_more_mah(self) -> float:
@@ -123,9 +130,10 @@ def estimate(
     seed: int = 1,
     battery: Battery | None = None,
     firmware: Path | None = None,
+    computing_s: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Estimate:
-    """Run one node and account for its charge; raises NeverSettled."""
+    """Run one node and account for its charge; raises NeverSettled. ``computing_s``: in each wake; None: measure it."""
     dice, run_days = Random(f"energy {seed}"), DAYS[profile] if days is None else days
     app_key = dice.randbytes(16)
     interval_s = round(86_400 / per_day)
@@ -156,6 +164,7 @@ def estimate(
                 raise NeverSettled(network.uplinks, device.node.complaints())
             device.run_until(device.now_us + _STEP_US)
         ledger, bench = EnergyLedger(device.node), device.node.bench
+        meter = ComputingMeter(bench, KINDS[board].port)
         sent.clear()
         awake_us, boots = _awake_us(bench), bench.statistics.boots[ResetCause.DEEP_SLEEP]
         begin_us, until_us = device.now_us, device.now_us + round(run_days * _DAY_US)
@@ -164,7 +173,7 @@ def estimate(
             if progress is not None:
                 progress((device.now_us - begin_us) / (until_us - begin_us))
         charge = ledger.charge_mah()
-        return Estimate(
+        found = Estimate(
             profile,
             board,
             sf,
@@ -177,9 +186,26 @@ def estimate(
             (_awake_us(bench) - awake_us) / 1e6 / run_days,
             Battery() if battery is None else battery,
             device.node.complaints(),
-            tuple(_daily(draw, run_days) for draw in sorted(ledger.draws(), key=lambda draw: -draw.uc)),
+            tuple(_daily(draw, run_days) for draw in ledger.draws()),
             (bench.statistics.boots[ResetCause.DEEP_SLEEP] - boots) / run_days,
         )
+        return _with_computing(found, meter.found() if computing_s is None else given(computing_s))
+
+
+def _with_computing(found: Estimate, computing: Computing) -> Estimate:
+    """Virtual time leaves it out, so it is added."""
+    current = MCU[KINDS[found.board].port][State.AWAKE]
+    seconds = computing.seconds * found.wakes
+    mah = seconds * current.ua / 1000 / 3600
+    draws = list(found.draws)
+    if seconds:
+        draws.append(Daily(f"{AWAKE}, computing", current.ua, seconds, mah, computing.source))
+    return found._replace(
+        mah_per_day=found.mah_per_day | {AWAKE: found.mah_per_day[AWAKE] + mah},
+        awake_s=found.awake_s + seconds,
+        draws=tuple(sorted(draws, key=lambda draw: -draw.mah)),
+        computing_s=computing.seconds,
+    )
 
 
 def _daily(draw: Draw, days: float) -> Daily:

@@ -25,7 +25,7 @@ _CONSOLE_BYTES = 1 << 20  # the console is emptied when it is longer
 
 
 @functools.cache
-def _folder() -> str:
+def micropython_folder() -> str:
     """Where MicroPython as a module is; the worker starts without site-packages, which takes half the time."""
     spec = importlib.util.find_spec("micropython_run")
     assert spec is not None
@@ -95,7 +95,7 @@ class Worker:
                     "-I",
                     "-S",
                     str(_WORKER),
-                    *(str(word) for word in (_folder(), *numbers, *self._images)),
+                    *(str(word) for word in (micropython_folder(), *numbers, *self._images)),
                 ],
                 cwd=self._shim,
                 env=os.environ | environment,

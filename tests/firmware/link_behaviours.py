@@ -308,7 +308,7 @@ def light_sleep_fills_the_waits_and_ends_before_the_radio_is_needed(link: Module
 
 
 def a_window_is_slept_through_until_something_can_have_come(link: ModuleType) -> None:
-    """At SF12 a window of 8 symbols of 32.8 ms, less 10 to wake up; at SF7 nothing, as a header is there after 12 ms."""
+    """At SF12 a window of 8 symbols of 32.8 ms, less 10 to wake up; at SF7 nothing: a header is there after 12 ms."""
     for sf, slept_ms in ((12, [252, 252]), (7, [])):
         rig = Rig(link, drift_ppm=0)
         for _ in range(20):

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""How long a board computes in a wake: what the real MicroPython computes in a run, told by a yardstick.
+
+Virtual time knows hardware only, so computing is measured: the processor time that the node's process takes for a
+wake, without the system calls, which are the bench's. How often a loop of common operations, run on the same machine,
+fits into it hardly depends on that machine. What the loop takes on a board is assumed, from published benchmarks;
+nothing was measured on a board of ours. The bench's own modules count, too: a tenth too much rather than too little.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from simulators.node import NodeBench
+from simulators.node_states import Moment, Port
+from simulators.process import micropython_folder
+
+# 2,000 rounds of calls, attributes, lists, dicts and bytes, the quickest of 20 tries, us
+_YARDSTICK = """
+import time
+class Sum:
+    def __init__(self):
+        self.value = 0
+    def add(self, number):
+        self.value = (self.value + number) & 0xffff
+        return self.value >> 1
+def work():
+    total, table, numbers, seen = Sum(), {}, [0] * 50, 0
+    for n in range(2000):
+        seen += total.add(n)
+        numbers[n % 50] = seen & 255
+        if numbers[n * 7 % 50] > 100:
+            table[n & 15] = numbers[n % 50]
+        else:
+            seen -= 1
+        pair = bytes((n & 255, seen & 255))
+        seen ^= pair[0]
+def timed():
+    began = time.ticks_us()
+    work()
+    return time.ticks_diff(time.ticks_us(), began)
+print(min([timed() for _ in range(20)]))
+"""
+_RUN = "import sys; sys.path.append(sys.argv[1]); import micropython_run as m; m.run_main(['m', '-c', sys.argv[2]])"
+_PYSTONES = 75  # that take as long as the yardstick on the unix port (x86, 2026-11-22: 75,000 a second, 1.0 ms)
+# Of MicroPython a second. ESP32-S3 at 160 MHz: 1,602 of an ESP32 at 240 MHz (micropython issue 6565), by clock and by
+# what the S3 is faster at the same clock (scruss.com: 8.9 s at 240 MHz, 15.4 s at 160): 1,230. From a pyboard (pull
+# request 4858: 1,848 at 168 MHz; scruss.com: 13.0 s) it would be 1,800, from that ESP32's later builds 780.
+# RP2040 at 125 MHz: 19.8 s there.
+_PYSTONES_PER_S = {Port.ESP32: 1_200, Port.RP2: 800}
+_SOURCE = (
+    "time assumed: MicroPython's here, by a yardstick; {port} at {rate:,} pystones/s (published: 800 to 1,800; "
+    "simulators/computing.py)"
+)
+
+
+class Computing(NamedTuple):
+    """``seconds`` in each wake, and where that comes from."""
+
+    seconds: float
+    source: str
+
+
+def given(seconds: float) -> Computing:
+    """Somebody knows better."""
+    return Computing(seconds, "time as given by --computing-s")
+
+
+def yardstick_ms() -> float:
+    """What the yardstick takes on this machine, now."""
+    command = [sys.executable, "-I", "-S", "-c", _RUN, micropython_folder(), _YARDSTICK]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1000
+
+
+class ComputingMeter:
+    """Follows the process of ``bench`` from now on, wake by wake."""
+
+    def __init__(self, bench: NodeBench, port: Port) -> None:
+        self._bench = bench
+        self._port = port
+        self._told = bench.notice
+        self._last: tuple[int | None, float] = (None, 0.0)
+        self._wakes_ms: list[float] = []
+        self._began = self._ticks()
+        bench.notice = self._notice
+
+    def _notice(self, moment: Moment) -> None:
+        self._told(moment)
+        if moment is Moment.ASLEEP:
+            pid = self._bench.pid
+            # proc(5), schedstat: nanoseconds on a processor
+            spent_ms = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+            if self._last[0] == pid:
+                self._wakes_ms.append(spent_ms - self._last[1])
+            self._last = pid, spent_ms
+
+    def _ticks(self) -> tuple[int, int]:
+        """Processor time of the process in user mode and in the kernel, in ticks (proc(5), stat)."""
+        if self._bench.pid is None:
+            return 0, 0
+        fields = Path(f"/proc/{self._bench.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]), int(fields[12])
+
+    def found(self) -> Computing:
+        """What a board takes for the quickest wake so far (the others were disturbed), to a tenth of a second.
+
+        No wake: it never sleeps, and is awake in any case.
+        """
+        if not self._wakes_ms:
+            return Computing(0.0, "it never sleeps")
+        user, kernel = self._ticks()
+        if user >= self._began[0]:  # else it is another process
+            user, kernel = user - self._began[0], kernel - self._began[1]
+        share = user / (user + kernel) if user else 1.0
+        rate = _PYSTONES_PER_S[self._port]
+        seconds = min(self._wakes_ms) * share / yardstick_ms() * _PYSTONES / rate
+        return Computing(round(seconds, 1), _SOURCE.format(port=self._port.value, rate=rate))
