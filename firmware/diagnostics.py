@@ -16,6 +16,7 @@ _AWAKE_UA = 30_000
 _SENDING_UA = 45_000
 _BOOT_MS = 300
 _UAS_PER_MAH = 3_600_000
+_MOST_CHARGE_MAH = 6_552  # what the layout holds; a radar on mains draws more in a day or two
 _FORMAT = "<9HII"
 _ROUGH = 1 << 31  # in the packed charge: the rest is in steps of 4096 uA s
 _ROUGH_BITS = 12
@@ -71,11 +72,12 @@ class Counters:
             "reset_count_other": self.other_resets,
             "crash_count": self.crashes,
             "clock_drift": drift_ppm,
-            "charge_used": self.charge_uas * 1000 // _UAS_PER_MAH,
             "sensor_fault_count": self.sensor_faults,
             "radio_fault_count": self.radio_faults,
             "reading_lost_count": self.readings_lost,
         }
+        if self.charge_uas <= _MOST_CHARGE_MAH * _UAS_PER_MAH:  # else nothing is wrong, and there is nothing to say
+            found["charge_used"] = self.charge_uas * 1000 // _UAS_PER_MAH
         if self.asked:
             found["rx_hit_rate"] = 10_000 * min(self.answered, self.asked) // self.asked
         if self.heap_free:

@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 
-gc.threshold(8192)  # collect early while modules load: what stays then lies close together, with room behind it
+gc.threshold(4096)  # collect early while modules load: what stays then lies close together, with room behind it
 
 _AGAIN_MS = 600_000
 _ROOT = "/data"

@@ -3,6 +3,8 @@
 
 import pytest
 
+from decoders.layouts.diagnostics import LAYOUT
+from decoders.payload import FAULT
 from firmware.diagnostics import Counters
 from simulators.device import Device
 from simulators.energy import EnergyLedger
@@ -58,6 +60,19 @@ class TestCharge:
             counters.charge_uas = uas
 
             assert Counters.unpack(counters.pack()).charge_uas == pytest.approx(uas, rel=0.001)
+
+    def test_what_a_message_cannot_hold_is_left_out_and_no_fault(self):
+        """Its field ends at 6,552.7 mAh; a mAh are 3.6 million uA s."""
+        counters = Counters()
+        for mah, raws in ((0, [0]), (6_552, [65_520]), (6_553, []), (34_000, [])):
+            counters.charge_uas = mah * 3_600_000
+
+            mask, told = LAYOUT.raws(counters.values(0, 1))
+
+            assert [
+                raw for field, raw in zip(LAYOUT.present(mask), told, strict=True) if field.name == "charge_used"
+            ] == raws
+            assert max(told) < FAULT
 
     def test_what_flash_holds_of_an_older_version_is_read_as_it_was_meant(self):
         counters = Counters()
