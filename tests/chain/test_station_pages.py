@@ -188,7 +188,7 @@ class TestDoubts:
         page.goto("/?site=L-01&lang=en")
 
         expect(page.locator("#chart-note")).to_contain_text(
-            "Doubtful: does not move (Wed 1 Jul, 02:00 – Thu 2 Jul, 03:00)"
+            "Doubtful: does not move (Wed 1 Jul, 02:00 \N{EN DASH} Thu 2 Jul, 03:00)"
         )
         expect(page.locator("#chart-note")).to_contain_text(
             "because the air is very humid (2 times, last Wed 1 Jul, 11:00)"
