@@ -7,6 +7,7 @@ it is set over the network, a concentrator that is far from it is wrong. A clock
 next boot: it drifts by seconds a day.
 """
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from gateway.metrics import Metrics
 # 2026-01-01, before this software: a clock that shows less is not set. Raise it with each release.
 EARLIEST_UNIX_S = 1_767_225_600.0
 
+_ASK_EVERY_S = 1.0  # the kernel, whether our clock is set
 _BEGAN = Began(None, "unset", None)
 
 
@@ -71,6 +73,7 @@ class TimeKeeper:
         self._metrics = metrics
         self._is_synchronized = is_synchronized
         self._synchronized = began.quality == "ntp"
+        self._asked_s = -math.inf
         self._learned = began.unix_less_boot_s  # by the latest concentrator
         self._told: float | None = None  # the same by the latest computer at a concentrator
         self._ended = began.ended
@@ -120,8 +123,8 @@ class TimeKeeper:
         """Of this boot; None while nobody knows."""
         now, boot_s = self._unix_clock(), self._boot.seconds()
         is_set = now >= EARLIEST_UNIX_S
-        if is_set and not self._synchronized:
-            self._synchronized = self._is_synchronized()
+        if is_set and not self._synchronized and boot_s - self._asked_s >= _ASK_EVERY_S:
+            self._synchronized, self._asked_s = self._is_synchronized(), boot_s
         if is_set and self._synchronized:
             return Offset(now - boot_s, "ntp")
         if self._learned is not None:

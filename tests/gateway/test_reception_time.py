@@ -139,6 +139,17 @@ class TestRestoredClock:
         assert restored.keeper(began=Began(NOW - 1000, "ntp", None)).received(None, None).quality == "ntp"
         assert restored.keeper().received(None, None).quality == "saved"
 
+    def test_the_kernel_is_asked_once_a_second_until_it_says_so(self, restored):
+        keeper = restored.keeper()
+        before = keeper.received(None, None).quality
+        restored.synchronized = True
+
+        at_once = keeper.received(None, None).quality
+        restored.boot_s += 1.0
+        a_second_later = keeper.received(None, None).quality
+
+        assert (before, at_once, a_second_later) == ("saved", "saved", "ntp")
+
     def test_it_is_never_before_the_end_of_the_boot_before(self, restored):
         keeper = restored.keeper(began=Began(None, "saved", NOW + 7200))
 
