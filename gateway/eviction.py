@@ -26,7 +26,8 @@ class Dropping:
             if key not in self._uplinks and len(self._uplinks) == MAX_DROPPED:
                 return False
             first, last, uplinks = self._uplinks.get(key, (f_cnt, f_cnt, 0))
-            self._uplinks[key] = (min(first, f_cnt), max(last, f_cnt), uplinks + 1)
+            first, last = min(first, f_cnt), max(last, f_cnt)
+            self._uplinks[key] = (first, last, min(uplinks + 1, last - first + 1))  # one that is there twice is one
             self._times.append(record.received_at)
         elif isinstance(record, Event):
             self._times.append(record.at)
@@ -68,20 +69,16 @@ def joined(tombstones: Iterable[Tombstone]) -> list[Tombstone]:
 def _both(first: Tombstone, second: Tombstone) -> Tombstone | None:
     rows = {(row.dev_eui, row.session): row for row in first.dropped}
     for row in second.dropped:
-        known = rows.get((row.dev_eui, row.session))
-        rows[row.dev_eui, row.session] = row if known is None else Dropped(
-            row.dev_eui,
-            row.session,
-            min(known.first_f_cnt, row.first_f_cnt),
-            max(known.last_f_cnt, row.last_f_cnt),
-            known.uplinks + row.uplinks,
-        )  # fmt: skip
+        known = rows.get((row.dev_eui, row.session), row)
+        first_f_cnt, last_f_cnt = min(known.first_f_cnt, row.first_f_cnt), max(known.last_f_cnt, row.last_f_cnt)
+        uplinks = row.uplinks if known is row else min(known.uplinks + row.uplinks, last_f_cnt - first_f_cnt + 1)
+        rows[row.dev_eui, row.session] = Dropped(row.dev_eui, row.session, first_f_cnt, last_f_cnt, uplinks)
     if len(rows) > MAX_DROPPED:
         return None
     return second._replace(
         first_seq=first.first_seq,
         first_at=min(first.first_at, second.first_at),
         last_at=max(first.last_at, second.last_at),
-        others=first.others + second.others,
+        others=second.last_seq - first.first_seq + 1 - sum(row.uplinks for row in rows.values()),
         dropped=tuple(rows.values()),
     )

@@ -79,6 +79,20 @@ class TestGroupCommit:
         assert isinstance(failed, Refused)
         assert stored(connection) == [1, 3]
 
+    def test_one_whose_caller_has_gone_leaves_nobody_waiting(self, connection):
+        async def scenario():
+            writer = GroupCommit(Transactions(connection))
+            gate = threading.Event()
+            jobs = [writer.run(gate.wait), *(writer.run(lambda n=n: n) for n in (1, 2))]
+            jobs[1].cancel()
+            gate.set()
+            async with asyncio.timeout(60):
+                last = await jobs[2]
+            await writer.close()
+            return last
+
+        assert asyncio.run(scenario()) == 2
+
     def test_when_the_commit_fails_everybody_hears_it_and_the_next_group_works(self, connection):
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(

@@ -134,6 +134,47 @@ class TestFull:
         assert tombstones(outbox) == []
         assert outbox.lanes()[READING].first_seq > 1
 
+    def test_a_single_row_that_the_cloud_has_goes_before_any_that_it_has_not(self, outbox):
+        fill(outbox, READING, 2)
+        outbox.confirm(READING, 1, 9, 1)
+        outbox.limits = Limits(sum(Rows(outbox).sizes(READING).values()) + 10, 1 << 20)
+
+        fill(outbox, READING, 1, first=2)
+
+        assert (outbox.lanes()[READING].first_seq, tombstones(outbox)) == (2, [])
+
+    def test_a_group_pushes_out_no_more_than_it_takes_and_a_little(self, outbox):
+        outbox.limits = Limits(20_000, 0)
+        fill(outbox, READING, 500)
+        held = Rows(outbox).sizes(READING)
+
+        outbox.transactions.run([lambda: fill(outbox, READING, 100, first=500)], lambda _results: None)
+
+        first = outbox.lanes()[READING].first_seq
+        gone = sum(size for row, size in held.items() if row < first)
+        taken = sum(size for row, size in Rows(outbox).sizes(READING).items() if row > max(held))
+        assert 0 < gone <= taken + 2 * 20_000 // 16  # room is made by sixteenths
+
+    def test_an_uplink_that_is_there_many_times_is_one_and_the_rest_are_others(self, outbox):
+        outbox.limits = Limits(20_000, 0)
+
+        for _ in range(1000):
+            outbox.append_record(READING, uplink(NODE, 7))
+
+        [stone] = joined(tombstones(outbox))
+        assert (stone.dropped, stone.others) == ((Dropped(NODE, 7, 7, 7, 1),), stone.last_seq - 1)
+        assert stone.last_seq == outbox.lanes()[READING].first_seq - 1
+
+    def test_tombstones_do_not_crowd_out_what_they_are_about(self, outbox):
+        outbox.limits = Limits(50_000, 0)
+
+        for f_cnt in range(1500):  # of ever new devices, each of them named
+            outbox.append_record(READING, uplink(f"70b3d57e{f_cnt:08x}", f_cnt))
+
+        alarms, readings, _ = outbox.lanes()
+        assert alarms.bytes <= 50_000 / 8 + 50_000 / 16
+        assert readings.bytes >= 50_000 / 2
+
     def test_diagnostics_go_before_readings_but_keep_their_reserve(self, outbox):
         outbox.limits = Limits(40_000, 0)
         fill(outbox, DIAGNOSTIC, 100)
