@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from cloud_ingest import config as settings
-from cloud_ingest.certificates import replace
+from cloud_ingest.certificates import host_name, replace
 from cloud_ingest.cluster import REPLICAS, Node, configuration, new_secret
 from cloud_ingest.commands import CONFIG, one_clear_line
+from cloud_ingest.errors import CertificateError
 
 
 @click.command("broker-setup")
@@ -33,7 +34,7 @@ def broker_setup(config_path: Path) -> None:
 @click.argument("hosts", metavar="HOST HOST HOST", nargs=REPLICAS, required=True)
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=click.Path(path_type=Path, file_okay=False),
     default=Path("certificates"),
     show_default=True,
     help="Where 'certificates init' and 'certificates broker HOST HOST HOST' have put theirs.",
@@ -50,6 +51,10 @@ def broker_cluster(hosts: tuple[str, ...], folder: Path) -> None:
     """
     if len(set(hosts)) < REPLICAS:
         raise click.BadParameter("name three different hosts", param_hint="HOST")
+    for host in hosts:
+        host_name(host)
+    if not folder.is_dir():
+        raise CertificateError(folder, "does not exist; 'stadtfunk ingest certificates init' makes it")
     secret = new_secret()
     nodes = [Node(host) for host in hosts]
     for node in nodes:

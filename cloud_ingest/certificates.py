@@ -39,6 +39,8 @@ AUTHORITY_DAYS = 7300
 DAYS = 730
 _EARLIER = timedelta(days=1)  # valid before now: clocks differ
 _EUI = re.compile("[0-9a-f]{16}")
+_LABEL = "[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 _AUTHORITY_NAME = "Stadtfunk broker authority"
 
 
@@ -78,15 +80,7 @@ class Authority:
 
     def issue_broker(self, hosts: Iterable[str], days: int = DAYS) -> Issued:
         """For the broker, good under these names and addresses."""
-        names: list[x509.GeneralName] = []
-        for host in hosts:
-            try:
-                names.append(x509.IPAddress(ipaddress.ip_address(host)))
-            except ValueError:
-                try:
-                    names.append(x509.DNSName(host))
-                except ValueError as error:
-                    raise CertificateError(host, "is no host name (write umlauts as xn--...) and no address") from error
+        names = [host_name(host) for host in hosts]
         return self._issue(BROKER, self._key(BROKER).public_key(), days, names)
 
     def issue_ingest(self, days: int = DAYS) -> Issued:
@@ -196,6 +190,8 @@ class Authority:
         """The key of ``name``, made if it has none."""
         path = self._key_path(name)
         if not path.exists():
+            if name != AUTHORITY:
+                self._certificate(AUTHORITY)  # a key without an authority is of no use
             key = ec.generate_private_key(ec.SECP256R1())
             self._write(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
             return key
@@ -222,6 +218,17 @@ class Authority:
 
     def _write(self, path: Path, content: bytes, mode: int) -> None:
         replace(path, content, mode)
+
+
+def host_name(host: str) -> x509.GeneralName:
+    """An address, or a name by RFC 1123 2.1 "Host Names and Numbers"; raises CertificateError."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError as error:
+        if not _HOST.fullmatch(host):
+            problem = "is no host name (without a port; umlauts as xn--...) and no address"
+            raise CertificateError(host, problem) from error
+        return x509.DNSName(host)
 
 
 def replace(path: Path, content: bytes, mode: int) -> None:

@@ -236,3 +236,25 @@ class TestCommand:
         assert done.output == (
             f"Error: {tmp_path}/ca.pem: does not exist; 'stadtfunk ingest certificates init' makes it\n"
         )
+        assert list(tmp_path.iterdir()) == []  # no key that nobody can sign
+
+    @pytest.mark.parametrize(
+        "host", ["broker.example:8883", "bad host", "größe.example", "", "a..example", "-a", "a" * 64]
+    )
+    def test_what_is_no_name_of_a_host_is_refused_before_anything_is_replaced(self, authority, host):
+        authority.issue_broker(["broker.example"])
+        before = {path.name: path.read_bytes() for path in authority.folder.iterdir()}
+
+        folder = ["--folder", str(authority.folder), "--"]
+        for words in (["certificates", "broker", *folder], ["broker-cluster", *folder, "a.example", "b.example"]):
+            done = CliRunner().invoke(ingest, [*words, host])
+            assert done.exit_code == 1
+            assert done.output.startswith(f"Error: {host}: is no host name")
+
+        assert {path.name: path.read_bytes() for path in authority.folder.iterdir()} == before
+
+    def test_the_cluster_needs_the_folder_of_the_authority(self, tmp_path):
+        folder = tmp_path / "certificates"
+        done = CliRunner().invoke(ingest, ["broker-cluster", "a", "b", "c", "--folder", str(folder)])
+
+        assert done.output == f"Error: {folder}: does not exist; 'stadtfunk ingest certificates init' makes it\n"
