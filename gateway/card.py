@@ -22,6 +22,7 @@ from gateway.packing import unpack
 LANE_NAMES = ("alarms", "readings", "diagnostics")
 _PIECE = 256  # rows read at once; where that fails, one by one
 _MOST_FAULTS = 20
+_MOST_BYTES = 1 << 36  # of a database; a header that tells more is damaged
 _MOST_SINGLE = 100_000  # rows tried one by one before a lane is given up
 
 
@@ -170,9 +171,23 @@ def _copied(database: Path, wal: Path, folder: Path) -> Path:
         copy = Path(shutil.copyfile(database, folder / "copy.sqlite3"))
         if wal.exists():
             shutil.copyfile(wal, folder / "copy.sqlite3-wal")
+        _fill_up(copy)
     except OSError as error:
         raise StoreError(f"{database} cannot be copied to {folder} ({error.strerror})") from error
     return copy
+
+
+def _fill_up(copy: Path) -> None:
+    """Give a file that was cut off, as an image copied half, the size its header tells: SQLite opens no shorter one.
+
+    https://sqlite.org/fileformat2.html "The Database Header".
+    """
+    with copy.open("r+b") as file:
+        header = file.read(100)
+        page_bytes = int.from_bytes(header[16:18], "big")
+        told = int.from_bytes(header[28:32], "big") * (65536 if page_bytes == 1 else page_bytes)
+        if header.startswith(b"SQLite format 3\0") and copy.stat().st_size < told <= _MOST_BYTES:
+            file.truncate(told)
 
 
 def _connection(uri: str) -> sqlite3.Connection | None:
@@ -184,8 +199,10 @@ def _connection(uri: str) -> sqlite3.Connection | None:
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("BEGIN")  # one view of it, however much the gateway writes meanwhile
-        connection.execute("SELECT name FROM sqlite_master WHERE name = 'outbox_1'").fetchall()
+        ours = connection.execute("SELECT name FROM sqlite_master WHERE name = 'devices'").fetchall()
     except sqlite3.Error:
+        ours = []
+    if not ours:
         connection.close()
         return None
     return connection

@@ -207,6 +207,8 @@ def load(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, f"is not TOML: {error}") from error
     for name in document:
+        if name not in SECTIONS and not isinstance(document[name], dict):
+            raise ConfigError(path, f"key {name} stands before the first section; put it below one, such as [gateway]")
         if name not in SECTIONS:
             raise ConfigError(path, f"unknown section [{name}]; known are {', '.join(SECTIONS)}")
     config = Config(**{name: _section(path, name, kind, document.get(name, {})) for name, kind in SECTIONS.items()})

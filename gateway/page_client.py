@@ -45,4 +45,6 @@ def _request(config: Config, target: str, body: bytes | None) -> Any:
             raise NoAnswer(f"{url} wants another token than {page.token_file} holds") from error
         raise NoAnswer(f"{url}: {error.read(1000).decode(errors='replace').strip()}") from error
     except (OSError, ValueError) as error:
-        raise NoAnswer(f"no gateway answers at {url} ({error}); is it running?") from error
+        reason = getattr(error, "reason", error)  # of a URLError, without its wrapping
+        why = getattr(reason, "strerror", None) or reason
+        raise NoAnswer(f"no gateway answers at {url} ({why}); is it running?") from error

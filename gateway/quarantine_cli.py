@@ -86,6 +86,8 @@ def retry(number: int | None, problem: str | None, config_path: Path) -> None:
     config = load(config_path)
     with closing(open_database(config)) as store:
         decoded, problems = retry_all(store, config.store, problem, number)
+    if number is not None and not decoded and not problems:
+        raise click.ClickException(f"there is no {number} in quarantine" + (f" with {problem}" if problem else ""))
     stay = "".join(f", {count} {name}" for name, count in sorted(problems.items()))
     click.echo(f"{decoded} decoded{stay}")
 

@@ -171,8 +171,24 @@ class TestDeadCard:
             assert found.exit_code == 1
             assert isinstance(found.exception, SystemExit)
 
-    def test_what_is_no_database_is_said_so(self, tmp_path):
-        (tmp_path / "a").write_bytes(b"no database" * 1000)
+    def test_of_half_a_file_what_is_in_that_half_is_read(self, store, tmp_path):
+        with store.transaction() as ledger:
+            for n in range(100, 5000):
+                ledger.append_record(1, uplink(NODE, n))
+        store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        card = card_of(store, tmp_path / "card")
+        with card.open("r+b") as file:
+            file.truncate(card.stat().st_size // 2 + 1000)
+        before = card.read_bytes()
+
+        done = run("export", "--database", card, "--format", "ndjson")
+
+        assert 1000 < len(done.stdout.splitlines()) < 5000
+        assert card.read_bytes() == before
+
+    @pytest.mark.parametrize("content", [b"no database" * 1000, b""])
+    def test_what_is_no_database_is_said_so(self, tmp_path, content):
+        (tmp_path / "a").write_bytes(content)
 
         found = run("fsck", "--database", tmp_path / "a")
 

@@ -140,7 +140,10 @@ class TestStatus:
         result = CliRunner().invoke(gateway, ["status", "--config", str(path)])
 
         assert result.exit_code == 1
-        assert re.fullmatch(r"Error: no gateway answers at http://.*; is it running\?\n", result.output)
+        assert re.fullmatch(
+            r"Error: no gateway answers at http://[0-9.:]*/status \(Connection refused\); is it running\?\n",
+            result.output,
+        )
 
 
 class TestReadme:

@@ -49,6 +49,7 @@ class TestConfiguration:
             ("[gateway]\neui = 5", "eui in [gateway] must be a text in quotes, not 5"),
             ('[gateway]\neui = "0016C001FF10A001"', "must be 16 lower-case hex digits"),
             ("[gwpm]\nport = 1", "unknown section [gwpm]"),
+            ("eui = 1", "key eui stands before the first section"),
             ('gwmp = 1\n[gateway]\neui = "0016c001ff10a001"', "gwmp must be a section"),
             ('[gateway]\neui = "0016c001ff10a001"\ncolour = "red"', "unknown key colour in [gateway]"),
             (

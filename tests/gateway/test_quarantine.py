@@ -108,6 +108,7 @@ class TestRetry:
 
         assert run("retry", 2) == (0, "1 decoded\n")
         assert [f_cnt for f_cnt, *_ in messages(store)] == [1]
+        assert run("retry", 2) == (1, "Error: there is no 2 in quarantine\n")
 
     def test_several_transactions_of_them_keep_their_order(self, store, run, monkeypatch):
         with monkeypatch.context() as broken:
