@@ -10,6 +10,7 @@ import click
 from cloud_ingest import gateway_records
 from cloud_ingest.commands import CONFIG, one_clear_line, opened_store
 from cloud_ingest.gaps import gaps as found_gaps
+from cloud_ingest.store import SqliteStore
 
 _GATEWAY = click.option("--gateway", "gateway_eui", metavar="EUI", help="Only those of this gateway.")
 _LANES = ("alarms", "readings", "diagnostics")
@@ -27,7 +28,7 @@ def gaps(config_path: Path, gateway_eui: str | None, as_json: bool) -> None:
     Example:
         stadtfunk ingest gaps --config ingest.toml --gateway 0016c001ff10a001 --json
     """
-    found = found_gaps(opened_store(config_path), gateway_eui)
+    found = found_gaps(_store(config_path, gateway_eui), gateway_eui)
     if as_json:
         click.echo(json.dumps([gap._asdict() for gap in found]))
         return
@@ -55,7 +56,7 @@ def events(config_path: Path, gateway_eui: str | None, last: int, as_json: bool)
     Example:
         stadtfunk ingest events --config ingest.toml --last 20
     """
-    found = gateway_records.events(opened_store(config_path), gateway_eui, last)
+    found = gateway_records.events(_store(config_path, gateway_eui), gateway_eui, last)
     if as_json:
         click.echo(json.dumps([{"gateway_eui": gateway, **event._asdict()} for gateway, event in found]))
         return
@@ -65,6 +66,14 @@ def events(config_path: Path, gateway_eui: str | None, last: int, as_json: bool)
         sure = "" if event.time_quality in ("ntp", "concentrator") else f" (time {event.time_quality})"
         detail = " ".join(f"{name}={value}" for name, value in event.detail.items())
         click.echo(f"{_utc(event.at)}{sure} {gateway} {event.kind} {event.dev_eui or ''} {detail}".rstrip())
+
+
+def _store(config_path: Path, gateway_eui: str | None) -> SqliteStore:
+    """Opened; to ask of a gateway of which nothing has come is a mistake, and no answer would look like a good one."""
+    store = opened_store(config_path)
+    if gateway_eui and not store.db.execute("SELECT 1 FROM epochs WHERE gateway_eui = ?", (gateway_eui,)).fetchone():
+        raise click.ClickException(f"nothing has come of a gateway {gateway_eui}")
+    return store
 
 
 def _utc(at: float | None) -> str:

@@ -5,6 +5,7 @@ A file that a power cut has torn, or a card that has rotted, is read row by row:
 named.
 """
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -173,7 +174,8 @@ def _copied(database: Path, wal: Path, folder: Path) -> Path:
             shutil.copyfile(wal, folder / "copy.sqlite3-wal")
         _fill_up(copy)
     except OSError as error:
-        raise StoreError(f"{database} cannot be copied to {folder} ({error.strerror})") from error
+        what = f"cannot be copied to {folder}" if os.access(database, os.R_OK) else "cannot be read"
+        raise StoreError(f"{database} {what} ({error.strerror})") from error
     return copy
 
 

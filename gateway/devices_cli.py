@@ -260,6 +260,8 @@ def list_devices(config_path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([as_object(row) for row in rows]))
         return
+    if not rows:
+        click.echo("no device yet: devices import or devices add registers one", err=True)
     table = [HEADINGS, *map(cells, rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table if rows else []:

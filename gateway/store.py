@@ -72,7 +72,7 @@ def open_store(database: Path, key_file: Path) -> Store:
         create_file(database)
         connection = connect(database)
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"{database} cannot be opened ({error})") from error
+        raise StoreError(f"{database} cannot be opened ({getattr(error, 'strerror', None) or error})") from error
     try:
         make_durable(connection)
         migrate(connection)

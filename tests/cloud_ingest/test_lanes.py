@@ -171,6 +171,7 @@ class TestTombstones:
             "5 records missing",
         ]
         assert [gap["named"] for gap in json.loads(printed("--gateway", GATEWAY, "--json"))] == [False, True]
+        assert printed("--gateway", "0016c001ff10a0ff") == "Error: nothing has come of a gateway 0016c001ff10a0ff\n"
 
 
 class TestTimeQuality:
