@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from configparser import ConfigParser
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -102,6 +103,15 @@ class TestOperate:
         pinned = {line.split("==")[0] for name in files for line in (root / name).read_text().splitlines()}
 
         assert {re.split("[><=]", package)[0] for package in extras["gateway"] + extras["cloud"]} <= pinned
+
+    def test_the_unit_starts_what_the_page_starts_by_hand(self):
+        unit = ConfigParser()
+        unit.optionxform = str
+        unit.read_string(file("/etc/systemd/system/stadtfunk-gateway.service"))
+        service = unit["Service"]
+
+        command = service["ExecStart"].removeprefix(f"{service['WorkingDirectory']}/.venv/bin/")
+        assert command in commands("stadtfunk gateway")
 
     def test_every_file_of_the_page_is_tried(self):
         named = re.findall(r"^`([\w.]+)`.*?\n\n?```(?!sh)", PAGE, re.MULTILINE)
