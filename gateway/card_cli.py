@@ -50,9 +50,9 @@ def fsck(config_path: Path, database: Path | None, as_json: bool) -> None:
     else:
         for lane in lanes:
             waiting = lane.last_row - max(lane.delivered_row, lane.first_row - 1)
+            rows = f"{lane.first_row}..{lane.last_row}" if lane.first_row <= lane.last_row else "none"
             click.echo(
-                f"{lane.name} rows={lane.first_row}..{lane.last_row} waiting={waiting} "
-                f"readable={lane.readable} unreadable={lane.unreadable}"
+                f"{lane.name} rows={rows} waiting={waiting} readable={lane.readable} unreadable={lane.unreadable}"
             )
         for problem in problems:
             click.echo(f"problem {problem}")

@@ -56,7 +56,7 @@ class TestLive:
         assert found.output == (
             "alarms rows=1..1 waiting=1 readable=1 unreadable=0\n"
             "readings rows=1..100 waiting=80 readable=100 unreadable=0\n"
-            "diagnostics rows=1..0 waiting=0 readable=0 unreadable=0\n"
+            "diagnostics rows=none waiting=0 readable=0 unreadable=0\n"
             "ok\n"
         )
         assert found.exit_code == 0
