@@ -160,7 +160,7 @@ def opened(database: Path) -> Iterator[Card]:
         if connection is None:
             connection = _connection(_copied(database, wal, Path(folder)).as_uri())
         if connection is None:
-            raise StoreError(f"{database} is no database of a gateway, or its first page is destroyed")
+            raise StoreError(f"{database} is no database of a gateway, or its table of contents is destroyed")
         try:
             yield Card(connection)
         finally:
