@@ -47,7 +47,9 @@ class Tokens:
                 return
             lines = self._path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError("[basics_station]", f"tokens_file {self._path} cannot be read ({error})") from error
+            why = getattr(error, "strerror", None) or error
+            hint = "; 'stadtfunk gateway stations token' makes it" if isinstance(error, FileNotFoundError) else ""
+            raise ConfigError("[basics_station]", f"tokens_file {self._path} cannot be read ({why}){hint}") from error
         owners = {}
         for number, line in enumerate(lines, 1):
             match = _LINE.fullmatch(line.strip())

@@ -110,6 +110,15 @@ class TestStations:
         assert (first.exit_code, first.output) == (0, "forgotten\n")
         assert (second.exit_code, second.output) == (1, "Error: concentrator '0016c001ff10b001' is not known here\n")
 
+    def test_a_tokens_file_that_is_not_there_says_what_makes_it(self, run, config, tmp_path):
+        eui, section = '[gateway]\neui = "0016c001ff10a001"\n', "[basics_station]\nenabled = true\nport = 0\n"
+        config.write_text(f'{eui}{section}tokens_file = "tokens"\n[gwmp]\nport = 0\n[page]\nport = 0\n')
+
+        assert run("run").output == (
+            f"Error: [basics_station]: tokens_file {tmp_path / 'tokens'} cannot be read (No such file or directory); "
+            "'stadtfunk gateway stations token' makes it\n"
+        )
+
     def test_a_tokens_file_that_cannot_be_written_is_one_line(self, run, config, tmp_path):
         (tmp_path / "no-text").write_bytes(b"\xff\xfe")
         for name, problem in (("nowhere/tokens", "No such file or directory"), ("no-text", "it is no text")):
