@@ -18,7 +18,7 @@ from tests.chain.load import settled, standing
 from tests.chain.public import until
 from tests.chain.wire import Wire, in_the_order_sent
 
-UPLINKS = 30  # of each of 12 nodes
+FAULTS = 8  # of a storm, on each side of the broker
 
 ALONE = {
     "reset_before_puback": Weather(reset_before_puback=0.2),
@@ -47,17 +47,16 @@ class TestStorm:
             town.through("gateway", before.port)
             town.through("ingest", behind.port)
             with standing(town):
-                town.start_load(uplinks=UPLINKS)
-                assert town.wait("nodes", 240) == 0
+                town.start_load(pause_ms=30)
+                until(lambda: min(before.done.total(), behind.done.total()) >= FAULTS, "a storm")
+                town.end_load()
                 before.weather = behind.weather = CALM
                 verdict = settled(town)
-            done = before.done + behind.done
             failed = before.failed + behind.failed
 
         assert failed == []
-        assert verdict.acknowledged == 12 * UPLINKS
+        assert verdict.acknowledged >= 120
         assert verdict.is_clean, verdict
-        assert done.total() >= 4, done
         assert all(in_the_order_sent(keys) for keys in wire.orders().values())
 
     def test_each_fault_alone_and_often(self, tmp_path):
