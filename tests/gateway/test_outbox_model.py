@@ -34,7 +34,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.bases: dict[int, tuple[int, int, int]] = {}
         self.clock = 1_795_334_400.0
         self.f_cnt = 0
-        self.unacknowledged: Record | None = None  # the commit failed: a crash may show that the disk has it
+        self.unacknowledged: list[Record] = []  # the commit failed: a crash may show that the disk has it
         self.cap, self.horizon = CAPS[-1], 1000
         self.open({})
 
@@ -44,8 +44,8 @@ class OutboxMachine(RuleBasedStateMachine):
         self.outbox = self.gateway.ledger
         self.outbox.limits = Limits(self.cap, self.horizon)
         self.bases[self.outbox.numbering.epoch] = self.outbox.numbering.bases
-        self.take_up_unacknowledged(self.unacknowledged)
-        self.unacknowledged = None
+        self.take_up_unacknowledged(*self.unacknowledged)
+        self.unacknowledged.clear()
 
     def leave(self) -> None:
         self.disk.before = lambda _operation: None
@@ -174,16 +174,16 @@ class OutboxMachine(RuleBasedStateMachine):
         self.disk.before = lambda _operation: None
         if isinstance(row, Exception):
             self.take_up_unacknowledged(record)
-            self.unacknowledged = record
+            self.unacknowledged.append(record)
         else:
             self.given[1][row] = record
             self.note_tombstones()
 
-    def take_up_unacknowledged(self, record: Record | None) -> None:
+    def take_up_unacknowledged(self, *records: Record) -> None:
         """What was not acknowledged may be there or not; what is there stays."""
         self.note_tombstones()
         for row, found in Rows(self.outbox).records(1).items():
-            if row not in self.given[1] and found == record:
+            if row not in self.given[1] and found in records:
                 self.given[1][row] = found
 
     def note_tombstones(self) -> None:
