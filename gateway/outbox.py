@@ -49,6 +49,7 @@ class Outbox:
     _lanes: Lanes
     limits = Limits()
     _short = False
+    _joined_bytes = 0  # of the alarm lane, when its tombstones were joined last
 
     @property
     def numbering(self) -> Numbering:
@@ -149,8 +150,11 @@ class Outbox:
             self._drop(lane, size)
             break
         alarms = self.lanes()[ALARM]
-        if alarms.bytes > limit * _RESERVED[ALARM]:  # tombstones may not crowd out what they are about
+        # Tombstones may not crowd out what they are about; but those that name too many to be joined are read and
+        # written again only when they have grown.
+        if alarms.bytes > max(limit * _RESERVED[ALARM], self._joined_bytes * 5 // 4):
             self._drop(alarms, max(size, alarms.bytes // 2))
+            self._joined_bytes = self.lanes()[ALARM].bytes
 
     def _forget(self, lane: Lane, size: int) -> None:
         """Delete at least ``size`` bytes of the oldest that the cloud has, or all of these."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The outbox: three lanes, what goes when there is no room, and what stays after the cloud has it."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,6 +176,18 @@ class TestFull:
         alarms, readings, _ = outbox.lanes()
         assert alarms.bytes <= 50_000 / 8 + 50_000 / 16
         assert readings.bytes >= 50_000 / 2
+
+    def test_tombstones_that_name_too_many_to_be_joined_are_not_written_again_for_each(self, outbox):
+        outbox.limits = Limits(400_000, 0)
+
+        for first in range(0, 40_000, 100):
+            works = [
+                partial(outbox.append_record, READING, uplink(f"{n % 2000:016x}", n // 2000))
+                for n in range(first, first + 100)
+            ]
+            outbox.transactions.run(works, lambda _results: None)
+
+        assert 0 < outbox.lanes()[ALARM].last_seq < 200  # were 681
 
     def test_diagnostics_go_before_readings_but_keep_their_reserve(self, outbox):
         outbox.limits = Limits(40_000, 0)
