@@ -28,7 +28,7 @@ MAX_DATA_RATE = 5
 MAX_POWER = 7  # index: each step 2 dB less. RP002-1.0.4 "EU863-870 TX Power"
 MAX_NB_TRANS = 3  # TS001 allows 15; a node that needs more than three has no link
 
-PRICE_US = 1_000_000  # of a lost frame, in airtime
+PRICE_US = 500_000  # in airtime, of a frame lost among many that arrive; see _cost
 _ENOUGH = 8  # transmissions known before anything is made cheaper
 _SETTLED = 12  # frames between a change and a cheaper one
 _PROVED = 2  # transmissions that failed, before airtime is spent against it: one may have been a collision
@@ -36,6 +36,7 @@ _URGENT_AFTER = 4  # frames between a change and a more robust one
 _LESS = 0.85  # of the present cost, or a change is not worth its downlink
 _WORKS = 0.5  # of the frames that the most robust setting would bring: no setting with less is advised
 _GIVEN_UP = 0.05  # likewise: one with less is left, whatever that costs
+_HARDLY_ANY = 0.001  # of the frames arrive
 _QUIETER = 0.05  # of the airtime: what less power may cost in losses
 _RESERVE_DB = 1.0  # what a floor is taken higher for: concentrators differ
 _CAUTION_DB = 1.5  # further, for whatever would be cheaper than now
@@ -198,7 +199,12 @@ def _best(loss: _Loss, now: Setting, caution_db: float, allowed: Callable[[Setti
 
 
 def _cost(loss: _Loss, setting: Setting, caution_db: float = 0.0) -> float:
-    return _airtime(setting) + PRICE_US * loss.of(setting, caution_db)
+    """In airtime. A frame repeats what those before it said: one lost alone costs little, a gap more than its frames.
+
+    So it is the frames lost for each that arrives that have a price: half the frames lost cost 1, four of five 4.
+    """
+    lost = loss.of(setting, caution_db)
+    return _airtime(setting) + PRICE_US * lost / max(1 - lost, _HARDLY_ANY)
 
 
 def serialize(link: Link) -> bytes:

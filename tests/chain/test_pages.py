@@ -65,12 +65,12 @@ class TestPublicPage:
     def test_shows_the_chart_of_the_tree_that_is_chosen(self, page):
         page.goto("/")
 
-        page.locator("#tree-list [data-site='J-0008']").click()
+        page.locator("#tree-list [data-site='J-0004']").click()
 
-        expect(page.locator("#tree-name")).to_have_text("Stieleiche")
+        expect(page.locator("#tree-name")).to_have_text("Schwarzerle")
         expect(page.locator("#tree-state")).to_contain_text("genug Wasser")
         expect(page.locator("#chart canvas")).to_be_visible()
-        expect(page.locator("#chart")).to_have_attribute("aria-label", _moisture_label("Stieleiche"))
+        expect(page.locator("#chart")).to_have_attribute("aria-label", _moisture_label("Schwarzerle"))
 
     def test_the_dry_tree_is_chosen_first(self, page):
         page.goto("/")
