@@ -5,8 +5,9 @@ A frame that did not arrive is a sample too: it was below the demodulation floor
 of transmissions that would fail under a setting is counted, not guessed from a maximum: the heard ones whose SNR, as if
 at full power, is below its floor, and the missed ones, fewer of them under a more robust setting as the lower tail of
 a Rayleigh channel has it. Of all settings (data rate, repetitions, power) the one wins whose airtime, with a price for
-every frame lost, is least: robust ones where they pay, fast ones where they do, whatever the node sends with now. Only
-settings that work are weighed: a node that nobody hears costs nearly no airtime, and must not win for that.
+every frame lost and for every gap, is least: robust ones where they pay, fast ones where they do, whatever the node
+sends with now. Only settings that work are weighed: a node that nobody hears costs nearly no airtime, and must not win
+for that.
 
 Values in, values out; TS001-1.0.4 "Link ADR Commands (LinkADRReq, LinkADRAns)", RP002-1.0.4 "EU863-870".
 """
@@ -28,7 +29,9 @@ MAX_DATA_RATE = 5
 MAX_POWER = 7  # index: each step 2 dB less. RP002-1.0.4 "EU863-870 TX Power"
 MAX_NB_TRANS = 3  # TS001 allows 15; a node that needs more than three has no link
 
-PRICE_US = 500_000  # in airtime, of a frame lost among many that arrive; see _cost
+PRICE_US = 800_000  # of a lost frame, in airtime
+GAP_US = 1_600_000  # of the last of _REPEATS frames lost in a row: what it told no other one tells
+_REPEATS = 4  # hourly uplinks that carry the same reading, or about so: firmware/README.md "Readings that are not lost"
 _ENOUGH = 8  # transmissions known before anything is made cheaper
 _SETTLED = 12  # frames between a change and a cheaper one
 _PROVED = 2  # transmissions that failed, before airtime is spent against it: one may have been a collision
@@ -36,7 +39,6 @@ _URGENT_AFTER = 4  # frames between a change and a more robust one
 _LESS = 0.85  # of the present cost, or a change is not worth its downlink
 _WORKS = 0.5  # of the frames that the most robust setting would bring: no setting with less is advised
 _GIVEN_UP = 0.05  # likewise: one with less is left, whatever that costs
-_HARDLY_ANY = 0.001  # of the frames arrive
 _QUIETER = 0.05  # of the airtime: what less power may cost in losses
 _RESERVE_DB = 1.0  # what a floor is taken higher for: concentrators differ
 _CAUTION_DB = 1.5  # further, for whatever would be cheaper than now
@@ -199,12 +201,8 @@ def _best(loss: _Loss, now: Setting, caution_db: float, allowed: Callable[[Setti
 
 
 def _cost(loss: _Loss, setting: Setting, caution_db: float = 0.0) -> float:
-    """In airtime. A frame repeats what those before it said: one lost alone costs little, a gap more than its frames.
-
-    So it is the frames lost for each that arrives that have a price: half the frames lost cost 1, four of five 4.
-    """
     lost = loss.of(setting, caution_db)
-    return _airtime(setting) + PRICE_US * lost / max(1 - lost, _HARDLY_ANY)
+    return _airtime(setting) + PRICE_US * lost + GAP_US * lost**_REPEATS
 
 
 def serialize(link: Link) -> bytes:

@@ -71,12 +71,12 @@ class TestAdvice:
         assert advice.data_rate <= 2
         assert advice.tx_power == 0
 
-    def test_a_node_of_which_a_quarter_arrives_gets_a_robuster_rate_though_that_takes_more_airtime(self):
-        link = Link(Setting(2, 0, 1))
-        for snr_db in (-14.0, -14.5, -13.5, -14.0, -14.5, -13.5, -14.0, -14.5):
-            link = adr.heard(link, snr_db, lost=3)
+    def test_a_node_of_which_a_third_arrives_gets_a_robuster_rate_though_that_takes_more_airtime(self):
+        link = Link(Setting(3, 0, 1))
+        for snr_db in (-12.0, -14.0, -13.0, -11.0, -14.0, -15.0, -13.0, -12.0):
+            link = adr.heard(link, snr_db, lost=2)
 
-        assert adr.advise(link).data_rate < 2
+        assert adr.advise(link) == Setting(1, 0, 1)
 
     @given(st.floats(-18, 5), st.lists(st.floats(-1.75, 8), min_size=12, max_size=32))
     def test_no_advice_gives_up_more_than_half_of_what_could_be_heard(self, usual, scatter):
@@ -145,9 +145,9 @@ class TestFading:
         baseline_lost, baseline_ms = lost_and_airtime(compared["baseline"])
         lost, airtime_ms = lost_and_airtime(compared["ours"])
 
-        # percent, and ms a frame; written down on 2026-11-22: 16.2 and 248 against 28.4 and 253
-        assert lost < 17 < 28 < baseline_lost
-        assert airtime_ms < 250 < baseline_ms
+        # percent, and ms a frame; written down on 2026-11-22: 15.2 and 239 against 28.4 and 253
+        assert lost < 16 < 28 < baseline_lost
+        assert airtime_ms < 245 < 250 < baseline_ms
 
     @pytest.mark.parametrize("seed", [2, 3])
     def test_it_does_so_whatever_the_weather(self, seed):
