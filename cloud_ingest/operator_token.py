@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The token of the operator's page, which names gateways and nodes: who can read its file may. Made at the first start.
 
-A browser asks for it as a password (any user name), a program sends it as a bearer token. RFC 7617, RFC 6750.
+decoders/access_token.py: how it is sent.
 """
 
-import base64
-import binascii
-import hmac
 import os
 import secrets
 from pathlib import Path
@@ -34,16 +31,3 @@ def load(path: Path) -> str:
     if mode & 0o077:
         raise ConfigError(str(path), f"can be read by others (mode {mode & 0o777:04o}); run: chmod 600 {path}")
     return token
-
-
-def authorizes(header: str, token: str) -> bool:
-    """Whether the value of an Authorization header proves that its sender knows the token."""
-    scheme, _, given = header.strip().partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            given = base64.b64decode(given, validate=True).decode("utf-8").partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-    elif scheme.lower() != "bearer":
-        return False
-    return hmac.compare_digest(given.strip().encode("utf-8", "surrogatepass"), token.encode())

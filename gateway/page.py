@@ -15,8 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from decoders.access_token import authorizes
 from gateway.errors import PortTaken
-from gateway.page_token import authorizes, form_key
+from gateway.page_token import form_key
 
 _PATIENCE_S = 10.0
 _MAX_HEAD_BYTES = 8192

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The token of the local page: whoever can read its file may see single nodes. Made at the first start.
 
-A browser asks for it as a password (any user name), a program sends it as a bearer token. RFC 7617, RFC 6750.
+decoders/access_token.py: how it is sent.
 """
 
-import base64
-import binascii
 import hmac
 import os
 import secrets
@@ -39,16 +37,3 @@ def load_token(path: Path, *, create: bool = False) -> str:
 def form_key(token: str) -> str:
     """What a form of our own page sends along; another site's form, in the same browser, cannot know it."""
     return hmac.digest(token.encode(), b"form", "sha256").hex()
-
-
-def authorizes(header: str, token: str) -> bool:
-    """Whether the value of an Authorization header proves that its sender knows the token."""
-    scheme, _, given = header.strip().partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            given = base64.b64decode(given, validate=True).decode("utf-8").partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-    elif scheme.lower() != "bearer":
-        return False
-    return hmac.compare_digest(given.strip().encode(), token.encode())

@@ -25,6 +25,7 @@ from cloud_ingest.api.series import series as series_of
 from cloud_ingest.config import Config
 from cloud_ingest.errors import NoSuchEntity, QueryError
 from cloud_ingest.registry import City
+from decoders.access_token import authorizes
 
 WEB = Path(__file__).parent.parent / "web" / "dist"
 # Anyone may ask SensorThings anything: what that costs must not keep a crew's list waiting.
@@ -211,7 +212,7 @@ def _add_operator(app: FastAPI, service: _Service) -> None:
     token = operator_token.load(service.config.operator_token_file)
 
     def refused(request: Request) -> Response | None:
-        if operator_token.authorizes(request.headers.get("authorization", ""), token):
+        if authorizes(request.headers.get("authorization", ""), token):
             return None
         asks = {"WWW-Authenticate": 'Basic realm="Stadtfunk", charset="UTF-8"', "Cache-Control": "no-store"}
         return PlainTextResponse("the password is in the service's operator.token\n", 401, asks)
