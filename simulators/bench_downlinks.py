@@ -87,7 +87,7 @@ class _World:
     def wait(self, seconds: int = 300) -> list[Transmission]:
         """Let time pass, so long that the bands recover; returns the downlinks meanwhile."""
         known = len(self._heard)
-        self.clock.run_until(self.clock.now_us + seconds * _S)
+        self.clock.run_for(seconds * _S)
         return self._heard[known:]
 
 

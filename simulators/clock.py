@@ -79,3 +79,7 @@ class Clock:
             if stop is not None and stop():
                 return
         self.now_us = max(self.now_us, time_us)
+
+    def run_for(self, us: int) -> None:
+        """``run_until`` that much later."""
+        self.run_until(self.now_us + us)

@@ -79,9 +79,6 @@ class I2C:
         self.readfrom_into(address, buffer, stop)
         return bytes(buffer)
 
-    def writevto(self, address: int, vector: "list[bytes] | tuple[bytes, ...]", stop: bool = True) -> int:
-        return self.writeto(address, b"".join(vector), stop)
-
     def readfrom_mem_into(self, address: int, register: int, buffer: bytearray) -> None:
         self.writeto(address, bytes((register,)), False)
         self.readfrom_into(address, buffer)

@@ -30,7 +30,8 @@ from simulators.chips.smt50 import Fault as Smt50Fault
 from simulators.chips.smt50 import Smt50Sim
 from simulators.chips.watermark import Watermark200ssSim
 from simulators.clock import Clock
-from simulators.inprocess import Adc, I2c, Pin, Time
+from simulators.inprocess import Adc, Pin, Time
+from simulators.inprocess_buses import I2c
 from simulators.wires import I2cBus, Wire
 from tests.firmware.sensors.air_rig import Air
 

@@ -17,7 +17,8 @@ from simulators.chips.ld2451 import Ld2451Sim
 from simulators.chips.ops243 import Ops243Sim
 from simulators.chips.pulse_source import TubesSim
 from simulators.clock import Clock
-from simulators.inprocess import Pin, Time, Uart
+from simulators.inprocess import Pin, Time
+from simulators.inprocess_buses import Uart
 from simulators.vehicles import Vehicle
 from simulators.wires import SerialPort, Wire
 from tests.firmware.street import street, truth

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simulators.clock import Clock
-from simulators.inprocess import I2c
+from simulators.inprocess_buses import I2c
 from simulators.wires import I2cBus, Wire
 from tests.firmware.sensors.air_rig import Air
 

@@ -4,7 +4,7 @@
 from simulators.air import Air
 from simulators.chips.sx1262 import Sx1262Sim
 from simulators.clock import Clock
-from simulators.inprocess import Spi
+from simulators.inprocess_buses import Spi
 from simulators.wires import Wire
 
 

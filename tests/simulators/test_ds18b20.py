@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from simulators.chips.ds18b20 import Ds18b20Sim, Fault, crc8, raw_from_celsius, rom_code
 from simulators.clock import Clock
-from simulators.inprocess import OneWire
+from simulators.inprocess_buses import OneWire
 from simulators.wires import Wire
 
 AN27_ROM = bytes.fromhex("021cb801000000a2")  # application note 27 example, first byte sent first

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulators.bench import NotWired, Wiring
 from simulators.clock import Clock
-from simulators.inprocess import I2c, SoftI2c
+from simulators.inprocess_buses import I2c
 from simulators.kernel import Kernel
 from simulators.node_states import Port
 from simulators.wires import I2cBus, I2cFault, Wire
@@ -139,7 +139,7 @@ class TestTransfer:
 
     def test_a_scan_finds_who_acknowledges(self) -> None:
         clock = Clock()
-        i2c = SoftI2c(clock, I2cBus(Memory(clock, 0x62), Memory(clock, 0x76), Memory(clock, 0x69)))
+        i2c = I2c(clock, I2cBus(Memory(clock, 0x62), Memory(clock, 0x76), Memory(clock, 0x69)))
 
         assert i2c.scan() == [0x62, 0x69, 0x76]
 

@@ -7,7 +7,7 @@ import pytest
 
 from simulators.bench import Wiring
 from simulators.clock import Clock
-from simulators.inprocess import Uart
+from simulators.inprocess_buses import Uart
 from simulators.kernel import Kernel
 from simulators.wires import SerialPort, SerialSettings
 from tests.simulators.node_bench import BOOTED_US, S, node, said

@@ -9,7 +9,8 @@ from simulators.air import Air, PathLoss, Position, Transmission
 from simulators.chips.sx1262 import Sx1262Sim
 from simulators.chips.sx1262_commands import Modulation, Packet, time_on_air_us
 from simulators.clock import Clock
-from simulators.inprocess import Pin, Spi, Time
+from simulators.inprocess import Pin, Time
+from simulators.inprocess_buses import Spi
 from simulators.wires import Wire
 
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from simulators.chips.sensirion import Fault, encode
 from simulators.clock import Clock, Event
-from simulators.inprocess import I2c, Time
+from simulators.inprocess import Time
+from simulators.inprocess_buses import I2c
 from simulators.wires import I2cBus, I2cDevice, Wire
 
 Values = dict[str, int | str]

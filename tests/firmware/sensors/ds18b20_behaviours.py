@@ -10,7 +10,8 @@ from typing import Any
 
 from simulators.chips.ds18b20 import Ds18b20Sim, Fault, crc8
 from simulators.clock import Clock
-from simulators.inprocess import OneWire, Time
+from simulators.inprocess import Time
+from simulators.inprocess_buses import OneWire
 from simulators.wires import OneWireDevice, Wire
 
 Behaviour = Callable[[ModuleType], None]

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from types import ModuleType
 
 from simulators.chips.ld2451 import Fault
-from simulators.inprocess import Time, Uart
+from simulators.inprocess import Time
+from simulators.inprocess_buses import Uart
 from simulators.vehicles import Direction
 from tests.firmware.sensors.ld2451_rig import EMPTY, EXAMPLE, Radar, Script, ack, cars, passing, report
 from tests.firmware.sensors.traffic_rig import RadarLine, S

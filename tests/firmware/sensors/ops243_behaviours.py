@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from simulators.chips.ops243 import SETTINGS, Fault, Ops243Sim
-from simulators.inprocess import Time, Uart
+from simulators.inprocess import Time
+from simulators.inprocess_buses import Uart
 from simulators.vehicles import Direction, Vehicle
 from simulators.wires import SerialSettings, Wire
 from tests.firmware.sensors.traffic_rig import RadarLine, S

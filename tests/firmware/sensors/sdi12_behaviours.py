@@ -10,7 +10,8 @@ from typing import Any
 
 from simulators.chips.sdi12_sensor import Fault, Sdi12SensorSim, checksum, smt100_values
 from simulators.clock import Clock
-from simulators.inprocess import Pin, Time, Uart
+from simulators.inprocess import Pin, Time
+from simulators.inprocess_buses import Uart
 from simulators.wires import Sdi12Line, SerialSettings, Wire
 
 Behaviour = Callable[[ModuleType], None]

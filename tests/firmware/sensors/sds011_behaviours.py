@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from simulators.chips.sds011 import Fault, Sds011Sim
-from simulators.inprocess import Uart
+from simulators.inprocess_buses import Uart
 from simulators.wires import SerialPort, SerialSettings, Wire
 from tests.firmware.sensors.air_rig import Air, Bench, Values, number
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from simulators.chips.smt100 import Fault, Smt100Sim, crc16
 from simulators.clock import Clock
-from simulators.inprocess import Pin, Time, Uart
+from simulators.inprocess import Pin, Time
+from simulators.inprocess_buses import Uart
 from simulators.wires import Rs485, SerialSettings, Wire
 
 Behaviour = Callable[[ModuleType], None]

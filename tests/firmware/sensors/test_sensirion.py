@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from firmware.sensors.sensirion import Sensirion, bus_fault, crc8
 from simulators.chips import sensirion as chips
 from simulators.clock import Clock
-from simulators.inprocess import I2c, Time
+from simulators.inprocess import Time
+from simulators.inprocess_buses import I2c
 from simulators.wires import I2cBus
 from tests.firmware.compiling import mpy_bytes, on_micropython
 from tests.firmware.sensors.air_rig import Says

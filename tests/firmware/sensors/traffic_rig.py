@@ -5,7 +5,8 @@ from types import ModuleType
 from typing import Any
 
 from simulators.clock import Clock
-from simulators.inprocess import Time, Uart
+from simulators.inprocess import Time
+from simulators.inprocess_buses import Uart
 from simulators.wires import SerialPort
 
 S = 1_000_000
