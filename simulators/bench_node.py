@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from firmware.node import UNLOADED
-from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.firmware_build import REPOSITORY, build_rom, compile_module, pack
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
 from simulators.node_budget import FREE_KB, HEAP_WK, smallest_heap_wk
 from simulators.node_run import Facts, run_node
+from simulators.wiring import Wiring
 
 RESULTS = REPOSITORY / ".bench" / "node.json"
 # What drives the radio and speaks LoRaWAN, as prefixes of modules' paths on the board.

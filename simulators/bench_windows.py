@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from firmware.boards import heltec_v3 as pins
 from simulators.air import Air, PathLoss, Position, Transmission
-from simulators.bench import Wiring
 from simulators.bench_node import Metric
 from simulators.chips.sx1262 import Sx1262Sim
 from simulators.chips.sx1262_commands import Modulation, Packet, time_on_air_us
@@ -23,6 +22,7 @@ from simulators.firmware_build import REPOSITORY, build, compile_module
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
 from simulators.wires import Wire
+from simulators.wiring import Wiring
 
 RESULTS = REPOSITORY / ".bench" / "windows.json"
 SPREADING_FACTORS = (7, 8, 9, 10, 11, 12)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 from simulators.air import Air
-from simulators.bench import Wiring
 from simulators.board_kinds import KINDS as KINDS
 from simulators.board_kinds import SENSOR_LINES
 from simulators.board_kinds import pins_of as pins_of
@@ -25,6 +24,7 @@ from simulators.kernel import Kernel
 from simulators.node import NodeBench
 from simulators.node_states import Moment, Port
 from simulators.wires import I2cBus, OneWireDevice, Rs485, Sdi12Line, SerialPort, SpiDevice, Wire
+from simulators.wiring import Wiring
 
 BATTERY_MV = 3_300  # LiFePO4 on its long plateau
 SOLAR_MV = 3_900  # a lithium ion cell behind a panel

@@ -8,7 +8,7 @@ import errno
 
 from simulators.clock import Clock
 from simulators.inprocess import CALL_US
-from simulators.wires import I2cBus, I2cOutcome, OneWireDevice, SerialPort, SerialSettings, SpiDevice
+from simulators.wires import ONEWIRE_SLOT_US, I2cBus, I2cOutcome, OneWireDevice, SerialPort, SerialSettings, SpiDevice
 
 _ETIMEDOUT = 116  # newlib's number
 
@@ -183,12 +183,12 @@ class OneWire:
         return self._device is not None and self._device.reset()
 
     def writebit(self, bit: int) -> None:
-        self._clock.run_for(70)
+        self._clock.run_for(ONEWIRE_SLOT_US)
         if self._device is not None:
             self._device.write_bit(1 if bit else 0)
 
     def readbit(self) -> int:
-        self._clock.run_for(70)
+        self._clock.run_for(ONEWIRE_SLOT_US)
         return 1 if self._device is None else self._device.read_bit()
 
     def writebyte(self, byte: int) -> None:

@@ -9,14 +9,17 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from simulators.bench import ONEWIRE_SLOT_US, Board, Wiring
 from simulators.clock import Clock, Event
 from simulators.firmware_build import build_shim
 from simulators.flash import Flash, PowerLost
 from simulators.micropython import _ops
-from simulators.node_link import Operation, answer, operations
+from simulators.node_link import Operation, answer, operations, type_in
+from simulators.node_program import Program
 from simulators.node_states import Crash, Moment, NodeStatistics, Port, ResetCause, State
+from simulators.node_timers import Rtc, Watchdog
 from simulators.process import Worker, WorkerDied
+from simulators.wires import ONEWIRE_SLOT_US
+from simulators.wiring import Board, Wiring
 
 NEVER_US = 1 << 60
 BOOT_US = 300_000  # from reset to the first line of main on an ESP32-S3
@@ -40,22 +43,13 @@ class NodeBench:
         "_bits",
         "_boot_us",
         "_clock",
-        "_cpu_us",
-        "_drift_ppm",
-        "_folder",
-        "_gc_pause_us",
-        "_heap",
-        "_main",
         "_pending",
         "_port",
-        "_rtc_set_us",
-        "_rtc_us",
+        "_program",
+        "_rtc",
         "_since_us",
-        "_ticks_start_us",
-        "_unique_id",
         "_wake",
         "_watchdog",
-        "_watchdog_us",
         "_wiring",
         "_worker",
         "board",
@@ -92,17 +86,18 @@ class NodeBench:
     ) -> None:
         self._clock = clock
         self._wiring = wiring
-        image = firmware.resolve()
-        rom = image if image.is_file() else None
-        self._folder = "/rom" if rom else str(image)
-        self._main = main
-        self._unique_id = unique_id
-        self._cpu_us = cpu_us
+        self._program = Program(
+            firmware,
+            main,
+            port,
+            unique_id=unique_id,
+            cpu_us=cpu_us,
+            heap=heap,
+            gc_pause_us=gc_pause_us,
+            rtc_drift_ppm=rtc_drift_ppm,
+            ticks_start_us=ticks_start_us,
+        )
         self._boot_us = boot_us
-        self._drift_ppm = rtc_drift_ppm
-        self._ticks_start_us = ticks_start_us
-        self._heap = heap
-        self._gc_pause_us = gc_pause_us
         self._port = port
         self.index = index
         self.flash = Flash() if flash is None else flash
@@ -117,13 +112,12 @@ class NodeBench:
         self._pending: deque[Operation] = deque()
         self._bits: list[int] = []
         self._worker = Worker(
-            f"node {index}", build_shim(), rom, self.flash.descriptor, guard_s, wiring.console is not None
+            f"node {index}", build_shim(), self._program.rom, self.flash.descriptor, guard_s, wiring.console is not None
         )
         self._wake: Event | None = None
-        self._watchdog: Event | None = None
-        self._watchdog_us = 0
+        self._rtc = Rtc(clock, rtc_drift_ppm)
+        self._watchdog = Watchdog(clock, self._watchdog_bites)
         self._since_us = clock.now_us
-        self._rtc_us, self._rtc_set_us = 0, clock.now_us
 
     # -- power, reset, sleep ------------------------------------------------------------------------------------------
 
@@ -131,7 +125,7 @@ class NodeBench:
         """Connect the supply: the board boots with nothing but its flash."""
         if self.state is State.OFF:
             self._wiring.power.drive(1)
-            self._rtc_us, self._rtc_set_us = 0, self._clock.now_us
+            self._rtc.set(0)
             self._boot(ResetCause.POWER_ON)
 
     def power_off(self) -> None:
@@ -156,10 +150,10 @@ class NodeBench:
     def _halt(self, state: State) -> None:
         """Stop the processor at once; a run that has not ended by itself is killed."""
         self._worker.abort()
-        for event in (self._wake, self._watchdog):
-            if event is not None:
-                event.cancel()
-        self._wake = self._watchdog = None
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        self._watchdog.stop()
         self._pending.clear()
         self._bits.clear()
         self.due_us = NEVER_US
@@ -174,35 +168,11 @@ class NodeBench:
 
     def _run(self, cause: ResetCause, reset_us: int) -> None:
         self._enter(State.AWAKE)
-        arguments = (
-            self._clock.now_us,
-            self._cpu_us,
-            self.board.wired,
-            reset_us - self._ticks_start_us,
-            self.rtc_us(),
-            self._drift_ppm,
-            self._unique_id.hex(),
-            self._port.cause(cause),
-            self.board.seed(),
-            self.flash.blocks,
-            self.flash.block_size,
-            self._folder,
-            self._main,
-            self._gc_pause_us,
-            self._port.value,
-        )
-        self._worker.run(["-X", f"heapsize={self._heap}", "-m", "_simrom"], [str(value) for value in arguments])
+        self._program.run(self._worker, self._clock.now_us, reset_us, self.rtc_us(), cause, self.board, self.flash)
 
     def rtc_us(self) -> int:
         """The node's RTC, us since 2000-01-01 if it has been set, else since power-up."""
-        passed_us = self._clock.now_us - self._rtc_set_us
-        return self._rtc_us + passed_us + passed_us * self._drift_ppm // 1_000_000
-
-    def _watchdog_start(self, timeout_us: int) -> None:
-        self._watchdog_us = timeout_us
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-        self._watchdog = self._clock.after(timeout_us, self._watchdog_bites)
+        return self._rtc.now_us()
 
     def _watchdog_bites(self) -> None:
         if self._port is Port.RP2 and self.state is State.LIGHT_SLEEP:
@@ -297,7 +267,7 @@ class NodeBench:
         elif op == _ops.FLASH_ERASE:
             self.flash.erase(pending.argument)
         elif op == _ops.CONSOLE_READ:
-            value = self._type(pending.argument)
+            value = type_in(self._worker, self._wiring.console, pending.argument)
         elif op != _ops.SYNC:
             value, data = self.board.apply(op, pending.device, pending.argument, pending.data)
         self.statistics.requests += 1
@@ -312,20 +282,6 @@ class NodeBench:
         horizon = now_us if self.board.edges else horizon_us if event_us is None else min(horizon_us, event_us)
         answer(self._worker, (now_us, horizon, levels, value, edges, then_us, levels_then), data)
 
-    def _type(self, interrupt: int) -> int:
-        """Hand over what has arrived at the console; the interrupt character does not come through."""
-        console = self._wiring.console
-        if console is None:
-            return 0
-        data = bytes(console.received)
-        console.received.clear()
-        if 0 <= interrupt < 256 and interrupt in data:
-            data = data.replace(bytes([interrupt]), b"")
-            self._worker.type(data)
-            return len(data) | 1 << 32
-        self._worker.type(data)
-        return len(data)
-
     def _again(self, pending: Operation, time_us: int) -> None:
         """An operation that takes its time goes on at ``time_us``."""
         self._pending.appendleft(pending)
@@ -334,11 +290,11 @@ class NodeBench:
     def _post(self, pending: Operation) -> None:
         op = pending.op
         if op == _ops.WDT_START:
-            self._watchdog_start(pending.argument * 1000)
+            self._watchdog.start(pending.argument * 1000)
         elif op == _ops.WDT_FEED:
-            self._watchdog_start(self._watchdog_us)
+            self._watchdog.feed()
         elif op == _ops.RTC_SET:
-            self._rtc_us, self._rtc_set_us = pending.argument, self._clock.now_us
+            self._rtc.set(pending.argument)
         elif op == _ops.HEAP_FREE:
             least = self.statistics.heap_free_min
             self.statistics.heap_free_min = pending.argument if least is None else min(least, pending.argument)
@@ -355,8 +311,7 @@ class NodeBench:
             self.board.reset()
             self.notice(Moment.ASLEEP)
             if argument:
-                sleep_us = argument * 1000 * 1_000_000 // (1_000_000 + self._drift_ppm)
-                self._wake = self._clock.after(sleep_us, lambda: self._boot(ResetCause.DEEP_SLEEP))
+                self._wake = self._clock.after(self._rtc.takes_us(argument), lambda: self._boot(ResetCause.DEEP_SLEEP))
         elif op in (_ops.RESET, _ops.SOFT_RESET):
             if op == _ops.RESET:
                 self.notice(Moment.RESET)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from simulators.micropython import _ops
 from simulators.process import Worker
+from simulators.wires import SerialPort
 
 _RECORD = struct.Struct("<qqq")
 _ANSWER = struct.Struct("<qqqqqqq")
@@ -46,3 +47,19 @@ def answer(worker: Worker, words: tuple[int, int, int, int, int, int, int], data
     worker.send(_ANSWER.pack(*words))
     if data:
         worker.send(data)
+
+
+def type_in(worker: Worker, console: SerialPort | None, interrupt: int) -> int:
+    """Hand over what has arrived at the console; return how many bytes, and in bit 32 whether ``interrupt`` was one.
+
+    ``interrupt``: the character that does not come through, -1 if all do.
+    """
+    if console is None:
+        return 0
+    data = bytes(console.received)
+    console.received.clear()
+    interrupted = 0 <= interrupt < 256 and interrupt in data
+    if interrupted:
+        data = data.replace(bytes([interrupt]), b"")
+    worker.type(data)
+    return len(data) | interrupted << 32

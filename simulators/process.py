@@ -176,9 +176,6 @@ class Worker:
             self._link.close()
             self._link = None
 
-    def console_size(self) -> int:
-        return os.fstat(self._console).st_size
-
     def console(self) -> str:
         """What the firmware has printed."""
         return os.pread(self._console, _CONSOLE_BYTES * 2, 0).decode(errors="replace")

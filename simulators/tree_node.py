@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from simulators.air import Air
-from simulators.bench import Wiring
 from simulators.board import BoardSim
 from simulators.chips.ds18b20 import Ds18b20Sim
 from simulators.chips.smt100 import Smt100Sim
@@ -20,6 +19,7 @@ from simulators.firmware_build import compile_module
 from simulators.flash import Flash
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
+from simulators.wiring import Wiring
 
 _FACTORY_US = 5_000_000
 

@@ -2,7 +2,8 @@
 """What connects a microcontroller to its chips: logic lines, SPI, I2C, serial lines, RS485, 1-Wire.
 
 The chip simulators stand on these and on the clock alone. Two masters drive them: the real MicroPython through
-``simulators.bench`` and plain Python through ``simulators.inprocess``; a chip cannot tell which.
+``simulators.wiring`` and plain Python through ``simulators.inprocess_buses``; a chip cannot tell
+which.
 """
 
 from collections.abc import Callable
@@ -158,6 +159,9 @@ class I2cBus:
         if stop:
             self._stop()
         return I2cOutcome(acknowledged, data, stretched_us=stretched_us)
+
+
+ONEWIRE_SLOT_US = 70  # Maxim application note 126: a time slot and the recovery after it
 
 
 class OneWireDevice(Protocol):

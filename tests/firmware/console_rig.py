@@ -6,7 +6,6 @@ from pathlib import Path
 
 from decoders.bundle_builder import build_bundle
 from hardware.update_session import Session, Stage, UpdateFailed
-from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.firmware_build import compile_module
 from simulators.flash import Flash
@@ -14,6 +13,7 @@ from simulators.kernel import Kernel
 from simulators.node import NodeBench
 from simulators.node_states import State
 from simulators.wires import SerialPort, SerialSettings
+from simulators.wiring import Wiring
 from tests.firmware.update_rig import ROOT, said_by, sign
 
 S = 1_000_000

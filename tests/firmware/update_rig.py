@@ -8,13 +8,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from decoders.bundle_builder import build_bundle
-from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.firmware_build import compile_module
 from simulators.flash import Flash
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
 from simulators.node_states import State
+from simulators.wiring import Wiring
 
 ROOT = Path(__file__).parents[2]
 S = 1_000_000

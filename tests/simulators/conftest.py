@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from simulators.air import STEADY, Air
-from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.concentrator import Concentrator
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
+from simulators.wiring import Wiring
 from tests.simulators.gwmp_server import EPOCH, EUI, Server
 from tests.simulators.node_bench import S, node
 from tests.simulators.sx1262_host import Host

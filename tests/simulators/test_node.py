@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from simulators.bench import NotWired, Wiring
 from simulators.clock import Clock
 from simulators.kernel import Kernel
 from simulators.node import NodeBench
 from simulators.node_states import ResetCause, State
 from simulators.wires import Wire
+from simulators.wiring import NotWired, Wiring
 from tests.simulators.node_bench import BOOTED_US, Inverter, S, node, said
 
 Run = Callable[..., NodeBench]

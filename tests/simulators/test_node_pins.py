@@ -4,10 +4,10 @@
 from collections.abc import Callable
 from itertools import pairwise
 
-from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.node import NodeBench
 from simulators.wires import SerialPort, SerialSettings, Wire
+from simulators.wiring import Wiring
 from tests.simulators.node_bench import Inverter, S, said
 
 

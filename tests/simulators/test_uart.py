@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from simulators.bench import Wiring
 from simulators.clock import Clock
 from simulators.inprocess_buses import Uart
 from simulators.kernel import Kernel
 from simulators.wires import SerialPort, SerialSettings
+from simulators.wiring import Wiring
 from tests.simulators.node_bench import BOOTED_US, S, node, said
 
 SETTINGS = SerialSettings(115_200)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from simulators.bench import Wiring
 from simulators.chips import sds011 as sds011_chip
 from simulators.chips.bme280 import Bme280Sim
 from simulators.chips.scd41 import Scd41Sim
@@ -21,6 +20,7 @@ from simulators.clock import Clock
 from simulators.firmware_build import compile_module
 from simulators.kernel import Kernel
 from simulators.wires import I2cBus, SerialPort, Wire
+from simulators.wiring import Wiring
 from tests.firmware.compiling import ROOT
 from tests.firmware.sensors.air_rig import Air
 from tests.simulators.node_bench import node, said

@@ -6,7 +6,6 @@ from textwrap import dedent
 
 import pytest
 
-from simulators.bench import Wiring
 from simulators.chips.ld2451 import Ld2451Sim
 from simulators.chips.ops243 import Ops243Sim
 from simulators.chips.pulse_source import LoopSim, PirSim, TubesSim
@@ -16,6 +15,7 @@ from simulators.kernel import Kernel
 from simulators.node import NodeBench
 from simulators.vehicles import Direction, Kind, Vehicle
 from simulators.wires import SerialPort, Wire
+from simulators.wiring import Wiring
 
 ROOT = Path(__file__).parents[3]
 S = 1_000_000

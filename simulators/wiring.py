@@ -17,7 +17,6 @@ from simulators.wires import I2cBus, I2cOutcome, OneWireDevice, SerialPort, Seri
 
 _RISING, _FALLING = 1, 2
 _RTC_PADS = range(22)  # ESP32-S3: GPIO0..21 keep a hold over deep sleep by themselves
-ONEWIRE_SLOT_US = 70
 
 
 class NotWired(Exception):
