@@ -2,9 +2,8 @@
 """Every sample of at least 14 days at 15 minutes, on flash, for uplinks that carry older ones and for back-fill.
 
 Files ``h0000``, ``h0001``, ... in the board's folder, the newest open to append: a head, then records of one length.
-LittleFS shows what was appended when the file is closed, whole; the CRC of each record finds the rest. What comes
-after a record that is damaged, up to the end of its file, is lost. A full file is followed by the next, and the oldest
-one goes. Little endian:
+LittleFS shows what was appended when the file is closed, whole; the CRC of each record finds the rest: a record that is
+damaged costs itself. A full file is followed by the next, and the oldest one goes. Little endian:
 
     head     magic "H1", flags(1), mask(4): which fields a record has
     record   time(4), raws of these fields (2 each), CRC-32's lower half (2)
@@ -124,14 +123,20 @@ class History:
                     break
                 continue
             room = most - len(found)
-            samples: "list[Raw]" = []
-            for sample in self._read(name, head[1], 0 if oldest or before_s < _END else room):
-                if after_s < sample[0] < before_s:
-                    samples.append(sample)
-                    if len(samples) > room:
-                        del samples[0]
-                    if oldest and len(samples) == room:
-                        break
+            last = 0 if oldest or before_s < _END else room
+            while True:
+                samples: "list[Raw]" = []
+                lost = self.lost
+                for sample in self._read(name, head[1], last):
+                    if after_s < sample[0] < before_s:
+                        samples.append(sample)
+                        if len(samples) > room:
+                            del samples[0]
+                        if oldest and len(samples) == room:
+                            break
+                if not last or self.lost == lost:
+                    break
+                last = 0  # one of the last is damaged: from the start, so that none before it is left out
             if samples:
                 mask = head[1]
                 found = found + samples if oldest else samples + found
@@ -178,11 +183,11 @@ class History:
             file.seek(_HEAD_SIZE + (size * max(0, count - last) if last else 0))
             while True:
                 data = file.read(size)
-                if not data:
-                    return
-                if len(data) < size or binascii.crc32(data[:-2]) & 0xFFFF != data[-2] | data[-1] << 8:
+                if len(data) < size:
+                    return  # of a record that is not whole
+                if binascii.crc32(data[:-2]) & 0xFFFF != data[-2] | data[-1] << 8:
                     self.lost += 1
-                    return
+                    continue
                 fields = struct.unpack(form, data)
                 yield fields[0], fields[1:-1]
 

@@ -143,6 +143,35 @@ class TestDamage:
         values = [values[0] for _, values in again.newest(9)[1]]
         assert values == ([9, 1, 0] if cut <= 12 else [9, 0])
 
+    @pytest.mark.parametrize("at", [7, 20, 31, 32, 100])
+    def test_a_changed_bit_costs_one_record_and_none_that_comes_after_it(self, folder, at):
+        filled(folder, 10)
+        name = History(folder)._name(0)
+        with open(name, "rb") as file:
+            data = bytearray(file.read())
+        data[at] ^= 0x04
+        with open(name, "wb") as file:
+            file.write(data)
+
+        again = History(folder)
+        again.append(GPS_S + 10 * 900, MASK, [10, 1, 65_528])
+
+        expected = [n for n in range(10, -1, -1) if n != (at - 7) // 12]
+        assert [values[0] for _, values in again.newest(11)[1]] == expected
+        assert [values[0] for _, values in again.newest(1)[1]] == [10]
+        assert again.between(GPS_S, GPS_S + 99_999, 1, oldest=True)[1][0][1][0] == (2 if at == 20 else 1)
+
+    def test_what_follows_a_damaged_one_is_what_was_taken_before_it_not_an_older_file(self, folder):
+        filled(folder, 500)  # 340 in the first file
+        name = History(folder)._name(1)
+        with open(name, "rb") as file:
+            data = bytearray(file.read())
+        data[-14] ^= 0x80
+        with open(name, "wb") as file:
+            file.write(data)
+
+        assert [values[0] for _, values in History(folder).newest(4)[1]] == [499, 497, 496, 495]
+
     @given(data=st.binary(max_size=100))
     @settings(max_examples=50)
     def test_any_file_is_read_or_skipped(self, tmp_path_factory, data):
