@@ -8,7 +8,7 @@ The cloud knows rows by (epoch, lane, seq). An epoch is one start of this proces
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from decoders.lorawan.errors import RemoteError
@@ -35,7 +35,9 @@ class Outgoing(NamedTuple):
 
 
 class Backlog:
-    """What waits for the cloud. One task calls; rows are read and batches assembled in a thread."""
+    """What waits for the cloud. One task calls; rows are read and batches assembled in a thread.
+
+    ``clock``: monotonic seconds."""
 
     def __init__(
         self,
@@ -45,7 +47,9 @@ class Backlog:
         writer: GroupCommit,
         ledger: Ledger,
         metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._eui = gateway_eui
         self._reader = reader
         self._writer = writer
@@ -70,7 +74,7 @@ class Backlog:
 
     def _restart(self, held: list[Held]) -> None:
         for delivery, lane in zip(self.deliveries, held, strict=True):
-            delivery.restart(lane.delivered, time.monotonic())
+            delivery.restart(lane.delivered, self._clock())
 
     async def begin(self) -> list[Outgoing]:
         """At a new connection: what to say first, of rows that the cloud has confirmed in an epoch before.
@@ -112,7 +116,7 @@ class Backlog:
     def sent(self, batch: Outgoing, message_id: int) -> None:
         """It was given to the broker's client as ``message_id``."""
         lane, first, last, payload = batch
-        self.deliveries[lane].sent(message_id, last, time.monotonic())
+        self.deliveries[lane].sent(message_id, last, self._clock())
         self._sent[lane] = max(self._sent[lane], last)
         self._metrics.count("batches")
         base = self.numbering.bases[lane]
@@ -121,11 +125,11 @@ class Backlog:
     def acknowledged(self, message_id: int) -> None:
         """The broker has what was given to its client as ``message_id``."""
         for delivery in self.deliveries:
-            delivery.acknowledged(message_id, time.monotonic())
+            delivery.acknowledged(message_id, self._clock())
 
     def stalled(self) -> bool:
         """The broker acknowledges nothing, although it could."""
-        return any(delivery.stalled(time.monotonic()) for delivery in self.deliveries)
+        return any(delivery.stalled(self._clock()) for delivery in self.deliveries)
 
     def wake_at(self) -> float | None:
         """When to look again if nothing happens before; None: nothing waits for anyone."""
@@ -133,7 +137,7 @@ class Backlog:
         return min((at for at in wakes if at is not None), default=None)
 
     def resend_what_is_due(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         for delivery in self.deliveries:
             due_at = delivery.resend_due_at()
             if due_at is not None and due_at <= now:
@@ -186,7 +190,7 @@ class Backlog:
     def _follow(self, lane: int, row: int) -> None:
         delivery = self.deliveries[lane]
         before = delivery.committed
-        if not delivery.watermark(row, time.monotonic()):
+        if not delivery.watermark(row, self._clock()):
             self._metrics.count("watermarks_backwards")
             base = self.numbering.bases[lane]
             _log.warning("the cloud's watermark of lane %d went back from %d to %d", lane, before - base, row - base)

@@ -18,12 +18,9 @@ from gateway import broker_tls
 from gateway.backlog import Backlog
 from gateway.broker import Broker, ConnectionLost, password
 from gateway.config import MqttSection
-from gateway.group_commit import GroupCommit
 from gateway.lanes import Numbering
 from gateway.metrics import Metrics
-from gateway.reader import OutboxReader
 from gateway.reconnect import Attempts
-from gateway.store import Ledger
 
 _log = logging.getLogger(__name__)
 
@@ -36,22 +33,14 @@ _BESIDES = 1 + len(LANES)  # in flight besides batches: the status, and what is 
 class Forwarder:
     """Publishes the outbox of one gateway until cancelled."""
 
-    def __init__(
-        self,
-        settings: MqttSection,
-        gateway_eui: str,
-        reader: OutboxReader,
-        writer: GroupCommit,
-        ledger: Ledger,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, settings: MqttSection, gateway_eui: str, backlog: Backlog, metrics: Metrics) -> None:
         """Raises ConfigError for what is wrong with the files that ``settings`` names."""
         self._settings = settings
         self._eui = gateway_eui
         self._metrics = metrics
         broker_tls.context(settings)
         password(settings)
-        self._backlog = Backlog(settings, gateway_eui, reader, writer, ledger, metrics)
+        self._backlog = backlog
         self._something = asyncio.Event()
         self._events: deque[str] = deque(maxlen=_MAX_EVENTS)
         self.on_command: Callable[[bytes], None] = lambda _payload: None

@@ -21,6 +21,7 @@ from gateway.backhaul.gwmp import Stat
 from gateway.backhaul.gwmp_endpoint import GwmpEndpoint, listen
 from gateway.backhaul.interface import Backhaul, Heard
 from gateway.backhaul.lns_endpoint import LnsEndpoint
+from gateway.backlog import Backlog
 from gateway.boots import SURE
 from gateway.clock_watch import is_sure
 from gateway.config import Config
@@ -92,9 +93,10 @@ class Gateway:
             records=config.store.group_records,
             before=self._room.check,
         )
-        self._forwarder = Forwarder(
+        backlog = Backlog(
             config.mqtt, config.gateway.eui, self._outbox_reader, self._writer, store.ledger, self.metrics
-        )
+        )  # fmt: skip
+        self._forwarder = Forwarder(config.mqtt, config.gateway.eui, backlog, self.metrics)
         self._applications = Applications(
             store.ledger, self._writer, self._time_keeper, self.metrics, self._forwarder.publish_event,
             config.downlinks.confirmed_tries,
