@@ -13,7 +13,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from simulators.chips.air_state import AirState
-from simulators.chips.supply import Supply
+from simulators.chips.refusals import Refusals
+from simulators.chips.supply import Powered, Supply
 from simulators.clock import Clock
 from simulators.wires import Wire
 
@@ -102,7 +103,7 @@ def counts_for(value: float, bits: int, formula: Callable[[int], float]) -> int:
     return min((max(low - 1, 0), low), key=lambda counts: abs(formula(counts) - value))
 
 
-class Bme280Sim:
+class Bme280Sim(Powered):
     """The sensor on a bus; ``power`` at level 1 means 3.3 V. ``read_truth(now_us)`` is the air around it."""
 
     def __init__(
@@ -125,7 +126,7 @@ class Bme280Sim:
         self.calibration = calibration or Calibration()
         self.address = address
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
+        self.refusals = Refusals()
         self.measurements = 0
         self._registers: dict[int, int] = {}
         self._humidity_oversampling = 0
@@ -136,14 +137,6 @@ class Bme280Sim:
         self._done_us = 0
         self._supply = Supply(clock, power, self._switched)
         self._reset()
-
-    def powered_us(self) -> int:
-        """Time under power since the simulation began, us."""
-        return self._supply.powered_us()
-
-    def charge_uc(self) -> float:
-        """Charge drawn so far, microcoulomb."""
-        return self._supply.charge_uc()
 
     def _switched(self, on: bool) -> None:
         if on:
@@ -186,8 +179,7 @@ class Bme280Sim:
         pass
 
     def _refuse(self, why: str) -> bool:
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)
+        self.refusals.note(why)
         return False
 
     def _value(self, register: int) -> int:

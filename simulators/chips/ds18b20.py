@@ -8,6 +8,7 @@ time, the result is released only then, and power-off forgets all but the EEPROM
 from collections.abc import Callable, Iterator
 from enum import Enum
 
+from simulators.chips.refusals import Refusals
 from simulators.clock import Clock, Event
 from simulators.wires import Wire
 
@@ -92,7 +93,7 @@ class Ds18b20Sim:
         self._power = power
         self.rom = rom
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
+        self.refusals = Refusals()
         self.conversions = 0
         self.converting_us = 0
         self._eeprom = bytearray(b"\x4b\x46\x7f")  # DS "Memory": TH, TL; factory configuration 12 bit
@@ -134,20 +135,16 @@ class Ds18b20Sim:
     def _alive(self) -> bool:
         return bool(self._power.level) and self.fault is not Fault.ABSENT
 
-    def _refuse(self, why: str) -> None:
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)
-
     # The bus
 
     def reset(self) -> bool:
         """DS "Initialization Procedure": every transaction begins with it."""
         if not self._alive():
             if not self._power.level:
-                self._refuse("reset while unpowered")
+                self.refusals.note("reset while unpowered")
             return False
         if self._state is _State.WRITE_SCRATCHPAD:
-            self._refuse("reset before all three scratchpad bytes were written")
+            self.refusals.note("reset before all three scratchpad bytes were written")
         self._enter(_State.ROM_COMMAND)
         return True
 
@@ -158,7 +155,7 @@ class Ds18b20Sim:
             self._search_write(bit)
         elif self._state in (_State.SEND, _State.STATUS):
             if not bit:
-                self._refuse("write slot while the chip was sending")
+                self.refusals.note("write slot while the chip was sending")
         elif self._state is not _State.IDLE:
             self._received.append(bit)
             self._received_bit()
@@ -219,7 +216,7 @@ class Ds18b20Sim:
             self._search_bit = self._search_step = 0
         else:
             if command != 0xEC:
-                self._refuse(f"unknown ROM command 0x{command:02x}")
+                self.refusals.note(f"unknown ROM command 0x{command:02x}")
             self._enter(_State.IDLE)
 
     def _then_function_command(self, bits: Iterator[int]) -> Iterator[int]:
@@ -233,7 +230,7 @@ class Ds18b20Sim:
 
     def _search_write(self, bit: int) -> None:
         if self._search_step < 2:
-            self._refuse("search direction written before both bits were read")
+            self.refusals.note("search direction written before both bits were read")
             self._enter(_State.IDLE)
         elif bit != self._rom_bit():
             self._enter(_State.IDLE)  # another chip is meant
@@ -247,7 +244,7 @@ class Ds18b20Sim:
 
     def _function_command(self, command: int) -> None:
         if self._busy is not None and command != 0xBE:
-            self._refuse(f"command 0x{command:02x} while the chip was busy")
+            self.refusals.note(f"command 0x{command:02x} while the chip was busy")
             self._enter(_State.IDLE)
         elif command == 0x44:  # CONVERT T
             duration = CONVERSION_US[self.resolution_bits - 9]
@@ -271,7 +268,7 @@ class Ds18b20Sim:
         elif command == 0xB4:  # READ POWER SUPPLY: 1 = externally powered
             self._send(b"\xff")
         else:
-            self._refuse(f"unknown function command 0x{command:02x}")
+            self.refusals.note(f"unknown function command 0x{command:02x}")
             self._enter(_State.IDLE)
 
     def _converted(self, duration_us: int) -> None:

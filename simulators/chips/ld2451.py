@@ -19,6 +19,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from simulators.chips.radar_view import Echo, RadarView
+from simulators.chips.refusals import Refusals
+from simulators.chips.supply import Powered, Supply
 from simulators.clock import Clock, Event
 from simulators.vehicles import Vehicle
 from simulators.wires import SerialPort, SerialSettings, Wire
@@ -72,7 +74,7 @@ class Sensitivity(NamedTuple):
     snr: int = 4
 
 
-class Ld2451Sim:
+class Ld2451Sim(Powered):
     """The module at the far end of ``port``; ``power`` at level 1 means 5 V. ``vehicles``: see RadarView.
 
     ``ghosts`` is how many frames in a thousand have a target that is none. ``refusals`` collects what the module's
@@ -93,7 +95,6 @@ class Ld2451Sim:
     ) -> None:
         self._clock = clock
         self._port = port
-        self._power = power
         self._view = RadarView(vehicles, gain_db=_GAIN_DB, seen_degrees=_SEEN_DEGREES, dropout=dropout, seed=seed)
         self._random = random.Random(seed + 1)
         self._ghosts = ghosts
@@ -102,7 +103,7 @@ class Ld2451Sim:
         self.sensitivity = Sensitivity()
         self.settings = self._next_settings = SETTINGS
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
+        self.refusals = Refusals()
         self.reports = 0
         self._configuring = False
         self._frame = bytearray()
@@ -112,45 +113,28 @@ class Ld2451Sim:
         self._ghost_next: bool | None = None  # whether the next report has one, if that is known already
         self._tick: Event | None = None
         self._running = False
-        self._since_us: int | None = None
-        self._powered_us = 0
-        self._ran_us = 0
-        self._runs_since_us = 0
         port.device = self
-        power.watch(self._power_edge)
-        if power.level:
-            self._power_edge(1)
+        self._supply = Supply(clock, power, self._restart)
+        self._restart(self._supply.on)
 
-    # Power
-
-    def powered_us(self) -> int:
-        """Time under power since the simulation began, us."""
-        return self._powered_us + (0 if self._since_us is None else self._clock.now_us - self._since_us)
-
-    def charge_uc(self) -> float:
-        """Charge drawn so far, microcoulomb."""
-        ran_us = self._ran_us + (self._clock.now_us - self._runs_since_us if self._running else 0)
-        return (ran_us * RUNNING_UA + (self.powered_us() - ran_us) * STARTING_UA) / 1e6
-
-    def _power_edge(self, level: int) -> None:
-        now = self._clock.now_us
+    def _restart(self, on: bool) -> None:
         if self._tick is not None:
             self._tick.cancel()
-        if self._running:
-            self._ran_us += now - self._runs_since_us
         self._running = self._configuring = False
         self.settings = self._next_settings
         self._frame.clear()
         self._seen.clear()
-        if self._since_us is not None:
-            self._powered_us += now - self._since_us
-        self._since_us = now if level and self.fault is not Fault.ABSENT else None
-        if level:
+        if on:
+            self._draw(STARTING_UA)
             self._tick = self._clock.after(STARTUP_US, self._run)
 
     def _run(self) -> None:
-        self._running, self._runs_since_us = True, self._clock.now_us
+        self._running = True
+        self._draw(RUNNING_UA)
         self._report()
+
+    def _draw(self, ua: int) -> None:
+        self._supply.draw(0 if self.fault is Fault.ABSENT else ua)
 
     # Reports: SP "Target data report"
 
@@ -234,27 +218,23 @@ class Ld2451Sim:
         if self.fault in (Fault.ABSENT, Fault.DEAF, Fault.SILENT):
             return
         if not self._running:
-            self._refuse("character before the module was ready")
+            self.refusals.note("character before the module was ready")
             return
         if settings != self.settings:
-            self._refuse("wrong framing")
+            self.refusals.note("wrong framing")
             return
         frame = self._frame
         frame.append(byte)
         if not _COMMAND_HEAD.startswith(frame[:4]):
-            self._refuse(f"no command: {frame.hex()}")
+            self.refusals.note(f"no command: {frame.hex()}")
             frame.clear()
         elif len(frame) >= 6 and len(frame) == 10 + int.from_bytes(frame[4:6], "little"):
             whole = bytes(frame)
             frame.clear()
             if whole[-4:] != _COMMAND_TAIL or len(whole) < 12:
-                self._refuse(f"no end of a command: {whole.hex()}")
+                self.refusals.note(f"no end of a command: {whole.hex()}")
             else:
                 self._execute(int.from_bytes(whole[6:8], "little"), whole[8:-4])
-
-    def _refuse(self, why: str) -> None:
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)
 
     def _execute(self, command: int, value: bytes) -> None:
         if self.fault is Fault.REFUSING:
@@ -264,19 +244,19 @@ class Ld2451Sim:
                 self._configuring = True
                 self._acknowledge(command, 0, bytes.fromhex("0100 4000"))  # protocol version, buffer size
             else:
-                self._refuse(f"enable configuration with {value.hex()}")
+                self.refusals.note(f"enable configuration with {value.hex()}")
                 self._acknowledge(command, 1)
         elif not self._configuring:
-            self._refuse(f"command 0x{command:04x} outside of configuration mode")
+            self.refusals.note(f"command 0x{command:04x} outside of configuration mode")
         else:
             answer = self._configure(command, value)
             if answer is None:
-                self._refuse(f"command 0x{command:04x} with {value.hex()}")
+                self.refusals.note(f"command 0x{command:04x} with {value.hex()}")
             self._acknowledge(command, int(answer is None), answer or b"")
             if command == _END and answer is not None:
                 self._configuring = False
             if command == _RESTART:
-                self._power_edge(self._power.level)
+                self._restart(self._supply.on)
 
     def _configure(self, command: int, value: bytes) -> bytes | None:
         """Carry it out; return what the answer has besides its status, None if it is refused."""

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from enum import Enum
 
 from simulators.chips.radar_view import Echo, RadarView
+from simulators.chips.refusals import Refusals
+from simulators.chips.supply import Powered, Supply
 from simulators.clock import Clock, Event
 from simulators.vehicles import Vehicle
 from simulators.wires import SerialPort, SerialSettings, Wire
@@ -49,7 +51,7 @@ class Fault(Enum):
     DEAF = "hears no command"
 
 
-class Ops243Sim:
+class Ops243Sim(Powered):
     """The radar at the far end of ``port``; ``power`` at level 1 means 5 V. ``vehicles``: see RadarView."""
 
     def __init__(
@@ -65,21 +67,17 @@ class Ops243Sim:
     ) -> None:
         self._clock = clock
         self._port = port
-        self._power = power
         self._view = RadarView(vehicles, gain_db=_GAIN_DB, seen_degrees=_SEEN_DEGREES, dropout=dropout, seed=seed)
         self._random = random.Random(seed + 1)
         self._ghosts = ghosts
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
+        self.refusals = Refusals()
         self.count = 0  # N?
         self._tick: Event | None = None
-        self._since_us: int | None = None
-        self._powered_us = self._active_us = self._active_since_us = 0
         self._factory()
         port.device = self
-        power.watch(self._power_edge)
-        if power.level:
-            self._power_edge(1)
+        self._supply = Supply(clock, power, self._switched)
+        self._switched(self._supply.on)
 
     def _factory(self) -> None:
         """UM: nothing is kept without power."""
@@ -97,33 +95,18 @@ class Ops243Sim:
 
     # Power
 
-    def powered_us(self) -> int:
-        """Time under power since the simulation began, us."""
-        return self._powered_us + (0 if self._since_us is None else self._clock.now_us - self._since_us)
-
-    def charge_uc(self) -> float:
-        """Charge drawn so far, microcoulomb."""
-        active_us = self._active_us + (self._clock.now_us - self._active_since_us if self._active else 0)
-        return (active_us * ACTIVE_UA + (self.powered_us() - active_us) * IDLE_UA) / 1e6
-
-    def _power_edge(self, level: int) -> None:
-        now = self._clock.now_us
+    def _switched(self, on: bool) -> None:
         self._activate(False)
-        if self._since_us is not None:
-            self._powered_us += now - self._since_us
-        self._since_us = None
         self._factory()
-        if level and self.fault is not Fault.ABSENT:
-            self._since_us = now
+        if on and self.fault is not Fault.ABSENT:
             self._tick = self._clock.after(STARTUP_US, lambda: self._activate(True))
 
     def _activate(self, active: bool) -> None:
-        now = self._clock.now_us
         if self._tick is not None:
             self._tick.cancel()
-        if self._active:
-            self._active_us += now - self._active_since_us
-        self._active, self._active_since_us = active, now
+        self._active = active
+        supplied = self._supply.on and self.fault is not Fault.ABSENT
+        self._supply.draw((ACTIVE_UA if active else IDLE_UA) if supplied else 0)
         if active:
             self._report_later()
 
@@ -204,11 +187,11 @@ class Ops243Sim:
         """One character from the master, at the end of its stop bit."""
         if self.fault in (Fault.ABSENT, Fault.DEAF, Fault.SILENT):
             return
-        if self._since_us is None or self._clock.now_us < self._since_us + STARTUP_US:
-            self._refuse("character before the radar was ready")
+        if self._supply.on_us < STARTUP_US:
+            self.refusals.note("character before the radar was ready")
             return
         if settings != self.settings:
-            self._refuse("wrong framing")
+            self.refusals.note("wrong framing")
             return
         self._text += chr(byte)
         text = self._text.lstrip("\r\n")
@@ -222,13 +205,9 @@ class Ops243Sim:
             self._execute(text)
         self._text = ""
 
-    def _refuse(self, why: str) -> None:
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)
-
     def _numbered(self, command: str, number: str) -> None:
         if command not in ("R>", "R<") or not number.replace(".", "", 1).isdigit():
-            self._refuse(f"command {command}{number}")
+            self.refusals.note(f"command {command}{number}")
         elif command == "R>":
             self.least = float(number)
         else:
@@ -262,4 +241,4 @@ class Ops243Sim:
         elif command in _BAUDS:
             self.settings = SerialSettings(_BAUDS[command])
         else:
-            self._refuse(f"command {command}")
+            self.refusals.note(f"command {command}")

@@ -14,6 +14,7 @@ import random
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
+from simulators.chips.supply import Powered, Supply
 from simulators.clock import Clock, Event
 from simulators.vehicles import Direction, Kind, Vehicle
 from simulators.wires import Wire
@@ -176,7 +177,7 @@ class LoopSim(_Passages):
             self.contact.close(round((LOOP_MM + vehicle.length_mm) / vehicle.mm_per_us))
 
 
-class PirSim(_Passages):
+class PirSim(_Passages, Powered):
     """A PIR detector; ``power`` at level 1 means it is supplied. Whoever passes moves."""
 
     def __init__(
@@ -188,40 +189,25 @@ class PirSim(_Passages):
         *,
         seed: int = 0,
     ) -> None:
-        self._power = power
         self._random = random.Random(seed)
         self.contact = _Contact(clock, wire, 1, seed, 0)
         self._until_us = 0
-        self._fault: Fault | None = None
-        self._since_us: int | None = None
-        self._powered_us = 0
-        self._low: Event | None = None
         super().__init__(clock, passers)
-        power.watch(self._power_edge)
-        if power.level:
-            self._power_edge(1)
-
-    def powered_us(self) -> int:
-        """Time under power since the simulation began, us."""
-        return self._powered_us + (0 if self._since_us is None else self._clock.now_us - self._since_us)
-
-    def charge_uc(self) -> float:
-        """Charge drawn so far, microcoulomb."""
-        return self.powered_us() * PIR_UA / 1e6
+        self._supply = Supply(clock, power, self._switched)
+        if self._supply.on:
+            self._switched(True)
 
     def fault(self, fault: Fault | None) -> None:
         """Break it, or mend it."""
         self.contact.fail(fault)
 
-    def _power_edge(self, level: int) -> None:
+    def _switched(self, on: bool) -> None:
         now = self._clock.now_us
-        if level:
-            self._since_us = now
+        if on:
+            self._supply.draw(PIR_UA)
             for _ in range(self._random.randint(1, 3)):
                 self._clock.at(now + self._random.randrange(PIR_WARM_UP_US - PIR_HOLD_US), self._move)
-        elif self._since_us is not None:
-            self._powered_us += now - self._since_us
-            self._since_us = None
+        else:
             self._until_us = now
 
     def pass_by(self, vehicle: Vehicle) -> None:
@@ -231,7 +217,7 @@ class PirSim(_Passages):
         """Motion: the output rises, or stays high for longer."""
         now = self._clock.now_us
         blocked = 0 < self._until_us <= now < self._until_us + PIR_BLOCK_US
-        if self._since_us is None or blocked:
+        if not self._supply.on or blocked:
             return
         high = now < self._until_us
         self._until_us = now + PIR_HOLD_US

@@ -11,13 +11,16 @@ import math
 from collections.abc import Callable, Sequence
 from enum import Enum
 
+from simulators.chips.refusals import Refusals
 from simulators.chips.smt100 import (
     LISTENING_UA,
     MEASUREMENT_US,
     MEASURING_UA,
     counts_from_permittivity,
+    crc16,
     permittivity_from_water,
 )
+from simulators.chips.supply import Powered, Supply
 from simulators.clock import Clock, Event
 from simulators.wires import SerialPort, SerialSettings, Wire
 
@@ -51,11 +54,7 @@ class Fault(Enum):
 
 def checksum(text: str) -> str:
     """SPEC 4.4.12: CRC-16, polynomial 0xA001 reflected, preset 0, in three printable characters."""
-    crc = 0
-    for character in text.encode():
-        crc ^= character
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    crc = crc16(text.encode(), 0)
     return "".join(chr(0x40 | crc >> shift & 0x3F) for shift in (12, 6, 0))
 
 
@@ -66,7 +65,7 @@ def smt100_values(water_percent: float, celsius: float, supply_v: float = 12.0) 
     return [f"+{counts}", f"{permittivity:+.2f}", f"{water_percent:+.2f}", f"{celsius:+.2f}", f"{supply_v:+.1f}"]
 
 
-class Sdi12SensorSim:
+class Sdi12SensorSim(Powered):
     """The sensor at the far end of ``line``, whose recorder drives it while ``drive`` is high.
 
     ``read_values(now_us)``: the values of a measurement as they go on the wire, sign and decimal point included.
@@ -87,15 +86,12 @@ class Sdi12SensorSim:
         self._clock = clock
         self._line = line
         self._drive = drive
-        self._power = power
         self._read_values = read_values
         self._measuring_us = measuring_us
         self.address = address
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
+        self.refusals = Refusals()
         self.measurements = 0
-        self._powered_since_us: int | None = None
-        self._powered_us = 0
         self._values: list[str] = []
         self._with_crc = False
         self._kind = "M"
@@ -107,31 +103,18 @@ class Sdi12SensorSim:
         self._pending: list[Event] = []
         self._talking_until_us = 0
         line.device = self
-        power.watch(self._power_edge)
-        if power.level:
-            self._power_edge(1)
+        self._supply = Supply(clock, power, self._switched)
 
     # Power
-
-    def powered_us(self) -> int:
-        """Time under power since the simulation began, us."""
-        running = 0 if self._powered_since_us is None else self._clock.now_us - self._powered_since_us
-        return self._powered_us + running
 
     def charge_uc(self) -> float:
         """Charge drawn so far, microcoulomb."""
         measuring_us = self.measurements * MEASUREMENT_US
         return (self.powered_us() * LISTENING_UA + measuring_us * (MEASURING_UA - LISTENING_UA)) / 1e6
 
-    def _power_edge(self, level: int) -> None:
-        now_us = self._clock.now_us
+    def _switched(self, _on: bool) -> None:
         self._forget()
         self._values, self._awake = [], False
-        if level:
-            self._powered_since_us = now_us
-        elif self._powered_since_us is not None:
-            self._powered_us += now_us - self._powered_since_us
-            self._powered_since_us = None
 
     def _forget(self) -> None:
         for event in (*self._pending, self._measurement):
@@ -142,16 +125,12 @@ class Sdi12SensorSim:
         self._command = ""
 
     def _listening(self) -> bool:
-        if self._powered_since_us is None or self.fault is Fault.ABSENT:
+        if not self._supply.on or self.fault is Fault.ABSENT:
             return False
-        if self._clock.now_us - self._powered_since_us < STARTUP_US:
-            self._refuse("spoken to before it has started up")
+        if self._supply.on_us < STARTUP_US:
+            self.refusals.note("spoken to before it has started up")
             return False
         return True
-
-    def _refuse(self, why: str) -> None:
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)
 
     # Receiving: SPEC 7
 
@@ -162,7 +141,7 @@ class Sdi12SensorSim:
         now_us = self._clock.now_us
         began_us = now_us - settings.byte_us()
         if began_us < self._talking_until_us:
-            self._refuse("spoken to while it was speaking")
+            self.refusals.note("spoken to while it was speaking")
             return
         if settings != SETTINGS:
             self._other_framing(byte, settings, began_us)
@@ -170,14 +149,14 @@ class Sdi12SensorSim:
         marking_us = began_us - self._marking_since_us + TOLERANCE_US
         first = not self._command
         if not self._awake or marking_us > AWAKE_US + 2 * TOLERANCE_US:
-            self._refuse("spoken to while it was asleep: no break before")
+            self.refusals.note("spoken to while it was asleep: no break before")
             self._awake = False
             return
         if first and self._after_break and marking_us < MARKING_US:
-            self._refuse(f"only {marking_us - TOLERANCE_US} us of marking after the break")
+            self.refusals.note(f"only {marking_us - TOLERANCE_US} us of marking after the break")
             return
         if not first and marking_us > GAP_US + 2 * TOLERANCE_US:
-            self._refuse("a pause within a command")
+            self.refusals.note("a pause within a command")
             self._command = ""
         self._after_break = False
         self._marking_since_us = now_us
@@ -193,9 +172,9 @@ class Sdi12SensorSim:
         zeros = next((n for n in range(settings.bits) if byte >> n & 1), settings.bits)
         spacing_us = round((1 + zeros) * bit_us)
         if not settings.inverted:
-            self._refuse("the line is upside down: marking is low")
+            self.refusals.note("the line is upside down: marking is low")
         elif spacing_us < BREAK_US - TOLERANCE_US:
-            self._refuse(f"a break of {spacing_us} us, or a character with the wrong framing")
+            self.refusals.note(f"a break of {spacing_us} us, or a character with the wrong framing")
         else:
             if self._measurement is not None and self._kind == "M":
                 self._values = []  # SPEC 4.4 "Aborting a Measurement"
@@ -207,7 +186,7 @@ class Sdi12SensorSim:
 
     def _released(self) -> None:
         if self._drive.level:
-            self._refuse(f"the recorder still drives the line {RELEASE_US} us after its command")
+            self.refusals.note(f"the recorder still drives the line {RELEASE_US} us after its command")
 
     # Obeying: SPEC 4.4
 
@@ -240,7 +219,7 @@ class Sdi12SensorSim:
                 crc = crc[:2] + chr(ord(crc[2]) ^ 1)
             self._answer(text + crc)
         else:
-            self._refuse(f"unknown command {command}!")
+            self.refusals.note(f"unknown command {command}!")
 
     def _measure(self, kind: str, with_crc: bool) -> None:
         count = len(self._read_values(self._clock.now_us))

@@ -12,7 +12,8 @@ from enum import Enum
 
 from simulators.chips.air_state import AirState
 from simulators.chips.particles import SAMPLE_US, Particles
-from simulators.chips.supply import Supply
+from simulators.chips.refusals import Refusals
+from simulators.chips.supply import Powered, Supply
 from simulators.clock import Clock, Event
 from simulators.wires import SerialPort, SerialSettings, Wire
 
@@ -37,7 +38,7 @@ class Fault(Enum):
     BABBLE = "noise on the line without an end"
 
 
-class Sds011Sim:
+class Sds011Sim(Powered):
     """The sensor at the far end of ``port``; ``power`` at level 1 means 5 V. ``read_truth(now_us)`` is its air.
 
     ``query_mode`` and ``period_min`` are what is stored in it; ``stored`` counts how often that was changed.
@@ -64,7 +65,7 @@ class Sds011Sim:
         self.period_min = period_min
         self.stored = 0
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
+        self.refusals = Refusals()
         self._frame = bytearray()
         self._working = False
         self._tick: Event | None = None
@@ -77,14 +78,6 @@ class Sds011Sim:
     @property
     def working(self) -> bool:
         return self._working
-
-    def powered_us(self) -> int:
-        """Time under power since the simulation began, us."""
-        return self._supply.powered_us()
-
-    def charge_uc(self) -> float:
-        """Charge drawn so far, microcoulomb."""
-        return self._supply.charge_uc()
 
     # Power, sleep, work
 
@@ -137,10 +130,10 @@ class Sds011Sim:
         if self._supply.on_us < BOOT_US:
             return
         if settings != SETTINGS:
-            self._refuse("wrong framing")
+            self.refusals.note("wrong framing")
             return
         if not self._frame and byte != 0xAA:
-            self._refuse(f"0x{byte:02x} outside of a frame")
+            self.refusals.note(f"0x{byte:02x} outside of a frame")
             return
         self._frame.append(byte)
         if len(self._frame) == 19:
@@ -148,20 +141,16 @@ class Sds011Sim:
             self._frame.clear()
             self._take(frame)
 
-    def _refuse(self, why: str) -> None:
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)
-
     def _take(self, frame: bytes) -> None:
         command, action, value = frame[2:5]
         if frame[1] != 0xB4 or frame[18] != 0xAB or sum(frame[2:17]) & 0xFF != frame[17]:
-            self._refuse(f"bad frame {frame.hex()}")
+            self.refusals.note(f"bad frame {frame.hex()}")
         elif frame[15:17] not in (b"\xff\xff", self._id):
-            self._refuse("frame to another sensor")
+            self.refusals.note("frame to another sensor")
         elif any(frame[5:15]):
-            self._refuse("data in bytes that are reserved")
+            self.refusals.note("data in bytes that are reserved")
         elif not self._working and command != _SLEEP:
-            self._refuse(f"command {command} while asleep")
+            self.refusals.note(f"command {command} while asleep")
         elif command == _QUERY and not action and not value:
             self._report()
         elif command == _FIRMWARE and not action and not value:
@@ -171,7 +160,7 @@ class Sds011Sim:
                 self._set(command, value)
             self._reply(bytes([command, action, value if action else self._get(command), 0]))
         else:
-            self._refuse(f"command {frame[2:5].hex()}")
+            self.refusals.note(f"command {frame[2:5].hex()}")
 
     def _get(self, command: int) -> int:
         return {_MODE: int(self.query_mode), _SLEEP: int(self._working), _PERIOD: self.period_min}[command]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from simulators.chips.supply import Supply
+from simulators.chips.refusals import Refusals
+from simulators.chips.supply import Powered, Supply
 from simulators.clock import Clock
 from simulators.wires import Wire
 
@@ -60,14 +61,14 @@ class Command(NamedTuple):
     states: tuple[str, ...] = ()  # in which it is allowed; empty: in all but sleep
 
 
-class SensirionSim:
+class SensirionSim(Powered):
     """The common part. ``refusals`` collects, in words, what the master did against the datasheet."""
 
     def __init__(self, clock: Clock, power: Wire, address: int, power_up_us: int) -> None:
         self._clock = clock
         self.address = address
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
+        self.refusals = Refusals()
         self._power_up_us = power_up_us
         self._state = "idle"
         self._busy_until_us = 0
@@ -95,14 +96,6 @@ class SensirionSim:
         return False
 
     # Power
-
-    def powered_us(self) -> int:
-        """Time under power since the simulation began, us."""
-        return self._supply.powered_us()
-
-    def charge_uc(self) -> float:
-        """Charge drawn so far, microcoulomb."""
-        return self._supply.charge_uc()
 
     def _switched(self, on: bool) -> None:
         self._state = "idle"
@@ -182,8 +175,7 @@ class SensirionSim:
 
     def _refuse(self, why: str) -> bool:
         self._refused = True
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)
+        self.refusals.note(why)
         return False
 
     def _damaged(self, answer: bytes) -> bytes:

@@ -14,6 +14,8 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
+from simulators.chips.refusals import Refusals
+from simulators.chips.supply import Powered, Supply
 from simulators.clock import Clock, Event
 from simulators.wires import SerialPort, SerialSettings, Wire
 
@@ -44,9 +46,8 @@ class Fault(Enum):
     OUT_OF_RANGE = "blade broken: 0xFFFF in every measured register (assumption)"
 
 
-def crc16(data: bytes) -> int:
-    """SL appendix "CRC Generation": polynomial 0xA001 reflected, preset 0xFFFF; sent low byte first."""
-    crc = 0xFFFF
+def crc16(data: bytes, crc: int = 0xFFFF) -> int:
+    """SL appendix "CRC Generation": polynomial 0xA001 reflected, preset ``crc``; sent low byte first."""
     for byte in data:
         crc ^= byte
         for _ in range(8):
@@ -76,7 +77,7 @@ def counts_from_permittivity(permittivity: float) -> int:
     return round(18_000 - 5_000 * beta / (1 / (permittivity - gamma) - alpha))
 
 
-class Smt100Sim:
+class Smt100Sim(Powered):
     """The sensor at the far end of ``port``. ``power`` at level 1 means 4-24 V on its supply wire.
 
     ``read_truth(now_us)`` gives the soil around the blade as (volumetric water %, Cel). ``refusals`` collects, in
@@ -98,7 +99,6 @@ class Smt100Sim:
     ) -> None:
         self._clock = clock
         self._port = port
-        self._power = power
         self._read_truth = read_truth
         self._settings = settings
         self._noise_percent = noise_percent
@@ -106,10 +106,8 @@ class Smt100Sim:
         self._random = random.Random(seed)
         self.address = address  # kept without power
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
+        self.refusals = Refusals()
         self.measurements = 0
-        self._powered_since_us: int | None = None
-        self._powered_us = 0
         self._measured_at_us: int | None = None
         self._words = [0, 0, 0, 0]
         self._frame = bytearray()
@@ -119,35 +117,24 @@ class Smt100Sim:
         self._startup: Event | None = None
         self._pending: list[Event] = []  # the characters of an answer that are still to be sent
         port.device = self
-        power.watch(self._power_edge)
-        if power.level:
-            self._power_edge(1)
+        self._supply = Supply(clock, power, self._switched)
+        self._switched(self._supply.on)
 
     # Power
-
-    def powered_us(self) -> int:
-        """Time under power since the simulation began, us."""
-        running = 0 if self._powered_since_us is None else self._clock.now_us - self._powered_since_us
-        return self._powered_us + running
 
     def charge_uc(self) -> float:
         """Charge drawn so far, microcoulomb."""
         measuring_us = self.measurements * MEASUREMENT_US
         return (self.powered_us() * LISTENING_UA + measuring_us * (MEASURING_UA - LISTENING_UA)) / 1e6
 
-    def _power_edge(self, level: int) -> None:
-        now = self._clock.now_us
+    def _switched(self, on: bool) -> None:
         self._fall_silent()
         self._forget_frame()
         if self._startup is not None:
             self._startup.cancel()
-        if level:
-            self._powered_since_us = now
+        if on:
             self._measured_at_us = None
-            self._startup = self._clock.at(now + STARTUP_US, self._measure)
-        elif self._powered_since_us is not None:
-            self._powered_us += now - self._powered_since_us
-            self._powered_since_us = None
+            self._startup = self._clock.after(STARTUP_US, self._measure)
 
     # Measuring
 
@@ -175,17 +162,17 @@ class Smt100Sim:
         if self.fault is Fault.ABSENT:
             return
         if self.fault is Fault.LINES_SWAPPED:
-            self._refuse("A and B are swapped: character without a stop bit")
+            self.refusals.note("A and B are swapped: character without a stop bit")
             return
-        if self._powered_since_us is None:
-            self._refuse("character while unpowered")
+        if not self._supply.on:
+            self.refusals.note("character while unpowered")
             return
         if self._measured_at_us is None or self.fault is Fault.NEVER_READY:
-            self._refuse("character before the sensor was ready")
+            self.refusals.note("character before the sensor was ready")
             return
         now = self._clock.now_us
         if self._pending:
-            self._refuse("character while the answer was due")
+            self.refusals.note("character while the answer was due")
             self._fall_silent()
         if settings != self._settings:
             self._frame_error = "wrong framing"
@@ -199,10 +186,6 @@ class Smt100Sim:
             self._frame_end.cancel()
         self._frame_end = self._clock.after(7 * self._settings.byte_us() // 2, self._frame_ended)
 
-    def _refuse(self, why: str) -> None:
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)
-
     def _forget_frame(self) -> None:
         self._frame.clear()
         self._frame_error = ""
@@ -214,17 +197,17 @@ class Smt100Sim:
         frame, error = bytes(self._frame), self._frame_error
         self._forget_frame()
         if error:
-            self._refuse(error)
+            self.refusals.note(error)
         elif len(frame) < 4:
-            self._refuse(f"frame of {len(frame)} bytes")
+            self.refusals.note(f"frame of {len(frame)} bytes")
         elif crc16(frame[:-2]) != int.from_bytes(frame[-2:], "little"):
-            self._refuse(f"wrong CRC in {frame.hex()}")
+            self.refusals.note(f"wrong CRC in {frame.hex()}")
         elif frame[0] not in (self.address, CONFIGURATION_ADDRESS, 0):
-            self._refuse(f"request to address {frame[0]}")
+            self.refusals.note(f"request to address {frame[0]}")
         else:
             answer = self._execute(frame[1:-2])
             if answer[0] & 0x80:
-                self._refuse(f"exception {answer[1]} for function 0x{frame[1]:02x}")
+                self.refusals.note(f"exception {answer[1]} for function 0x{frame[1]:02x}")
             if frame[0]:  # SL "MODBUS Master / Slaves protocol principle": nobody answers a broadcast
                 self._answer(bytes([0 if frame[0] == CONFIGURATION_ADDRESS else frame[0]]) + answer)
 

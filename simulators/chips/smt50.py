@@ -8,6 +8,8 @@ Assumed: until then the outputs rise evenly.
 from collections.abc import Callable
 from enum import Enum
 
+from simulators.chips.refusals import Refusals
+from simulators.chips.supply import Powered, Supply
 from simulators.clock import Clock
 from simulators.wires import Wire
 
@@ -27,7 +29,7 @@ class Fault(Enum):
     STUCK = "keeps what it first measured"
 
 
-class Smt50Sim:
+class Smt50Sim(Powered):
     """``power`` at level 1 is its supply. ``read_truth(now_us)``: (volumetric water %, Cel). Give ``moisture_uv`` and
     ``temperature_uv`` to the converter. ``refusals`` collects what was read too early or without a supply.
     """
@@ -36,26 +38,13 @@ class Smt50Sim:
         self._clock = clock
         self._read_truth = read_truth
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
-        self._since_us: int | None = clock.now_us if power.level else None
-        self._powered_us = 0
+        self.refusals = Refusals()
         self._first: tuple[float, float] | None = None
-        power.watch(self._power_edge)
+        self._supply = Supply(clock, power, self._switched)
+        self._switched(self._supply.on)
 
-    def powered_us(self) -> int:
-        """Time under power since the simulation began, us."""
-        return self._powered_us + (0 if self._since_us is None else self._clock.now_us - self._since_us)
-
-    def charge_uc(self) -> float:
-        """Charge drawn so far, microcoulomb."""
-        return self.powered_us() * SUPPLY_UA / 1e6
-
-    def _power_edge(self, level: int) -> None:
-        if level:
-            self._since_us = self._clock.now_us
-        elif self._since_us is not None:
-            self._powered_us += self._clock.now_us - self._since_us
-            self._since_us = None
+    def _switched(self, on: bool) -> None:
+        self._supply.draw(SUPPLY_UA if on else 0)
 
     def moisture_uv(self) -> int:
         """At the moisture output."""
@@ -81,14 +70,10 @@ class Smt50Sim:
     def _settled(self, uv: float) -> int:
         if self.fault in (Fault.ABSENT, Fault.SUPPLY_REVERSED):
             return 0
-        if self._since_us is None:
-            self._refuse("read without a supply")
+        if not self._supply.on:
+            self.refusals.note("read without a supply")
             return 0
-        on_us = self._clock.now_us - self._since_us
+        on_us = self._supply.on_us
         if on_us < SETTLE_US:
-            self._refuse(f"read {on_us // 1000} ms after power-on")
+            self.refusals.note(f"read {on_us // 1000} ms after power-on")
         return round(uv * min(on_us / SETTLE_US, 1.0))
-
-    def _refuse(self, why: str) -> None:
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)

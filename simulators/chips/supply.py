@@ -51,3 +51,17 @@ class Supply:
             self._powered_us += self.on_us
             self._since_us = None
         self._switched(bool(level))
+
+
+class Powered:
+    """A chip that tells what its ``_supply`` has given."""
+
+    _supply: Supply
+
+    def powered_us(self) -> int:
+        """Time under power since the simulation began, us."""
+        return self._supply.powered_us()
+
+    def charge_uc(self) -> float:
+        """Charge drawn so far, microcoulomb."""
+        return self._supply.charge_uc()

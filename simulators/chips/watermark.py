@@ -12,6 +12,7 @@ time may be left over when a reading ends.
 from collections.abc import Callable
 from enum import Enum
 
+from simulators.chips.refusals import Refusals
 from simulators.clock import Clock, Event
 from simulators.wires import Wire
 
@@ -79,7 +80,7 @@ class Watermark200ssSim:
         self.supply_uv = supply_uv
         self.ohm: float | None = None
         self.fault: Fault | None = None
-        self.refusals: list[str] = []
+        self.refusals = Refusals()
         self.readings = 0
         self._direction = feed.level - far.level
         self._since_us = clock.now_us
@@ -130,7 +131,7 @@ class Watermark200ssSim:
                 event.cancel()
         if direction:
             if self._ended_us is not None and self._net_us == 0 and now_us - self._ended_us < PAUSE_US:
-                self._refuse(f"read again after {(now_us - self._ended_us) // 1000} ms")
+                self.refusals.note(f"read again after {(now_us - self._ended_us) // 1000} ms")
             self._ended_us = None
             self._too_long = self._clock.after(LONGEST_US + 1, self._direct_current)
         else:
@@ -144,15 +145,11 @@ class Watermark200ssSim:
         self._charge_uc += flowed_us * self.supply_uv / (SERIES_OHM + self.resistance()) / 1e6
 
     def _direct_current(self) -> None:
-        self._refuse(f"direct current for more than {LONGEST_US} us")
+        self.refusals.note(f"direct current for more than {LONGEST_US} us")
 
     def _reading_ended(self) -> None:
         self.readings += 1
         if abs(self._net_us) > LEFTOVER_US:
-            self._refuse(f"direct current: {abs(self._net_us)} us more in one direction")
+            self.refusals.note(f"direct current: {abs(self._net_us)} us more in one direction")
         self._net_us = 0
         self._ended_us = self._clock.now_us - _READING_ENDS_US
-
-    def _refuse(self, why: str) -> None:
-        if not self.refusals or self.refusals[-1] != why:
-            self.refusals.append(why)
