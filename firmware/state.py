@@ -5,9 +5,9 @@ RTC memory, written around every exchange, survives deep sleep and most resets: 
 time, duty cycle, an uplink that is being repeated, what was delivered. The journal on flash survives everything: nonces
 and join back-off before each join request, session and delivery after a join, after an accepted downlink, after a
 change of data rate and every ``_RESERVED_F_CNTS`` uplinks. Without RTC memory the uplink counter goes on where the
-reservation on flash ends, so no counter is ever used twice; the clock has started anew, so the duty cycle and the join
-back-off count from there, as if the last transmission that flash knows of, and for data the longest possible, had just
-been made.
+reservation on flash ends, or that of the next record if that one is damaged, so no counter is ever used twice; the
+clock has started anew, so the duty cycle and the join back-off count from there, as if the last transmission that flash
+knows of, and for data the longest possible, had just been made.
 """
 
 import binascii
@@ -127,7 +127,8 @@ class Store:
             rtc_session = self._unpack(record, mac, memory, now_s)
             if session is None or rtc_session is None or rtc_session.nwk_s_key != session.nwk_s_key:
                 mac.frame = b""
-                session = session or rtc_session
+                if session is None or (self._journal.damaged and rtc_session is not None):
+                    session = rtc_session
             elif session.f_cnt_down > rtc_session.f_cnt_down:  # a reset came between flash and RTC memory
                 session.f_cnt_up = rtc_session.f_cnt_up
             else:
@@ -196,6 +197,8 @@ class Store:
         if data is None:
             return None
         mac.next_dev_nonce, mac.last_join_nonce, flags = struct.unpack(_OLD_CHECKPOINT, data[:_OLD_CHECKPOINT_SIZE])
+        damaged = self._journal.damaged  # then there may have been one record more, with a join request or 32 uplinks
+        mac.next_dev_nonce += damaged
         if not flags & _IS_NEW:
             return None
         mac.join_attempts, elapsed_s = struct.unpack(_CHECKPOINT, data[:_CHECKPOINT_SIZE])[3:]
@@ -211,8 +214,8 @@ class Store:
         if not flags & _HAS_SESSION:
             return None
         session = Session.unpack(data[at:])
-        session.f_cnt_up += _RESERVED_F_CNTS
-        self._reserved_to = session.f_cnt_up
+        session.f_cnt_up += _RESERVED_F_CNTS * (1 + damaged)
+        self._reserved_to = 0 if damaged else session.f_cnt_up
         self._reserved_dr = session.dr
         return session
 

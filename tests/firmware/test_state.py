@@ -124,6 +124,19 @@ class TestNonces:
 
         assert again.next_dev_nonce == 3
 
+    def test_neither_is_one_whose_record_is_damaged_then(self, rtc, tmp_path, store):
+        mac = Mac(IDENTITY)
+        store.load(mac, 0)
+        for n in range(3):
+            free_bands(mac).join_request(n)
+            store.checkpoint(mac, Memory(), 0)
+        rtc.data = b""
+        (tmp_path / "state.a").write_bytes(b"")  # the third; the second is whole
+
+        again, _, _ = reopened(rtc, tmp_path)
+
+        assert again.next_dev_nonce == 3
+
     def test_flash_knows_better_than_an_older_rtc_memory(self, rtc, tmp_path, store):
         mac = Mac(IDENTITY)
         memory = store.load(mac, 0)
@@ -191,6 +204,30 @@ class TestFrameCounter:
         assert used == sorted(set(used))
         assert used[-1] <= len(used) - 1 + 32 * len(cuts)
 
+    @given(before=st.integers(0, 100), more=st.integers(0, 70), slot=st.sampled_from(SLOTS), whole=st.booleans())
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+    def test_neither_if_the_newer_record_on_flash_is_damaged_when_power_fails(
+        self, tmp_path, before, more, slot, whole
+    ):
+        for name in SLOTS:
+            (tmp_path / name).unlink(missing_ok=True)
+        rtc = RtcMemory()
+        mac, _ = joined()
+        store = Store(rtc, Journal(str(tmp_path)))
+        memory = store.load(Mac(IDENTITY), 0)
+        store.checkpoint(mac, Memory(), 0)
+        store.checkpoint(mac, Memory(), 0)  # as after the join, whose request has one of its own
+        used = [self.uplink(mac, store, memory) for _ in range(before)]
+        data = (tmp_path / slot).read_bytes()
+        (tmp_path / slot).write_bytes(data[:-1] if whole else data[:30] + bytes([data[30] ^ 8]) + data[31:])
+
+        for _ in range(3):
+            rtc.data = b""
+            mac, memory, store = reopened(rtc, tmp_path)
+            used += [self.uplink(mac, store, memory) for _ in range(more)]
+
+        assert used == sorted(set(used))
+
     def test_after_a_power_cut_it_goes_on_where_the_reservation_ends(self, rtc, tmp_path, store):
         mac, _ = joined()
         memory = store.load(Mac(IDENTITY), 0)
@@ -230,6 +267,19 @@ class TestFrameCounter:
 
         assert again.session.nwk_s_key == new.session.nwk_s_key
         assert again.last_join_nonce == 2
+
+    def test_a_new_session_in_rtc_memory_outlives_damage_to_its_record_on_flash(self, rtc, tmp_path, store):
+        old, _ = joined()
+        store.checkpoint(old, Memory(), 0)
+        new, _ = joined(join_nonce=2)
+        new.session.nwk_s_key = bytes(16)
+        store.checkpoint(new, Memory(), 0)
+        store.save(new, Memory(), 0)
+        (tmp_path / "state.b").write_bytes(b"")
+
+        again, _, _ = reopened(rtc, tmp_path)
+
+        assert again.session.nwk_s_key == bytes(16)
 
 
 class TestMemory:
