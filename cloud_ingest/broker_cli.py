@@ -31,7 +31,7 @@ def broker_setup(config_path: Path) -> None:
 
 
 @click.command("broker-cluster")
-@click.argument("hosts", metavar="HOST HOST HOST", nargs=REPLICAS, required=True)
+@click.argument("hosts", metavar="HOST HOST HOST", nargs=-1)  # click refuses another number without saying where
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -49,7 +49,7 @@ def broker_cluster(hosts: tuple[str, ...], folder: Path) -> None:
     Example:
         stadtfunk ingest broker-cluster a.example b.example c.example --folder certificates
     """
-    if len(set(hosts)) < REPLICAS:
+    if not len(hosts) == len(set(hosts)) == REPLICAS:
         raise click.BadParameter("name three different hosts", param_hint="HOST")
     for host in hosts:
         host_name(host)

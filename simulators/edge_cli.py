@@ -25,12 +25,11 @@ from simulators.town import TownError
 @click.option("--quick", is_flag=True, help="Only a look whether everything works; the figures mean nothing.")
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=REPOSITORY / ".bench",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),  # one that is not mounted would be another disk
     help="On the disk to be measured; a folder edge is made in it and removed.  [default: .bench]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
-def edge(kills: int, quick: bool, folder: Path, as_json: bool) -> None:
+def edge(kills: int, quick: bool, folder: Path | None, as_json: bool) -> None:
     """Store and forward at the edge: speed, size, wear and loss, beside ThingsBoard Gateway and a mosquitto bridge.
 
     \b
@@ -38,8 +37,9 @@ def edge(kills: int, quick: bool, folder: Path, as_json: bool) -> None:
         stadtfunk bench edge --kills 50
     """
     sizes = bench_edge.CI if quick else bench_edge.Sizes(kills=kills)
+    place = (folder or REPOSITORY / ".bench") / "edge"
     try:
-        metrics = asyncio.run(bench_edge.measure(folder / "edge", sizes, lambda what: click.echo(what, err=True)))
+        metrics = asyncio.run(bench_edge.measure(place, sizes, lambda what: click.echo(what, err=True)))
     except (TownError, GatewayFailed) as failed:
         raise click.ClickException(str(failed)) from failed
     except subprocess.CalledProcessError as failed:

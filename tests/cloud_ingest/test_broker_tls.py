@@ -114,8 +114,10 @@ class TestCluster:
             assert checked.returncode == 0, checked.stderr
             assert path.stat().st_mode & 0o777 == 0o600
 
-    def test_two_nodes_under_one_name_are_refused(self, folder: Path) -> None:
-        done = CliRunner().invoke(cli.ingest, ["broker-cluster", "a", "a", "b", "--folder", str(folder)])
+    @pytest.mark.parametrize("hosts", ["", "a b", "a a b", "a b c d"])
+    def test_others_than_three_nodes_of_different_names_are_refused(self, folder: Path, hosts: str) -> None:
+        done = CliRunner().invoke(cli.ingest, ["broker-cluster", *hosts.split(), "--folder", str(folder)])
 
         assert done.exit_code == 2
         assert "name three different hosts" in done.output
+        assert "broker-cluster --help" in done.output

@@ -6,10 +6,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from simulators import bench_edge
 from simulators.bench_edge import crashes, fill
 from simulators.edge_anchors import SAFE, AnchorMissing, bridge_loss
+from simulators.edge_cli import edge
 
 
 class TestOutboxLoad:
@@ -97,3 +99,13 @@ class TestSums:
     def test_results_go_where_all_results_are(self):
         assert bench_edge.RESULTS.parts[-2:] == (".bench", "edge.json")
         assert isinstance(bench_edge.RESULTS, Path)
+
+
+class TestCommand:
+    def test_a_folder_that_is_not_there_is_refused_and_not_made(self, tmp_path):
+        """What is not mounted would be measured on another disk."""
+        done = CliRunner().invoke(edge, ["--quick", "--folder", str(tmp_path / "typo")])
+
+        assert done.exit_code == 2
+        assert f"'{tmp_path / 'typo'}' does not exist" in done.output
+        assert not (tmp_path / "typo").exists()
