@@ -2,9 +2,11 @@
 """Frames of the log, as ``frame_objects`` makes them, in lines in English or German for technicians."""
 
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from typing import Any
 
 from decoders.quantities import QUANTITIES
+from decoders.written import written
 
 # What became of it, in words for a technician: (German, English)
 _SAID: Mapping[str, tuple[str, str]] = {
@@ -84,37 +86,42 @@ def said(code: str, language: str) -> str:
     return code if words is None else words[LANGUAGES.index(language)]
 
 
-def describe(frame: Mapping[str, Any], language: str = "en") -> list[str]:
-    """The frame in one line, and a line for each detail."""
+def describe(frame: Mapping[str, Any], language: str = "en", zone: tzinfo | None = None) -> list[str]:
+    """The frame in one line, and a line for each detail. ``zone`` of its times; None: UTC, and they say so."""
     kind = frame["kind"]
     if kind == "uplink":
-        return _describe_uplink(frame, language)
+        return _describe_uplink(frame, language, zone)
     if kind == "downlink":
-        return _describe_downlink(frame, language)
+        return _describe_downlink(frame, language, zone)
     german = language == "de"
     if kind == "dropped":
         head = "keine Antwort" if german else "no answer"
         return [f"{head}: {said(frame['result'], language)}"]
     if kind == "refused":
         head = "Rahmen abgelehnt" if german else "frame refused"
-        return [f"{head}: {said(frame['refused'], language)}", *_heard(frame)]
+        return [f"{head}: {said(frame['refused'], language)}", *_heard(frame, language)]
     names = f"join_eui={frame['join_eui']} dev_nonce={frame['dev_nonce']}"
     if frame["refused"] is None:
         head = "Join angenommen" if german else "join accepted"
-        return [f"{head} dev_addr={frame['dev_addr']} {names}", *_heard(frame)]
+        return [f"{head} dev_addr={frame['dev_addr']} {names}", *_heard(frame, language)]
     code = "join_mic_mismatch" if frame["refused"] == "mic_mismatch" else frame["refused"]
     head = "Join abgelehnt" if german else "join refused"
-    return [f"{head}: {said(code, language)}", names, *_heard(frame)]
+    return [f"{head}: {said(code, language)}", names, *_heard(frame, language)]
 
 
-def _on_air(frame: Mapping[str, Any]) -> str:
+def _on_air(frame: Mapping[str, Any], language: str) -> str:
     rate = "" if frame["data_rate"] is None else f"DR{frame['data_rate']} "
-    return f"{rate}{frame['frequency_hz'] / 1e6:.3f} MHz {frame['bytes']} bytes"
+    return f"{rate}{written(frame['frequency_hz'] / 1e6, '.3f', language)} MHz {_bytes(frame['bytes'], language)}"
 
 
-def _heard(frame: Mapping[str, Any]) -> list[str]:
+def _bytes(count: int, language: str) -> str:
+    return f"{count} {'Byte' if language == 'de' else 'bytes'}"
+
+
+def _heard(frame: Mapping[str, Any], language: str) -> list[str]:
     return [
-        f"{_on_air(frame)} <- {by['concentrator']} {by['rssi_dbm']:.0f} dBm SNR {by['snr_db']:.1f} dB"
+        f"{_on_air(frame, language)} <- {by['concentrator']} {by['rssi_dbm']:.0f} dBm "
+        f"SNR {written(by['snr_db'], '.1f', language)} dB"
         for by in frame["heard_by"]
     ]
 
@@ -123,28 +130,28 @@ def _flags(frame: Mapping[str, Any], *names: str) -> str:
     return "".join(f" {name}" for name in names if frame[name])
 
 
-def _describe_uplink(frame: Mapping[str, Any], language: str) -> list[str]:
+def _describe_uplink(frame: Mapping[str, Any], language: str, zone: tzinfo | None) -> list[str]:
     port = "" if frame["f_port"] is None else f" f_port={frame['f_port']}"
     flags = _flags(frame, "confirmed", "ack", "adr", "adr_ack_req")
-    lines = [f"uplink f_cnt={frame['f_cnt']}{port}{flags}", *_heard(frame), *_said_by(frame)]
+    lines = [f"uplink f_cnt={frame['f_cnt']}{port}{flags}", *_heard(frame, language), *_said_by(frame)]
     if frame.get("readings"):
-        lines += _readings(frame["readings"], language)
+        lines += _readings(frame["readings"], language, zone)
     elif frame.get("answers"):
         lines += [" ".join(map(str, (a["setting"], a["status"], *(a["value"] or ())))) for a in frame["answers"]]
     elif frame["f_port"] and frame["payload_bytes"]:
-        lines.append(f"payload {frame['payload_bytes']} bytes")
+        lines.append(f"{'Nutzlast' if language == 'de' else 'payload'} {_bytes(frame['payload_bytes'], language)}")
     if frame["problem"]:
         lines.append(said(frame["problem"], language))
     return lines
 
 
-def _readings(readings: list[Mapping[str, Any]], language: str) -> list[str]:
+def _readings(readings: list[Mapping[str, Any]], language: str, zone: tzinfo | None) -> list[str]:
     """The newest sample in full; of the older ones that it carries again, how many there are."""
     at = readings[0]["at"]
     older = [reading["at"] for reading in readings if reading["at"] != at]
-    lines = [_reading(reading, language) for reading in readings if reading["at"] == at]
+    lines = [_reading(reading, language, zone) for reading in readings if reading["at"] == at]
     if older:
-        since = "?" if older[-1] is None else f"{older[-1][:10]} {older[-1][11:19]}Z"
+        since = "?" if older[-1] is None else moment(older[-1], zone)
         words = "und {} ältere Werte bis zurück zu {}" if language == "de" else "and {} older values back to {}"
         lines.append(words.format(len(older), since))
     return lines
@@ -154,11 +161,16 @@ def _readings(readings: list[Mapping[str, Any]], language: str) -> list[str]:
 _UNITS = {"1": "", "Cel": " °C", "ug/m3": " µg/m³", "[ppm]": " ppm", "mA.h": " mAh", "By": " B"}
 
 
-def _reading(reading: Mapping[str, Any], language: str) -> str:
+def _reading(reading: Mapping[str, Any], language: str, zone: tzinfo | None) -> str:
     quantity = QUANTITIES[reading["quantity"]]
     unit = _UNITS.get(quantity.unit, f" {quantity.unit}")
-    value = f"fault {reading['fault']}" if reading["value"] is None else f"{reading['value']:g}{unit}"
-    at = f" ({reading['at'][:10]} {reading['at'][11:19]}Z)" if reading["at"] else ""
+    fault = "Störung" if language == "de" else "fault"
+    value = (
+        f"{fault} {reading['fault']}"
+        if reading["value"] is None
+        else f"{written(reading['value'], 'g', language)}{unit}"
+    )
+    at = f" ({moment(reading['at'], zone)})" if reading["at"] else ""
     return f"{quantity.de if language == 'de' else quantity.en} {value}{at}"
 
 
@@ -169,20 +181,20 @@ def _said_by(frame: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _describe_downlink(frame: Mapping[str, Any], language: str) -> list[str]:
-    where = f"{frame['window']} {_on_air(frame)} {frame['power_dbm']} dBm -> {frame['concentrator']}"
+def _describe_downlink(frame: Mapping[str, Any], language: str, zone: tzinfo | None) -> list[str]:
+    where = f"{frame['window']} {_on_air(frame, language)} {frame['power_dbm']} dBm -> {frame['concentrator']}"
     result = said(frame["result"], language)
-    at = f" ({frame['sends_at'][:10]} {frame['sends_at'][11:23]}Z)" if frame["sends_at"] else ""
+    at = f" ({moment(frame['sends_at'], zone, 'milliseconds')})" if frame["sends_at"] else ""
     if frame["frame"] == "Join-Accept":
         return [f"downlink Join-Accept: {result}", where + at]
-    port = "" if frame["f_port"] is None else f" f_port={frame['f_port']} ({frame['payload_bytes']} bytes)"
+    port = "" if frame["f_port"] is None else f" f_port={frame['f_port']} ({_bytes(frame['payload_bytes'], language)})"
     head = f"downlink f_cnt={frame['f_cnt']}{port}{_flags(frame, 'confirmed', 'ack', 'more')}: {result}"
     return [head, where + at, *_said_by(frame)]
 
 
 def describe_link(link: Mapping[str, Any], language: str = "en") -> str:
     """What ADR has agreed on with the node, and how well it is heard."""
-    margin = "-" if link["snr_margin_db"] is None else f"{link['snr_margin_db']:+.1f} dB"
+    margin = "-" if link["snr_margin_db"] is None else f"{written(link['snr_margin_db'], '+.1f', language)} dB"
     setting = f"DR{link['data_rate']} tx_power={link['tx_power']} nb_trans={link['nb_trans']}"
     lost = f"{link['frames_lost']}/{link['frames_known']}"
     if language == "de":
@@ -190,7 +202,15 @@ def describe_link(link: Mapping[str, Any], language: str = "en") -> str:
     return f"ADR: {setting}, SNR margin {margin}, {lost} frames lost"
 
 
-def when(frame: Mapping[str, Any]) -> str:
-    """The moment as people write it."""
+def when(frame: Mapping[str, Any], zone: tzinfo | None = None) -> str:
+    """When the frame was received or sent; seconds since the boot while nobody knew the time."""
     at = frame["at"]
-    return f"{at[:10]} {at[11:19]}Z" if at else f"boot +{frame['boot_s']:.1f} s"
+    return moment(at, zone) if at else f"boot +{frame['boot_s']:.1f} s"
+
+
+def moment(at: str, zone: tzinfo | None, precision: str = "seconds") -> str:
+    """An ISO time as people write it: that of ``zone``, or with a Z that of UTC."""
+    utc = datetime.fromisoformat(at)
+    if zone is None:
+        return utc.replace(tzinfo=None).isoformat(" ", precision) + "Z"
+    return utc.astimezone(zone).replace(tzinfo=None).isoformat(" ", precision)

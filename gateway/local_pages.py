@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,9 +20,9 @@ from gateway.database import connect
 from gateway.frame_log import FrameLog
 from gateway.liveness import Liveness
 from gateway.metrics import NODE_GAUGES, node_exposition
-from gateway.node_table import NodeRow, cells, link_of, live, needs_somebody, node_rows, span
+from gateway.node_table import NodeRow, cells, link_of, live, name_of, needs_somebody, node_rows, span
 from gateway.page import Answer, BadRequest, Content, Request, as_json
-from gateway.page_html import Lines, Link, document, table, words_of
+from gateway.page_html import Lines, Link, about_times, document, local_zone, table, words_of
 from gateway.reception_time import Boot
 
 _T = TypeVar("_T")
@@ -92,6 +93,7 @@ class LocalPages:
         self._liveness = liveness
         self._boot = boot
         self._concentrators = concentrators
+        self._zone = local_zone()
 
     def answers(self) -> dict[str, Answer]:
         """By path."""
@@ -184,33 +186,39 @@ class LocalPages:
             (
                 known.state,
                 (
-                    known.eui, words[known.state], span(known.silent_s), known.accepted, known.copies, known.refused,
+                    known.eui, words[known.state], span(known.silent_s, request.language), known.accepted,
+                    known.copies, known.refused,
                 ),
             )
             for known in self._concentrators()
         ]  # fmt: skip
         strangers = [
-            ("", (frame_words.when(frame), Link(dev_eui), " · ".join(frame_words.describe(frame, request.language))))
+            (
+                "",
+                (
+                    frame_words.when(frame, self._zone), Link(dev_eui),
+                    " · ".join(frame_words.describe(frame, request.language, self._zone)),
+                ),
+            )
             for dev_eui, frame in ((name, frame_objects.as_object(join)) for name, join in self._log.strangers())
-        ]
+        ]  # fmt: skip
         body = [
             f"<h1>{words['title']}</h1>",
             f'<form action="/node"><label>{words["dev_eui"]} <input name="dev_eui" pattern="[0-9a-fA-F]{{16}}" '
-            f'required></label> <button>{words["ask"]}</button></form>',
+            f"required></label> <button>{words['ask']}</button></form>",
+            about_times(request.language, self._zone),
             f"<h2>{words['concentrators']}</h2>",
             _table(words, ("eui", "state", "silent", "accepted", "copies", "refused"), concentrators),
             f"<h2>{words['nodes']}</h2>",
             _table(
                 words,
-                (
-                    "dev_eui", "state", "seen", "interval", "battery", "margin", "missed", "class", "profile", "name",
-                ),
-                [(row.state, _node_cells(row, words, request.language)) for row in rows[:MOST_NODES]],
+                ("name", "state", "seen", "interval", "battery", "margin", "missed", "class", "profile"),
+                [(row.state, _node_cells(row, words, request.language, self._zone)) for row in rows[:MOST_NODES]],
             ),
             f"<p>… {words['more']}</p>" if len(rows) > MOST_NODES else "",
             f"<h2>{words['strangers']}</h2>",
             _table(words, ("when", "dev_eui", "what"), strangers),
-        ]  # fmt: skip
+        ]
         return document(request.language, words["title"], body)
 
     async def node(self, request: Request) -> Content:
@@ -220,12 +228,21 @@ class LocalPages:
         words = words_of(_WORDS, request.language)
         frames = [frame_objects.as_object(entry) for entry in reversed(self._log.frames(dev_eui, MOST_LINES))]
         lines = [
-            ("", (frame_words.when(frame), Lines(frame_words.describe(frame, request.language)))) for frame in frames
+            (
+                "",
+                (
+                    frame_words.when(frame, self._zone),
+                    Lines(frame_words.describe(frame, request.language, self._zone)),
+                ),
+            )
+            for frame in frames
         ]
         link = await self._link(dev_eui)
+        name = await asyncio.to_thread(self._read, lambda database: name_of(database, dev_eui))
         body = [
             f'<p><a href="/">{words["all"]}</a> · <a href="/downlink?dev_eui={dev_eui}">{words["downlink"]}</a></p>'
-            f"<h1>{dev_eui}</h1>",
+            f"<h1>{html.escape(name or dev_eui)}</h1>" + (f"<p>{dev_eui}</p>" if name else ""),
+            about_times(request.language, self._zone),
             f"<p>{html.escape(frame_words.describe_link(link, request.language))}</p>" if link else "",
             _table(words, ("when", "what"), lines),
         ]
@@ -236,9 +253,10 @@ def _table(words: Mapping[str, str], names: Sequence[str], rows: Iterable[tuple[
     return table([words[name] for name in names], rows, words["none"])
 
 
-def _node_cells(row: NodeRow, words: Mapping[str, str], language: str) -> tuple[object, ...]:
-    dev_eui, state, *rest = cells(row, language)
-    return Link(dev_eui), words[state], *rest
+def _node_cells(row: NodeRow, words: Mapping[str, str], language: str, zone: tzinfo | None) -> tuple[object, ...]:
+    """People look for a place, so its name comes first."""
+    dev_eui, state, *rest, name = cells(row, language, zone)
+    return Link(dev_eui, name), words[state], *rest
 
 
 def _dev_eui(request: Request) -> str:

@@ -4,12 +4,14 @@
 import re
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from statistics import median
 from typing import Any, NamedTuple
 
+from decoders.written import written
 from gateway import adr
 from gateway.errors import DevicesError, shown
+from gateway.frame_words import moment
 from gateway.silence import DOWN, LATE
 
 NEVER = "never"  # heard
@@ -101,6 +103,12 @@ def link_of(connection: sqlite3.Connection, dev_eui: str) -> dict[str, Any] | No
     }  # fmt: skip
 
 
+def name_of(connection: sqlite3.Connection, dev_eui: str) -> str:
+    """What people call it; empty: nothing, or it is not registered."""
+    row = connection.execute("SELECT name FROM devices WHERE dev_eui = ?", (dev_eui,)).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def as_object(row: NodeRow) -> dict[str, Any]:
     """For JSON: times in ISO 8601."""
     return row._asdict() | {
@@ -128,13 +136,13 @@ def _iso(unix_s: float | None) -> str | None:
     return None if unix_s is None else datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds")
 
 
-def span(seconds: float | None) -> str:
+def span(seconds: float | None, language: str = "en") -> str:
     """A time in its largest unit that is whole enough: 90 s, 15 min, 6 h, 7 d."""
     if seconds is None:
         return "-"
     for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
+            return f"{written(seconds / length, '.3g', language)} {unit}"
     return f"{seconds:.0f} s"
 
 
@@ -152,16 +160,17 @@ def parse_interval(text: str) -> float | None:
 HEADINGS = ("DEV_EUI", "STATE", "LAST_SEEN", "INTERVAL", "BATTERY", "MARGIN", "MISSED", "CLASS", "PROFILE", "NAME")
 
 
-def cells(row: NodeRow, language: str = "en") -> tuple[str, ...]:
-    """One line of the table, under HEADINGS."""
-    seen = "-" if row.last_seen is None else datetime.fromtimestamp(row.last_seen, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    margin = "-" if row.snr_margin_db is None else f"{row.snr_margin_db:+.1f} dB"
-    interval = span(row.interval_s) + ("" if not row.interval_set else " fest" if language == "de" else " set")
+def cells(row: NodeRow, language: str = "en", zone: tzinfo | None = None) -> tuple[str, ...]:
+    """One line of the table, under HEADINGS. ``zone`` of its times; None: UTC, and they say so."""
+    at = _iso(row.last_seen)
+    seen = "-" if at is None else moment(at, zone)
+    margin = "-" if row.snr_margin_db is None else f"{written(row.snr_margin_db, '+.1f', language)} dB"
+    fixed = "" if not row.interval_set else " fest" if language == "de" else " set"
     sent = row.received + row.missed
-    missed = f"{row.missed} ({100 * row.missed / sent:.1f} %)" if sent else "-"
+    missed = f"{row.missed} ({written(100 * row.missed / sent, '.1f', language)} %)" if sent else "-"
     return (
-        row.dev_eui, row.state, seen, interval, battery_words(row.battery, language), margin, missed, row.device_class,
-        row.profile, row.name,
+        row.dev_eui, row.state, seen, span(row.interval_s, language) + fixed, battery_words(row.battery, language),
+        margin, missed, row.device_class, row.profile, row.name,
     )  # fmt: skip
 
 

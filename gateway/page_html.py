@@ -3,12 +3,16 @@
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.page import Content
 
 Pairs = Mapping[str, tuple[str, str]]  # words by the names that a page uses: (German, English)
 
 _REFRESH_S = 10
+_ZONE = "Europe/Berlin"
 _STYLE = (
     "body{font:16px/1.5 sans-serif;margin:1rem;color:#111;background:#fff}table{border-collapse:collapse;width:100%}"
     "th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #bbb}"
@@ -17,12 +21,31 @@ _STYLE = (
 )
 
 
-class Link(str):
-    """A DevEUI that leads to its frames."""
+class Link(NamedTuple):
+    """A node that leads to its frames: by its name, if it has one, with its DevEUI below."""
+
+    dev_eui: str
+    name: str = ""
 
 
 class Lines(list[str]):
     """A line, and its details below."""
+
+
+def local_zone() -> tzinfo | None:
+    """Whose time people's pages show; None, so UTC, on a machine that does not know it."""
+    try:
+        return ZoneInfo(_ZONE)
+    except ZoneInfoNotFoundError:
+        return None
+
+
+def about_times(language: str, zone: tzinfo | None) -> str:
+    """What the times of a page are, in words."""
+    if zone is None:
+        return f"<p><small>{'Zeiten: UTC' if language == 'de' else 'Times are UTC'}.</small></p>"
+    words = "Zeiten: Ortszeit" if language == "de" else "Times are local time"
+    return f"<p><small>{words} ({_ZONE}).</small></p>"
 
 
 def words_of(pairs: Pairs, language: str) -> dict[str, str]:
@@ -41,7 +64,10 @@ def table(headings: Sequence[str], rows: Iterable[tuple[str, Sequence[object]]],
 
 def _cell(value: object) -> str:
     if isinstance(value, Link):
-        return f'<a href="/node?dev_eui={html.escape(value)}">{html.escape(value)}</a>'
+        dev_eui, name = html.escape(value.dev_eui), html.escape(value.name)
+        return f'<a href="/node?dev_eui={dev_eui}">{name or dev_eui}</a>' + (
+            f"<br><small>{dev_eui}</small>" if name else ""
+        )
     if isinstance(value, Lines):
         first, *details = (html.escape(line) for line in value)
         return first + "".join(f"<br><small>{line}</small>" for line in details)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The frame log: rings that stay small, and words that a technician understands."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,6 +153,17 @@ class TestWords:
             "Surface temperature -3.25 °C (2026-02-13 06:39:42Z)",
         ]
         assert when(frame) == "2026-02-13 06:39:42Z"
+
+    def test_an_uplink_as_a_german_reads_it_on_a_page(self):
+        """Its numbers with a comma; its times those of Jena, an hour ahead of UTC in winter."""
+        frame, jena = as_object(uplink(f_cnt=17)), ZoneInfo("Europe/Berlin")
+
+        assert describe(frame, "de", jena)[:3] == [
+            "uplink f_cnt=17 f_port=2",
+            "DR3 868,300 MHz 25 Byte <- 0016c001ff10b001 -97 dBm SNR 5,0 dB",
+            "Batteriespannung 3,612 V (2026-02-13 07:39:42)",
+        ]
+        assert when(frame, jena) == "2026-02-13 07:39:42"
 
     @pytest.mark.parametrize(
         ("language", "words"),

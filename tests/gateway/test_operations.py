@@ -219,6 +219,7 @@ class TestPages:
         for part in (f"tree of {node.dev_eui}", concentrator.eui, STRANGER.dev_eui, "not registered here"):
             assert part in english
         assert "nie gehört" in german
+        assert "Zeiten: Ortszeit (Europe/Berlin)." in german
         assert '<html lang="de">' in german
 
     def test_the_page_of_a_node_shows_its_frames(self, site, concentrator, node):
@@ -232,8 +233,10 @@ class TestPages:
 
         assert page.index("uplink f_cnt=0") < page.index("join accepted")
         assert "Soil moisture 23.45 %" in page
-        assert "Bodenfeuchte 23.45 %" in german
+        assert "Bodenfeuchte 23,45 %" in german
+        assert "868,300 MHz" in german
         assert "Join angenommen" in german
+        assert f"<h1>tree of {node.dev_eui}</h1>" in page
 
     def test_the_list_of_devices_counts_up_to_now(self, site, concentrator, node):
         join(concentrator, node)
