@@ -2,6 +2,7 @@
 """What a node says next, and every reading that it gives up is counted."""
 
 import shutil
+import struct
 
 import pytest
 
@@ -10,7 +11,7 @@ from decoders.payload_reader import read
 from firmware import reports, sample
 from firmware.history import History
 from firmware.settings import Settings
-from firmware.state import Memory
+from firmware.state import SENT, Memory
 
 NOW_S = 100_000
 
@@ -74,3 +75,40 @@ class TestWithoutTime:
 
         assert len(node[2].newest(9, local=True)[1]) == 2
         assert node[0].counters.readings_lost == 0
+
+
+class TestAfterAWinterInTheDepot:
+    """A message can tell gaps of 12 days (decoders/payload.py: 20 bits of seconds)."""
+
+    @pytest.fixture
+    def node(self, tmp_path):
+        memory = Memory()
+        memory.time_known = True
+        memory.next_diagnostics_local_s = 1 << 31
+        return memory, Settings(str(tmp_path), 900), History(str(tmp_path))
+
+    def taken(self, node, *times_s):
+        memory, settings, history = node
+        for time_s in times_s:
+            sample.keep(memory, "tree", settings, history, time_s, {"soil_moisture": time_s % 2_000}, False)
+
+    @pytest.mark.parametrize("days", [12, 13, 30, 200])
+    def test_every_sample_is_sent_with_its_own_time(self, node, days):
+        before = [NOW_S + n * 900 for n in range(3)]
+        after = [NOW_S + days * 86_400 + n * 900 for n in range(2)]
+        self.taken(node, *before, *after)
+        memory, settings, history = node
+        told = {}
+
+        for sampled in (True, False, False):
+            memory.kept = int(sampled)
+            report = reports.choose(memory, settings, history, "tree", 200, NOW_S, sampled, False)
+            message = read(TREE, report.payload)
+            told.update({sample.time: sample.values["soil_moisture"] for sample in message.samples})
+            memory.sent = struct.pack(SENT, report.kind, report.before_s, report.oldest_s, report.newest_s)
+            reports.arrived(memory, NOW_S)
+            if not memory.delivery.wants():
+                break
+
+        assert told == {time_s: (time_s % 2_000 // 5 * 5) / 100 for time_s in before + after}
+        assert memory.delivery.known_s == after[-1]
