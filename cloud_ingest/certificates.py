@@ -29,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cloud_ingest.broker_rights import session_name
 from cloud_ingest.errors import CertificateError
+from decoders.eui import is_eui
 from decoders.records import LANES, READING
 
 AUTHORITY = "ca"
@@ -38,7 +39,6 @@ _SESSIONS = tuple(session_name(INGEST, lane) for lane in LANES if lane != READIN
 AUTHORITY_DAYS = 7300
 DAYS = 730
 _EARLIER = timedelta(days=1)  # valid before now: clocks differ
-_EUI = re.compile("[0-9a-f]{16}")
 _LABEL = "[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 _AUTHORITY_NAME = "Stadtfunk broker authority"
@@ -91,14 +91,14 @@ class Authority:
 
     def issue_gateway(self, eui: str, request: Path | None = None, days: int = DAYS) -> Issued:
         """For a gateway, under the key of its ``request`` (PKCS #10) or under one made here."""
-        if not _EUI.fullmatch(eui):
+        if not is_eui(eui):
             raise CertificateError(eui, "is no gateway EUI: 16 lower-case hex digits")
         public = self._key(eui).public_key() if request is None else _requested(request, eui)
         return self._issue(eui, public, days)
 
     def revoke_gateway(self, eui: str) -> None:
         """Shut a gateway out: its certificate goes onto the list ``ca.crl`` and out of the folder, as does its key."""
-        if not _EUI.fullmatch(eui):
+        if not is_eui(eui):
             raise CertificateError(eui, "is no gateway EUI: 16 lower-case hex digits")
         if not self._path(eui).exists():
             raise CertificateError(self._path(eui), "does not exist; nobody has a certificate of that name")
@@ -140,7 +140,7 @@ class Authority:
 
     def gateways(self) -> list[str]:
         """The EUIs of all gateways with a certificate."""
-        return [issued.name for issued in self.issued() if _EUI.fullmatch(issued.name)]
+        return [issued.name for issued in self.issued() if is_eui(issued.name)]
 
     def _issue(
         self, name: str, public: ec.EllipticCurvePublicKey, days: int, hosts: list[x509.GeneralName] | None = None

@@ -14,6 +14,7 @@ from typing import Any
 from cloud_ingest.errors import ConfigError
 from cloud_ingest.instruments import INSTRUMENTS
 from cloud_ingest.strict_json import Table, number, read
+from decoders.eui import EUI
 from decoders.quantities import QUANTITIES
 
 # rule quantity -> does a dry soil read lower (moisture) or higher (tension)?
@@ -23,7 +24,7 @@ DEFAULT_DEPTH_CM = 20
 STATION_KINDS = ("air", "traffic")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_DEV_EUI = re.compile(r"[0-9a-f]{16}")
+_DEV_EUI = re.compile(EUI)
 
 
 @dataclass(frozen=True)

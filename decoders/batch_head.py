@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from decoders.cbor_scan import UnexpectedCbor, argument_at
 from decoders.records import LANES
-from decoders.uplink import VERSION
+from decoders.uplink import HEAD_BYTES, VERSION
 
-_HEAD_BYTES = 128
 _UNSIGNED, _BYTES, _ARRAY = 0, 2, 4  # major types, RFC 8949 "Specification of the CBOR Encoding"
 _NULL = 0xF6
 
@@ -27,7 +26,7 @@ class Head(NamedTuple):
 def read_head(data: bytes) -> Head | None:
     """The head of a compressed batch; None if it has none that could be believed."""
     try:
-        plain = zlib.decompressobj().decompress(data, _HEAD_BYTES)
+        plain = zlib.decompressobj().decompress(data, HEAD_BYTES)
         return _head(plain)
     except (zlib.error, UnexpectedCbor):
         return None

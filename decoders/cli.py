@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from decoders import profiles
+from decoders.downlink import MAX_F_PORT
 from decoders.faults import MalformedPayload
 from decoders.lorawan.gps_time import unix_from_gps
 from decoders.payload_v1 import Message
@@ -22,7 +23,9 @@ class _BadUsage(click.ClickException):
 
 @click.command()
 @click.option("--profile", required=True, type=click.Choice(sorted(BY_NAME)), help="What kind of node sent it.")
-@click.option("--fport", type=click.IntRange(1, 223), help="FPort of the uplink; default: the profile's newest layout.")
+@click.option(
+    "--fport", type=click.IntRange(1, MAX_F_PORT), help="FPort of the uplink; default: the profile's newest layout."
+)
 @click.argument("payload", metavar="HEX")
 def decode(profile: str, fport: int | None, payload: str) -> None:
     """Decode a decrypted payload (FRMPayload, in HEX) and print its readings as JSON.

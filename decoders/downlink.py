@@ -5,18 +5,17 @@
 """
 
 import json
-import math
 import re
 from typing import Any, NamedTuple
 
+from decoders.eui import is_eui
 from decoders.lorawan.errors import FieldRange, RemoteError
 
 MAX_PAYLOAD_BYTES = 51  # what every data rate carries: RP002-1.0.4 "EU863-870 Maximum Payload Size", N of DR0
 _MAX_COMMAND_BYTES = 2000
-_MAX_F_PORT = 223  # TS001-1.0.4 "Port field (FPort)"
+MAX_F_PORT = 223  # TS001-1.0.4 "Port field (FPort)"
 _LATEST_UNIX_S = 1 << 32
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_DEV_EUI = re.compile(r"[0-9a-f]{16}")
 _KEYS = {"id", "dev_eui", "f_port", "payload", "confirmed", "expires_at"}
 _NEEDED = {"id", "dev_eui", "f_port", "payload", "expires_at"}
 STATES = ("queued", "sent", "acknowledged", "failed", "expired", "refused")
@@ -77,15 +76,15 @@ def _problem(fields: dict[str, Any]) -> str:
     if not _NEEDED <= fields.keys() <= _KEYS:
         return f"must have {', '.join(sorted(_NEEDED))}, may have confirmed, and nothing else"
     dev_eui, f_port, payload, expires_at = (fields[key] for key in ("dev_eui", "f_port", "payload", "expires_at"))
-    if not isinstance(dev_eui, str) or not _DEV_EUI.fullmatch(dev_eui):
+    if not isinstance(dev_eui, str) or not is_eui(dev_eui):
         return "dev_eui must be 16 lower-case hex digits"
-    if type(f_port) is not int or not 1 <= f_port <= _MAX_F_PORT:
-        return f"f_port must be 1 to {_MAX_F_PORT}"
+    if type(f_port) is not int or not 1 <= f_port <= MAX_F_PORT:
+        return f"f_port must be 1 to {MAX_F_PORT}"
     if not isinstance(payload, str) or not re.fullmatch(f"(?:[0-9a-f]{{2}}){{0,{MAX_PAYLOAD_BYTES}}}", payload):
         return f"payload must be lower-case hex, at most {MAX_PAYLOAD_BYTES} bytes"
     if type(fields.get("confirmed", False)) is not bool:
         return "confirmed must be true or false"
-    if type(expires_at) not in (int, float) or not 0 < expires_at < _LATEST_UNIX_S or math.isnan(expires_at):
+    if type(expires_at) not in (int, float) or not 0 < expires_at < _LATEST_UNIX_S:
         return "expires_at must be Unix seconds"
     return ""
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from decoders.cbor_fields import MAX_INT, MAX_TIME_S, NAME, MalformedBatch, loads, text
+from decoders.eui import EUI
 from decoders.records import MAX_F_CNT, TIME_QUALITIES, UplinkKey, UplinkMessage
 from decoders.senml import FIRST_ABSOLUTE_S, Reading, measured
 
@@ -35,7 +36,7 @@ _MEASURED = rb"(" + _NAMES + rb"(?:" + _VALUE + rb"|" + _WORDS + rb"))"
 _HEAD = _form(rb"\x88\x02\x48(.{8})", 4 * _UINT, rb"(?:\xf6|\x83", 3 * _UINT, rb")", _ARRAY)
 _UPLINK = _form(
     rb"\x87\x00", 3 * _UINT, rb"([\x00-\x03])(", _NAME, rb")", _ARRAY,
-    rb"\xa6\x20\x18\x1a\x21\x78\x1durn:dev:mac:([0-9a-f]{16})_\x22", _UINT,
+    rb"\xa6\x20\x18\x1a\x21\x78\x1durn:dev:mac:(", EUI.encode(), rb")_\x22", _UINT,
 )  # fmt: skip
 _FIRST = _form(_MEASURED)
 _OTHER = _form(rb"([\xa3\xa4])", _MEASURED, rb"(?:\x06(", _INT, rb"))?")

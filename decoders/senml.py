@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from decoders.cbor_fields import MAX_TIME_S, NAME, MalformedBatch, integer, number, text
 from decoders.cbor_items import head, item_of_integer, item_of_number, item_of_text
+from decoders.eui import EUI, is_eui
 from decoders.lorawan.errors import FieldRange
 
 # RFC 8428 "CBOR Representation (application/senml+cbor)": labels
@@ -27,8 +28,7 @@ _SENML_UNIT = {"%": "/100"}
 _UCUM_UNIT = {senml: ucum for ucum, senml in _SENML_UNIT.items()}
 
 _FAULT = "fault:"
-_EUI = re.compile("[0-9a-f]{16}")
-_URN = re.compile("urn:dev:mac:([0-9a-f]{16})_")
+_URN = re.compile(f"urn:dev:mac:({EUI})_")
 _UNIT = re.compile("[!-~]{1,32}")
 FIRST_ABSOLUTE_S = 1 << 28  # RFC 8428 "Time": SenML times below are relative to now
 
@@ -48,7 +48,7 @@ def encode_pack(dev_eui: str, readings: tuple[Reading, ...]) -> bytes:
 
     A gateway does this for every uplink: it is ten times as fast as a general encoder and reading it back.
     """
-    if not readings or not _EUI.fullmatch(dev_eui):
+    if not readings or not is_eui(dev_eui):
         raise FieldRange("pack", (dev_eui, readings))
     base_time = readings[0].at
     parts = [head(4, len(readings))]

@@ -7,6 +7,7 @@ are the batches of all lanes of a gateway older than that.
 
 import re
 
+from decoders.eui import EUI
 from decoders.records import LANES, READING
 
 UP_FILTER = "stadtfunk/1/+/up"
@@ -16,7 +17,7 @@ DOWN_FILTER = "stadtfunk/1/+/down"
 EVENTS_FILTER = "stadtfunk/1/+/events"
 
 _LANE_NAMES = ("alarm", "reading", "diagnostic")  # by number
-_TOPIC = re.compile("stadtfunk/1/([0-9a-f]{16})/(?:up(?:/(?:alarm|reading|diagnostic))?|committed|status|down|events)")
+_TOPIC = re.compile(f"stadtfunk/1/({EUI})/(?:up(?:/(?:{'|'.join(_LANE_NAMES)}))?|committed|status|down|events)")
 
 
 def lane_name(lane: int) -> str:

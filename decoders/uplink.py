@@ -8,7 +8,6 @@ A batch is zlib (RFC 1950) around one CBOR array; README.md has the table:
 """
 
 import json
-import re
 import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,14 +16,14 @@ import cbor2
 
 from decoders import quick_batch
 from decoders.cbor_fields import MAX_INT, MalformedBatch, UnknownVersion, array, eui, integer, loads
+from decoders.eui import is_eui
 from decoders.lorawan.errors import FieldRange
 from decoders.records import LANES, Record, encode_record, unpack
 
 VERSION = 2
 MAX_BATCH_BYTES = 2 << 20  # uncompressed; 500 of the longest uplinks have about half of it
-_HEAD_BYTES = 128  # more than everything of a batch but its records
+HEAD_BYTES = 128  # more than everything of a batch but its records
 _MAX_WATERMARK_BYTES = 256
-_EUI = re.compile("[0-9a-f]{16}")
 _LEVEL = 6  # of zlib: level 9 takes 0.5 % less and twice the time
 
 
@@ -65,7 +64,7 @@ def encode_batch(batch: Batch) -> bytes:
 
 def assemble_batch(head: Batch, records: Sequence[bytes]) -> bytes:
     """A batch with the head of ``head`` and records already encoded; raises FieldRange."""
-    if not _EUI.fullmatch(head.gateway_eui):
+    if not is_eui(head.gateway_eui):
         raise FieldRange("gateway_eui", head.gateway_eui)
     fields = [
         VERSION,
@@ -87,7 +86,7 @@ def assemble_batch(head: Batch, records: Sequence[bytes]) -> bytes:
 
 def fit(sizes: Sequence[int]) -> int:
     """How many records of these encoded sizes, from the first on, go into one batch."""
-    total = _HEAD_BYTES
+    total = HEAD_BYTES
     for index, size in enumerate(sizes):
         total += size
         if total > MAX_BATCH_BYTES:

@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from decoders.eui import EUI
 from gateway.errors import ConfigError, shown
 from gateway.mac_control import Wanted
 from gateway.radio import may_transmit_on
@@ -38,7 +39,7 @@ class DevAddrBlock(NamedTuple):
 class GatewaySection:
     """Who this gateway is and where it keeps its data."""
 
-    eui: str = _key(pattern="[0-9a-f]{16}", what="16 lower-case hex digits")
+    eui: str = _key(pattern=EUI, what="16 lower-case hex digits")
     database: Path = _key(Path("gateway.sqlite3"))
     key_file: Path = _key(Path("gateway.key"))
 

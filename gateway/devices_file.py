@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from decoders.eui import is_eui
 from decoders.profiles import PROFILES
 from gateway.errors import DevicesError, shown
 from gateway.store import Device
 
 COLUMNS = ("dev_eui", "join_eui", "app_key", "profile", "name")
 
-_EUI = re.compile("[0-9a-f]{16}")
 _KEY = re.compile("[0-9a-f]{32}")
 _MAX_NAME = 64
 _KEY_COLUMNS = ("app_key", "nwk_key")
@@ -61,9 +61,9 @@ def device_from(row: list[str]) -> Device:
         raise DevicesError([f"has {len(row)} columns instead of {len(COLUMNS)} ({','.join(COLUMNS)})"])
     dev_eui, join_eui, app_key, profile, name = (value.strip() for value in row)
     problems = []
-    if not _EUI.fullmatch(dev_eui):
+    if not is_eui(dev_eui):
         problems.append(f"dev_eui {shown(dev_eui)} is not 16 lower-case hex digits")
-    if not _EUI.fullmatch(join_eui):
+    if not is_eui(join_eui):
         problems.append(f"join_eui {shown(join_eui)} is not 16 lower-case hex digits")
     if not _KEY.fullmatch(app_key):
         problems.append("app_key is not 32 lower-case hex digits")

@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Callable
 
-from decoders.downlink import MAX_PAYLOAD_BYTES, MalformedCommand, decode_command
+from decoders.downlink import MAX_F_PORT, MAX_PAYLOAD_BYTES, MalformedCommand, decode_command
 from gateway.applications import Applications
 from gateway.errors import StoreError
 from gateway.page import Answer, BadRequest, Content, Request, as_json
@@ -53,7 +53,7 @@ class DownlinkPage:
             '<form method="post" action="/downlink">'
             f'<input type="hidden" name="key" value="{self._key}">'
             f'<p><label>DevEUI <input name="dev_eui" value="{dev_eui}" pattern="[0-9a-fA-F]{{16}}" required></label>'
-            '</p><p><label>FPort <input name="f_port" type="number" min="1" max="223" required></label></p>'
+            f'</p><p><label>FPort <input name="f_port" type="number" min="1" max="{MAX_F_PORT}" required></label></p>'
             f'<p><label>{words["payload"]} <input name="payload" pattern="([0-9a-fA-F]{{2}}){{0,{MAX_PAYLOAD_BYTES}}}">'
             f'</label></p><p><label><input name="confirmed" type="checkbox" value="true"> {words["confirmed"]}</label>'
             f'</p><p><label>{words["hours"]} <input name="hours" type="number" min="1" max="{_MOST_HOURS}" value="24">'

@@ -15,6 +15,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from decoders.eui import is_eui
 from gateway import frame_objects, frame_words
 from gateway.database import connect
 from gateway.frame_log import FrameLog
@@ -29,7 +30,6 @@ _T = TypeVar("_T")
 
 MOST_NODES = 1000  # on a page and in the metrics; those who need somebody come first
 MOST_LINES = 200
-_EUI = re.compile("[0-9a-f]{16}")
 
 _WORDS = {
     "title": ("Gateway", "Gateway"),
@@ -261,7 +261,7 @@ def _node_cells(row: NodeRow, words: Mapping[str, str], language: str, zone: tzi
 
 def _dev_eui(request: Request) -> str:
     dev_eui = request.query.get("dev_eui", "").strip().lower()
-    if not _EUI.fullmatch(dev_eui):
+    if not is_eui(dev_eui):
         raise BadRequest("dev_eui must be 16 hex digits")
     return dev_eui
 

@@ -13,9 +13,10 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from decoders.eui import EUI, is_eui
 from gateway.errors import ConfigError, DevicesError, shown
 
-_LINE = re.compile("([0-9a-f]{16}),([0-9a-f]{64})")
+_LINE = re.compile(f"({EUI}),([0-9a-f]{{64}})")
 
 
 class Tokens:
@@ -66,7 +67,7 @@ def issue(path: Path, eui: str) -> str:
 
     Raises DevicesError, ConfigError.
     """
-    if not re.fullmatch("[0-9a-f]{16}", eui):
+    if not is_eui(eui):
         raise DevicesError([f"eui must be 16 lower-case hex digits, not {shown(eui)}"])
     token = secrets.token_urlsafe(32)
     try:

@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from decoders.eui import is_eui
 from decoders.lorawan.region import EU868
 from gateway.backhaul.interface import Heard
 from gateway.errors import MalformedMessage
@@ -92,7 +93,7 @@ def parse_eui(value: object) -> str:
     if type(value) is int and 0 <= value < 1 << 64:
         return f"{value:016x}"
     text = value.lower() if isinstance(value, str) else ""
-    if re.fullmatch("[0-9a-f]{16}", text):
+    if is_eui(text):
         return text
     if re.fullmatch("(?:[0-9a-f]{2}-){7}[0-9a-f]{2}", text):
         return text.replace("-", "")

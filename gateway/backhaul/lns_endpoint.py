@@ -18,6 +18,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from decoders.eui import EUI
 from gateway.backhaul import lns
 from gateway.backhaul.admission import Security
 from gateway.backhaul.half_open import Listening, listening
@@ -42,7 +43,7 @@ _STORE_AGAIN_S = 1.0
 _STORE_TRIES = 600
 _DISCOVERY_S = 10.0
 _VERSION_S = 30.0
-_PATH = re.compile("/router-([0-9a-f]{16})")
+_PATH = re.compile(f"/router-({EUI})")
 
 
 class _Connection(ServerConnection):
