@@ -17,7 +17,7 @@ NAME = re.compile("[a-z][a-z0-9_.]{0,63}")
 
 _MAX_ITEMS = 1 << 20  # of CBOR
 _MAX_DEPTH = 8
-_MAX_MAP = 8  # a record of SenML has at most seven labels
+_MAX_MAP = 8  # a record of SenML has at most seven labels, an event as many details as that allows
 _DECIMAL_FRACTION = 4  # CBOR tag, RFC 8949 "Decimal Fractions and Bigfloats"
 
 

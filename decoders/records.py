@@ -38,7 +38,6 @@ ALARM, READING, DIAGNOSTIC = LANES = (0, 1, 2)
 
 MAX_RECORD_BYTES = 1 << 16
 MAX_DROPPED = 1000  # devices (with their sessions) of one tombstone
-MAX_DETAILS = 8
 MAX_F_CNT = (1 << 32) - 1
 _UPLINK, _EVENT, _TOMBSTONE = range(3)
 _DETAIL_TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,500}")
@@ -159,11 +158,12 @@ def unpack(fields: Any) -> Record:
     """The record that these fields are; raises MalformedBatch."""
     if type(fields) is not list or not fields:
         raise MalformedBatch("record must be an array")
-    if fields[0] == _UPLINK and type(fields[0]) is int:
+    kind = fields[0] if type(fields[0]) is int else None
+    if kind == _UPLINK:
         return _unpack_uplink(fields)
-    if fields[0] == _EVENT and type(fields[0]) is int:
+    if kind == _EVENT:
         return _unpack_event(fields)
-    if fields[0] == _TOMBSTONE:
+    if kind == _TOMBSTONE:
         return _unpack_tombstone(fields)
     raise MalformedBatch("record of an unknown kind")
 

@@ -107,14 +107,6 @@ def parse_query(query_string: str) -> Query:
     return query
 
 
-def parse_filter(text: str) -> Expression:
-    """One $filter expression; raises QueryError."""
-    parser = _Parser(text)
-    expression = parser.expression()
-    parser.end()
-    return expression
-
-
 class _Parser:
     def __init__(self, text: str) -> None:
         self._tokens = Tokens(text)

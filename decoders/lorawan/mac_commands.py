@@ -42,21 +42,11 @@ def _parse(data: bytes, at_: "Callable[[bytes, int], tuple[int, bytes] | None]")
     return commands
 
 
-def device_time_req() -> bytes:
-    """Ask for the network's time. TS001-1.0.4 "End-Device Time Commands (DeviceTimeReq, DeviceTimeAns)"."""
-    return bytes([DEVICE_TIME])
-
-
 def device_time_ans(gps_s: int, fraction_256: int) -> bytes:
     """GPS seconds and 1/256 s at the end of the uplink that asked; raises FieldRange."""
     _check("seconds", gps_s, 32)
     _check("fraction", fraction_256, 8)
     return bytes([DEVICE_TIME]) + gps_s.to_bytes(4, "little") + bytes([fraction_256])
-
-
-def link_check_req() -> bytes:
-    """Ask who hears us. TS001-1.0.4 "Link Check Commands (LinkCheckReq, LinkCheckAns)"."""
-    return bytes([LINK_CHECK])
 
 
 def link_check_ans(margin_db: int, gateway_count: int) -> bytes:

@@ -146,6 +146,7 @@ class TestRecord:
             ("event", 5, {"a": True}, "detail"),
             ("event", 5, {"a": float("inf")}, "detail"),
             ("event", 5, {f"a{n}": n for n in range(9)}, "more than 8"),
+            ("tombstone", 0, 2.0, "unknown kind"),
             ("tombstone", 1, -1, "epoch"),
             ("tombstone", 2, 3, "lane"),
             ("tombstone", 3, 0, "first_seq"),
