@@ -103,7 +103,9 @@ def converse(cable: Cable, session: Conversation, name: str, wait_s: float, labe
     deadline_s = time.monotonic() + wait_s
     is_open = False
     with ExitStack() as stack:
-        bar = stack.enter_context(click.progressbar(length=max(1, session.size), label=label, file=sys.stderr))
+        bar = stack.enter_context(
+            click.progressbar(length=max(1, session.size), label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+        )
         while True:
             now_s = time.monotonic()
             try:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 """``stadtfunk bench``: what things cost."""
 
-import sys
-
 import click
 
 from simulators import bench_adr, bench_history, bench_node, bench_payload, bench_windows
@@ -13,6 +11,7 @@ from simulators.metric_table import rows, tell
 from simulators.node_run import one_cpu
 from simulators.number import Number
 from simulators.outage_cli import outage_command
+from simulators.progress import progress
 from simulators.terminated import stop_as_by_ctrl_c
 
 
@@ -40,8 +39,8 @@ def bench_the_node(days: float, seed: int, as_json: bool) -> None:
         stadtfunk bench node --days 3
     """
     stop_as_by_ctrl_c()
-    with one_cpu(), click.progressbar(length=1000, label="days", file=sys.stderr) as bar:
-        metrics = bench_node.measure(days, seed, lambda done: bar.update(round(done * 1000) - bar.pos))
+    with one_cpu(), progress("days") as told:
+        metrics = bench_node.measure(days, seed, told)
     tell(metrics, bench_node.RESULTS, as_json, rows(metrics, "baseline"))
 
 
@@ -58,8 +57,8 @@ def bench_the_windows(rounds: int, as_json: bool) -> None:
         stadtfunk bench windows --rounds 100
     """
     stop_as_by_ctrl_c()
-    with one_cpu(), click.progressbar(length=1000, label="boards", file=sys.stderr) as bar:
-        cells = list(bench_windows.measure(rounds, lambda done: bar.update(round(done * 1000) - bar.pos)))
+    with one_cpu(), progress("boards") as told:
+        cells = list(bench_windows.measure(rounds, told))
     tell(bench_windows.metrics(cells), bench_windows.RESULTS, as_json, bench_windows.lines(cells))
 
 
@@ -108,6 +107,6 @@ def bench_the_history(as_json: bool) -> None:
         stadtfunk bench history
     """
     stop_as_by_ctrl_c()
-    with click.progressbar(length=1000, label="runs", file=sys.stderr) as bar:
-        metrics = bench_history.measure(lambda done: bar.update(round(done * 1000) - bar.pos))
+    with progress("runs") as told:
+        metrics = bench_history.measure(told)
     tell(metrics, bench_history.RESULTS, as_json, rows(metrics))

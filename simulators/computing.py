@@ -87,7 +87,7 @@ class ComputingMeter:
 
     def _notice(self, moment: Moment) -> None:
         self._told(moment)
-        if moment is Moment.ASLEEP:
+        if moment is (Moment.ASLEEP if self._port is Port.ESP32 else Moment.RESET):  # an RP2 sleeps, then resets
             pid = self._bench.pid
             # proc(5), schedstat: nanoseconds on a processor
             spent_ms = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: EUPL-1.2
 """``stadtfunk bench lns`` and ``stadtfunk bench downlinks``: the network server's numbers."""
 
-import sys
-
 import click
 
 from simulators import bench_downlinks, bench_lns
 from simulators.load_gateway import GatewayFailed
 from simulators.metric_table import rows, tell
 from simulators.number import Number
+from simulators.progress import progress
 
 
 @click.command()
@@ -32,14 +31,14 @@ def lns(devices: int, uplinks: int, paced: float, as_json: bool) -> None:
     """
     told: dict[str, int] = {}
 
-    def progress(what: str, done: float) -> None:
+    def tenths(what: str, done: float) -> None:
         tenth = int(10 * done)
         if told.get(what, -1) < tenth:
             told[what] = tenth
             click.echo(f"{what}: {10 * tenth} %", err=True)
 
     try:
-        measured = bench_lns.measure(devices, uplinks, paced, progress)
+        measured = bench_lns.measure(devices, uplinks, paced, tenths)
     except GatewayFailed as failed:
         raise click.ClickException(str(failed)) from failed
     metrics = bench_lns.metrics(measured)
@@ -56,8 +55,8 @@ def downlinks(as_json: bool) -> None:
         stadtfunk bench downlinks
     """
     try:
-        with click.progressbar(length=100, label="data rates", file=sys.stderr) as bar:
-            cells = bench_downlinks.measure(lambda done: bar.update(round(done * 100) - bar.pos))
+        with progress("data rates") as told:
+            cells = bench_downlinks.measure(told)
     except GatewayFailed as failed:
         raise click.ClickException(str(failed)) from failed
     tell(bench_downlinks.metrics(cells), bench_downlinks.RESULTS, as_json, bench_downlinks.lines(cells))

@@ -3,51 +3,58 @@
 
 import json
 import locale
-import sys
 from typing import Any
 
 import click
 
 from decoders.profiles import PROFILES
+from decoders.written import written
 from simulators.board import KINDS
 from simulators.energy import Battery
 from simulators.node import BOOT_US
 from simulators.node_energy import DAYS, Estimate, NeverSettled, currents, estimate
 from simulators.node_run import one_cpu
 from simulators.number import Number
+from simulators.progress import progress
 from simulators.terminated import stop_as_by_ctrl_c
 
 _WORDS: dict[str, dict[str, Any]] = {
     "de": {
-        "head": "{profile}-Knoten auf {board}: {per_day:g} Meldungen am Tag mit SF{sf}",
-        "years": "{years:.1f} Jahre mit einer Batterie von {capacity:g} mAh",
-        "years_short": "{days:.0f} Tage mit einer Batterie von {capacity:g} mAh: er braucht ein Netzteil oder Sonne",
-        "day": "Am Tag: {total:.3f} mAh, {uplinks:.1f} Meldungen, {airtime:.1f} s auf Sendung, {awake:.0f} s wach",
+        "head": "{profile}-Knoten auf {board}: {per_day} Meldungen am Tag mit SF{sf}",
+        "years": "Jahre",
+        "days": "Tage",
+        "life": "{life} mit einer Batterie von {capacity} mAh",
+        "mains": ": er braucht ein Netzteil oder Sonne",
+        "day": "Am Tag: {total} mAh, {uplinks} Meldungen, {airtime} s auf Sendung, {awake} s wach",
         "assumed": "Angenommen:",
-        "battery": "{usable:.0%} der Kapazität nutzbar, {loss:.0%} Selbstentladung im Jahr, ohne Alterung und Kälte",
-        "run": "gemessen in einem Lauf der echten Firmware über {days:g} Tage auf simulierter Hardware (seed {seed}), "
+        "battery": "{usable} % der Kapazität nutzbar, {loss} % Selbstentladung im Jahr, ohne Alterung und Kälte",
+        "run": "gemessen in einem Lauf der echten Firmware über {days} Tage auf simulierter Hardware (seed {seed}), "
         "nach dem Beitritt; ohne die Wochenmeldung, wenn der Lauf kürzer ist; volle Sendeleistung",
         "table": ("Teil", "µA", "s am Tag", "mAh am Tag", "Quelle des Stroms"),
-        "computing": "{boot:g} ms zum Starten, 10 µs je Zugriff auf Hardware; {computing:g} s Rechnen je Aufwachen "
-        "(--computing-s), geschätzt und um die Hälfte unsicher. Eine Sekunde mehr wären {more:.3f} mAh mehr am Tag: "
-        "{years:.1f} Jahre",
+        "boot": "{boot} ms zum Starten, 10 µs je Zugriff auf Hardware",
+        "computing": "{computing} s Rechnen je Aufwachen (--computing-s), geschätzt und um die Hälfte unsicher; "
+        "mit einer Sekunde mehr: {more} mAh mehr am Tag, {life}",
+        "never_sleeps": "er schläft nie, also kostet sein Rechnen nichts",
         "unmeasured": "kein Strom ist an einem unserer Knoten gemessen; alle gelten an der Batterie",
         "idle": "Im Lauf nicht vorgekommen:",
         "trouble": "Die Teile haben sich beschwert; siehe oben.",
     },
     "en": {
-        "head": "{profile} node on {board}: {per_day:g} uplinks a day at SF{sf}",
-        "years": "{years:.1f} years on a battery of {capacity:g} mAh",
-        "years_short": "{days:.0f} days on a battery of {capacity:g} mAh: this node needs mains or solar power",
-        "day": "A day: {total:.3f} mAh, {uplinks:.1f} uplinks, {airtime:.1f} s on the air, {awake:.0f} s awake",
+        "head": "{profile} node on {board}: {per_day} uplinks a day at SF{sf}",
+        "years": "years",
+        "days": "days",
+        "life": "{life} on a battery of {capacity} mAh",
+        "mains": ": this node needs mains or solar power",
+        "day": "A day: {total} mAh, {uplinks} uplinks, {airtime} s on the air, {awake} s awake",
         "assumed": "Assumed:",
-        "battery": "{usable:.0%} of the capacity usable, {loss:.0%} self-discharge a year, no ageing, no cold",
-        "run": "measured in a run of the real firmware over {days:g} days on simulated hardware (seed {seed}), after "
+        "battery": "{usable}% of the capacity usable, {loss}% self-discharge a year, no ageing, no cold",
+        "run": "measured in a run of the real firmware over {days} days on simulated hardware (seed {seed}), after "
         "it had joined; without the weekly report if the run is shorter; full transmit power",
         "table": ("component", "uA", "s a day", "mAh a day", "source of the current"),
-        "computing": "{boot:g} ms to boot, 10 us a call into hardware; {computing:g} s of computing a wake "
-        "(--computing-s), estimated, and uncertain by half. A second more would be {more:.3f} mAh more a day: "
-        "{years:.1f} years",
+        "boot": "{boot} ms to boot, 10 us a call into hardware",
+        "computing": "{computing} s of computing a wake (--computing-s), estimated, and uncertain by half; "
+        "with a second more: {more} mAh more a day, {life}",
+        "never_sleeps": "it never sleeps, so its computing costs nothing",
         "unmeasured": "no current was measured on a node of ours; all are at the battery",
         "idle": "Did not occur in the run:",
         "trouble": "The parts complained; see above.",
@@ -88,40 +95,53 @@ def _name(label: str, language: str) -> str:
 def lines(found: Estimate, language: str) -> list[str]:
     """The answer for people."""
     words, battery = _WORDS[language], found.battery
-    long_lived = found.years >= _LONG_LIVED_YEARS
-    told = words["years" if long_lived else "years_short"].format(
-        years=found.years, days=battery.days(found.total), capacity=battery.capacity_mah
-    )
+
+    def number(value: float, spec: str) -> str:
+        return written(value, spec, language)
+
+    def life(mah_a_day: float) -> str:
+        days = battery.days(mah_a_day)
+        if days < _LONG_LIVED_YEARS * 365.25:
+            return f"{number(days, ',.0f')} {words['days']}"
+        return f"{number(days / 365.25, ',.1f')} {words['years']}"
+
+    def figure(value: float) -> str:
+        return number(value, ",.0f" if value >= 100 else ".3g")
+
     flowed = {draw.component for draw in found.draws}
-    more = found.second_more_mah
     idle = [one for one in currents(found.board) if one["component"] not in flowed]
     return [
-        words["head"].format(profile=found.profile, board=found.board, per_day=found.per_day, sf=found.sf),
-        told,
-        words["day"].format(total=found.total, uplinks=found.uplinks, airtime=found.airtime_s, awake=found.awake_s),
+        words["head"].format(profile=found.profile, board=found.board, per_day=number(found.per_day, "g"), sf=found.sf),
+        words["life"].format(life=life(found.total), capacity=number(battery.capacity_mah, ",g"))
+        + ("" if found.years >= _LONG_LIVED_YEARS else words["mains"]),
+        words["day"].format(
+            total=number(found.total, ",.3f"),
+            uplinks=number(found.uplinks, ".1f"),
+            airtime=number(found.airtime_s, ",.1f"),
+            awake=number(found.awake_s, ",.0f"),
+        ),
         _row(*words["table"]),
         *(
-            _row(_name(name, language), _figure(ua), _figure(seconds), f"{mah:.4f}", source)
+            _row(_name(name, language), figure(ua), figure(seconds), number(mah, ",.4f"), source)
             for name, ua, seconds, mah, source in found.draws
         ),
         words["idle"],
-        *(_row(_name(one["component"], language), _figure(one["ua"]), "", "", one["source"]) for one in idle),
+        *(_row(_name(one["component"], language), figure(one["ua"]), "", "", one["source"]) for one in idle),
         words["assumed"],
-        "  " + words["battery"].format(usable=battery.usable, loss=battery.self_discharge),
-        "  " + words["run"].format(days=found.run_days, seed=found.seed),
         "  "
-        + words["computing"].format(
-            boot=BOOT_US / 1000,
-            computing=found.computing_s,
-            more=more,
-            years=battery.days(found.total + more) / 365.25,
+        + words["battery"].format(
+            usable=number(100 * battery.usable, ".0f"), loss=number(100 * battery.self_discharge, ".0f")
+        ),
+        "  " + words["run"].format(days=number(found.run_days, "g"), seed=found.seed),
+        "  " + words["boot"].format(boot=number(BOOT_US / 1000, "g")),
+        "  "
+        + words["computing" if found.wakes else "never_sleeps"].format(
+            computing=number(found.computing_s, "g"),
+            more=number(found.second_more_mah, ".3f"),
+            life=life(found.total + found.second_more_mah),
         ),
         "  " + words["unmeasured"],
     ]
-
-
-def _figure(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _row(component: str, ua: str, seconds: str, mah: str, source: str) -> str:
@@ -162,7 +182,7 @@ def energy(
     stop_as_by_ctrl_c()
     length = DAYS[profile] if days is None else days
     try:
-        with one_cpu(), click.progressbar(length=1000, label="days", file=sys.stderr) as bar:
+        with one_cpu(), progress("days") as told:
             found = estimate(
                 profile,
                 sf,
@@ -172,7 +192,7 @@ def energy(
                 seed=seed,
                 battery=Battery(battery_mah),
                 computing_s=computing_s,
-                progress=lambda done: bar.update(round(done * 1000) - bar.pos),
+                progress=told,
             )
     except NeverSettled as error:
         raise click.ClickException(str(error)) from error

@@ -32,7 +32,7 @@ from simulators.currents import (
 from simulators.device import Device, Uplink
 from simulators.energy import UC_PER_MAH, Battery, Draw, EnergyLedger
 from simulators.node import NodeBench
-from simulators.node_states import ResetCause, State
+from simulators.node_states import Port, ResetCause, State
 from simulators.nodes import alone
 from simulators.small_network import SmallNetwork
 
@@ -42,6 +42,7 @@ _YEAR_DAYS = 365.25
 _SETTLED_UPLINKS = 3  # at the wanted data rate, before the run begins
 _STEP_US = 300_000_000
 _LONGEST_SETTLING_US = 14 * _DAY_US
+_WAKE = {Port.ESP32: ResetCause.DEEP_SLEEP, Port.RP2: ResetCause.HARD}  # firmware/boards/rp2.py: it ends by a reset
 _EUI, _JOIN_EUI = "024a454e41ffff01", "024a454e41000000"
 
 
@@ -166,7 +167,7 @@ def estimate(
         ledger, bench = EnergyLedger(device.node), device.node.bench
         meter = ComputingMeter(bench, KINDS[board].port)
         sent.clear()
-        awake_us, boots = _awake_us(bench), bench.statistics.boots[ResetCause.DEEP_SLEEP]
+        awake_us, wakes = _awake_us(bench), bench.statistics.boots[_WAKE[KINDS[board].port]]
         begin_us, until_us = device.now_us, device.now_us + round(run_days * _DAY_US)
         while device.now_us < until_us:
             device.run_until(min(device.now_us + _STEP_US, until_us))
@@ -187,7 +188,7 @@ def estimate(
             Battery() if battery is None else battery,
             device.node.complaints(),
             tuple(_daily(draw, run_days) for draw in ledger.draws()),
-            (bench.statistics.boots[ResetCause.DEEP_SLEEP] - boots) / run_days,
+            (bench.statistics.boots[_WAKE[KINDS[board].port]] - wakes) / run_days,
         )
         return _with_computing(found, meter.found() if computing_s is None else given(computing_s))
 

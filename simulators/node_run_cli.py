@@ -3,7 +3,6 @@
 
 import contextlib
 import json
-import sys
 from typing import TextIO
 
 import click
@@ -13,6 +12,7 @@ from simulators.city_options import FramesFile
 from simulators.node_budget import HEAP_WK, smallest_heap_wk
 from simulators.node_run import one_cpu, run_node, table
 from simulators.number import Number
+from simulators.progress import progress
 from simulators.terminated import stop_as_by_ctrl_c
 
 
@@ -42,7 +42,7 @@ def node(
     stop_as_by_ctrl_c()
     with contextlib.ExitStack() as stack:
         stack.enter_context(one_cpu())
-        bar = stack.enter_context(click.progressbar(length=1000, label="days", file=sys.stderr))
+        told = stack.enter_context(progress("days"))
         facts = run_node(
             days,
             seed,
@@ -50,7 +50,7 @@ def node(
             interval_s=interval,
             downlink_share=downlinks,
             frames=frames,
-            progress=lambda done: bar.update(round(done * 1000) - bar.pos),
+            progress=told,
         )
         facts = facts._replace(heap_spare_kb=HEAP_WK - smallest_heap_wk("tubes" if profile == "traffic" else profile))
     if as_json:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 """``stadtfunk bench outage``: a month without a broker."""
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 from simulators import outage
 from simulators.metric_table import rows, tell
 from simulators.number import Number
+from simulators.progress import progress
 from simulators.town import TownError
 
 _PLAN = outage.Plan()
@@ -39,9 +39,9 @@ def outage_command(days: float, nodes: int, air: int, traffic: int, cuts: int, s
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            click.progressbar(length=1000, label="days", file=sys.stderr) as bar,
+            progress("days") as told,
         ):
-            done = outage.run(Path(folder, "town"), plan, lambda share: bar.update(round(share * 1000) - bar.pos))
+            done = outage.run(Path(folder, "town"), plan, told)
     except TownError as error:
         raise click.ClickException(str(error)) from error
     metrics = done.metrics()

@@ -84,6 +84,16 @@ class TestEstimate:
         assert row.seconds == pytest.approx(found.computing_s * found.wakes)
         assert "1,200 pystones/s" in row.source
 
+    def test_a_board_that_ends_its_sleep_by_a_reset_wakes_as_often_and_computes_then(self):
+        """firmware/boards/rp2.py; 12 wakes in half a day."""
+        found = estimate("tree", 9, 24.0, board="pico_waveshare", days=0.5)
+
+        (row,) = [draw for draw in found.draws if draw.component == "MCU awake, computing"]
+        assert found.wakes == pytest.approx(24, abs=4)
+        assert 0.1 < found.computing_s < 5
+        assert row.seconds == pytest.approx(found.computing_s * found.wakes)
+        assert "800 pystones/s" in row.source
+
     def test_the_same_question_gets_the_same_answer(self, firmware, tree):
         assert estimate("tree", 9, 24.0, days=2, firmware=firmware, computing_s=COMPUTING_S) == tree
 
@@ -98,8 +108,8 @@ class TestEstimate:
 class TestWords:
     def test_years_follow_from_charge_and_battery(self):
         """2125 mAh usable; 1 mAh a day and 50 mAh a year of self-discharge: 1869 days."""
-        assert lines(made_up(1.0), "en")[1] == "5.1 years on a battery of 2500 mAh"
-        assert lines(made_up(1.0), "de")[1] == "5.1 Jahre mit einer Batterie von 2500 mAh"
+        assert lines(made_up(1.0), "en")[1] == "5.1 years on a battery of 2,500 mAh"
+        assert lines(made_up(1.0), "de")[1] == "5,1 Jahre mit einer Batterie von 2.500 mAh"
 
     def test_who_needs_mains_is_told_so(self):
         assert lines(made_up(700.0), "en")[1].endswith("this node needs mains or solar power")
@@ -110,7 +120,7 @@ class TestWords:
 
         assert "WiFi_Kit_series issue 6" in told
         assert "DS_SX1261-2_V2.1" in told
-        assert "2%" in told
+        assert ("2 % Selbstentladung" if language == "de" else "2% self-discharge") in told
 
     @pytest.mark.parametrize("language", ["de", "en"])
     def test_no_line_of_the_table_is_called_like_another_or_leans_on_it(self, tree, language):
@@ -126,7 +136,28 @@ class TestWords:
 
         told = "\n".join(lines(found, "en"))
         assert "0.4 s of computing a wake" in told
-        assert "A second more would be 0.211 mAh more a day: 4.3 years" in told
+        assert "with a second more: 0.211 mAh more a day, 4.3 years" in told
+
+    def test_who_lives_for_days_is_told_days_there_too(self):
+        """2125 mAh at 33 mAh and 0.14 of self-discharge a day: 64.1 days; with 0.211 mAh more 63.7."""
+        told = "\n".join(lines(made_up(33.0)._replace(wakes=24.0, computing_s=0.4), "de"))
+
+        assert "64 Tage mit einer Batterie von 2.500 mAh: er braucht" in told
+        assert "0,211 mAh mehr am Tag, 64 Tage" in told
+
+    def test_who_never_sleeps_has_no_wakes_to_compute_in(self):
+        told = "\n".join(lines(made_up(700.0), "en"))
+
+        assert "it never sleeps, so its computing costs nothing" in told
+        assert "a second more" not in told
+
+    def test_no_german_number_has_a_point_before_its_tenths(self, tree):
+        """Sources are quoted as they are."""
+        found = lines(tree, "de")
+        own = [found[1], found[2], *(line[:62] for line in found if re.match(r"  \S.{29} *\d", line))]
+
+        assert len(own) > 15
+        assert not [line for line in own if re.search(r"\.\d{1,2}\b|\.\d{4}", line)]
 
 
 class TestCommand:
@@ -151,7 +182,7 @@ class TestCommand:
     def test_speaks_plain_words(self):
         done = CliRunner().invoke(energy, ["--days", "0.2", "--sf", "7", "--language", "de"])
 
-        assert re.search(r"^\d+\.\d Jahre mit einer Batterie von 2500 mAh$", done.stdout, re.MULTILINE)
+        assert re.search(r"^\d+,\d Jahre mit einer Batterie von 2\.500 mAh$", done.stdout, re.MULTILINE)
 
     @pytest.mark.parametrize("wrong", [["--sf", "6"], ["--profile", "oak"], ["--per-day", "1"], ["--board", "arduino"]])
     def test_bad_usage_is_exit_status_2(self, wrong):
