@@ -152,8 +152,7 @@ class LnsEndpoint:
     def _proven(self, connection: ServerConnection, request: Request) -> frozenset[str] | None:
         """The EUIs that the other side may speak for; None: any."""
         tls = connection.transport.get_extra_info("ssl_object")
-        authorization = request.headers.get("Authorization", "")
-        return self._security.proven(authorization, None if tls is None else tls.getpeercert())
+        return self._security.proven(_header(request, "Authorization"), None if tls is None else tls.getpeercert())
 
     # --- one connection
 
@@ -184,7 +183,7 @@ class LnsEndpoint:
             await connection.send(lns.router_error(lns.dashed(eui), "token or certificate is another station's"))
             return
         scheme = "ws" if self._security.tls is None else "wss"
-        host = connection.request.headers.get("Host") or ":".join(map(str, connection.local_address[:2]))
+        host = _header(connection.request, "Host") or ":".join(map(str, connection.local_address[:2]))
         await connection.send(lns.router_info(lns.dashed(eui), f"{scheme}://{host}/router-{eui}"))
 
     async def _session(self, connection: ServerConnection, eui: str) -> None:
@@ -268,3 +267,9 @@ class LnsEndpoint:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _header(request: Request, name: str) -> str:
+    """Its value; "" if it is missing, or there several times: who knows which of them is meant."""
+    values = request.headers.get_all(name)
+    return values[0] if len(values) == 1 else ""

@@ -54,6 +54,24 @@ class TestDiscovery:
 
         assert made.gateway.metrics.refused["malformed_message"] == 1
 
+    @pytest.mark.parametrize("header", ["Authorization", "Host"])
+    def test_a_header_that_comes_twice_counts_for_nothing_and_makes_no_noise(self, made, caplog, header):
+        port = made.gateway.lns_port
+        names = {"Host": "a", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+        lines = [f"{name}: {value}" for name, value in names.items()]
+        lines += ["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", f"{header}: b", f"{header}: c"]
+
+        with socket.create_connection(("127.0.0.1", port), 60) as station:
+            station.sendall("\r\n".join(("GET /router-info HTTP/1.1", *lines, "", "")).encode())
+            assert b" 101 " in station.recv(4096)
+            question = b'{"router": 7}'
+            station.sendall(bytes([0x81, 0x80 | len(question), 0, 0, 0, 0]) + question)  # RFC 6455 "Base Framing"
+            answer = json.loads(station.recv(4096)[2:])
+
+        host = f"127.0.0.1:{port}" if header == "Host" else "a"
+        assert answer["uri"] == f"ws://{host}/router-0000000000000007"
+        assert [record for record in caplog.records if record.exc_info] == []
+
     def test_there_is_nothing_else(self, made):
         with pytest.raises(InvalidStatus), open_at(made, "/status"):
             pass
