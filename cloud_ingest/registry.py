@@ -14,6 +14,7 @@ from typing import Any
 from cloud_ingest.errors import ConfigError
 from cloud_ingest.instruments import INSTRUMENTS
 from cloud_ingest.strict_json import Table, number, read
+from cloud_ingest.whereabouts import NEARBY_KM, TOWN_KM, Place, impossible, improbable
 from decoders.eui import EUI
 from decoders.quantities import QUANTITIES
 
@@ -124,6 +125,22 @@ class City:
 
     def node_at(self, site_id: str) -> Node | None:
         return next((node for node in self.nodes.values() if node.site == site_id), None)
+
+    def sites(self) -> list[Place]:
+        """All that stands somewhere."""
+        town = (TOWN_KM, "'center'", self.center)
+        corners = [(f"a corner of area {area.id!r}", corner) for area in self.areas.values() for corner in area.polygon]
+        stations = [(f"station {one.id!r}", (one.lon, one.lat)) for one in self.stations.values()]
+        return [Place(name, point, *town) for name, point in corners + stations] + [
+            Place(
+                f"tree {one.id!r}", (one.lon, one.lat), NEARBY_KM, f"its area {one.area!r}", self.areas[one.area].center
+            )
+            for one in self.trees.values()
+        ]
+
+    def doubts(self) -> list[str]:
+        """What is improbable and yet may be so, a line each."""
+        return list(dict.fromkeys(improbable(self.sites())))
 
     def was_registered(self, dev_eui: str, at: int) -> bool:
         """Did a registered node stand somewhere at the time ``at``?"""
@@ -292,3 +309,6 @@ def _check_references(city: City, nodes: list[Node], where: str) -> None:
         if node.site in taken:
             raise ConfigError(where, f"{node.site!r} has two nodes; one is allowed")
         taken.add(node.site)
+    astray = impossible(city.center, city.sites())
+    if astray is not None:
+        raise ConfigError(where, astray)

@@ -57,6 +57,8 @@ def _run(config: Config, announce: Callable[[str], None]) -> BaseException | Non
     listener = listen(config.http.host, config.http.port)
     store = SqliteStore(config.store.path)
     store.register(city)
+    for doubt in city.doubts():
+        _log.warning("%s: %s", config.registry.path, doubt)
     clock = time.time if config.time.source == "system" else None
     ingest = Ingest(store, city, config.mqtt.gateways, config.dead_letters.max_bytes, clock)
     if clock is not None and store.newest_received_at() > clock() + CLOCK_TOLERANCE_S:

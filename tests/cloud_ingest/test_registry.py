@@ -60,6 +60,14 @@ class TestCity:
             (("zoom",), ..., "'zoom' is missing"),
             (("zoom",), "13", "zoom: must be a number"),
             (("trees", 0, "lon"), 181, "trees[0]: lon: must be from -180 to 180"),
+            (("trees", 0, "lon"), 111.581, "tree 'J-0001' is 6,421 km from 'center'; one of the two is wrong"),
+            (("trees", 3, "lat"), 59.2, "tree 'J-0004' is 920 km from 'center'; one of the two is wrong"),
+            (("center",), [50.927, 11.586], "a corner of area 'RA-01' is 5,63"),
+            (
+                ("stations",),
+                [{**STATION, "lon": 50.92, "lat": 11.58}],
+                "station 'L-01' is 5,637 km from 'center'; longitude and latitude are swapped",
+            ),
             (("trees", 0, "area"), "RA-09", "tree 'J-0001' is in an area 'RA-09' that does not exist"),
             (("trees", 1, "id"), "J-0001", "trees: id 'J-0001' is used twice"),
             (("nodes", 0, "tree"), "J-0009", "at a tree or station 'J-0009' that does not exist"),
@@ -104,6 +112,17 @@ class TestCity:
 
         assert str(caught.value).startswith("city.json: line ")
         assert problem in str(caught.value)
+
+    def test_what_is_far_from_where_it_should_be_is_taken_and_doubted(self):
+        """A hundredth of a degree of latitude is 1.11 km, of longitude at 51 degrees 0.70 km."""
+        data = registry_json(stations=[STATION, {**STATION, "id": "L-02", "lat": 51.42}])
+        data["trees"][1]["lon"] = 11.68
+
+        assert registry.parse(json.dumps(registry_json(stations=[STATION]))).doubts() == []
+        assert registry.parse(json.dumps(data)).doubts() == [
+            "station 'L-02' is 55 km from 'center'; is that right?",
+            "tree 'J-0002' is 7 km from its area 'RA-01'; is that right?",
+        ]
 
     def test_a_node_that_moved_is_there_once_and_remembered_where_it_was(self):
         moved = {"dev_eui": NODES[0], "tree": "J-0003", "interval_s": 600, "since": "2026-07-02T02:00:00+02:00"}
