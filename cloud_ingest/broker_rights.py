@@ -8,6 +8,7 @@ to receive anything (NATS documentation, "MQTT", "Permissions").
 
 from collections.abc import Iterable, Sequence
 
+from cloud_ingest.lane_names import own_name
 from decoders import topics
 from decoders.records import LANES, READING
 
@@ -20,18 +21,13 @@ _STREAM_RIGHTS = (
 _NOTHING = '{ deny: ">" }'
 
 
-def session_name(ingest: str, lane: int) -> str:
-    """As whom the ingest fetches a lane, where it does so by itself (subscriber.py)."""
-    return ingest if lane == READING else f"{ingest}-{topics.lane_name(lane)}"
-
-
 def nats_users(gateways: Iterable[str], ingest: str) -> str:
     """The file that broker/nats.conf includes: users for the ingest and its further sessions, one for each gateway."""
     every_lane = [topic for lane in LANES for topic in topics.up_filters(lane)]
     users = [_user(ingest, [topics.committed("+"), topics.down("+"), *_STREAM_RIGHTS],
                    [*every_lane, topics.STATUS_FILTER, topics.EVENTS_FILTER, "_INBOX/>"],
                    ("MQTT", "STANDARD"))]  # fmt: skip
-    users += [_user(session_name(ingest, lane), [], topics.up_filters(lane)) for lane in LANES if lane != READING]
+    users += [_user(own_name(ingest, lane), [], topics.up_filters(lane)) for lane in LANES if lane != READING]
     for eui in gateways:
         up = [topics.up(eui), *(topics.up(eui, lane) for lane in LANES)]
         users.append(

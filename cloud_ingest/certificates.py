@@ -27,15 +27,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cloud_ingest.broker_rights import session_name
 from cloud_ingest.errors import CertificateError
+from cloud_ingest.lane_names import own_name
 from decoders.eui import is_eui
 from decoders.records import LANES, READING
 
 AUTHORITY = "ca"
 BROKER = "broker"
 INGEST = "ingest"
-_SESSIONS = tuple(session_name(INGEST, lane) for lane in LANES if lane != READING)
+_SESSIONS = tuple(own_name(INGEST, lane) for lane in LANES if lane != READING)
 AUTHORITY_DAYS = 7300
 DAYS = 730
 _EARLIER = timedelta(days=1)  # valid before now: clocks differ

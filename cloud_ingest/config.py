@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from cloud_ingest.errors import ConfigError
+from decoders.eui import EUI
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ _RANGES = {
 }
 _CHOICES = {"time.source": ("system", "observations")}
 _FORMS = {  # of strings, or of each in a list: what they look like, and how to say it
+    "mqtt.gateways": (re.compile(EUI), "16 lower-case hex digits"),
     "mqtt.cluster": (re.compile(r"[^\s:]+:[0-9]{1,5}"), "like broker-2.example:1883"),
     "jetstream.servers": (re.compile(r"(nats|tls)://[^\s/]+:[0-9]{1,5}"), "like nats://127.0.0.1:4222"),
     "jetstream.consumer": (re.compile(r"[A-Za-z0-9_-]{1,32}"), "letters, digits, - and _, at most 32"),

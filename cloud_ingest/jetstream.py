@@ -24,9 +24,10 @@ from nats.js.errors import NotFoundError
 
 from cloud_ingest.config import Config, JetStreamSettings, MqttSettings
 from cloud_ingest.errors import BrokerError
+from cloud_ingest.lane_names import own_name
 from cloud_ingest.subscriber import password, tls_context
 from decoders import topics
-from decoders.records import LANES, READING
+from decoders.records import LANES
 
 STREAM = "$MQTT_msgs"
 _PREFIX = "$MQTT.msgs."
@@ -44,8 +45,8 @@ def topic_of(subject: str) -> str:
 
 
 def consumer_of(settings: JetStreamSettings, lane: int) -> str:
-    """The durable consumer of a lane. That of the readings has the plain name, and what older gateways send."""
-    return settings.consumer if lane == READING else f"{settings.consumer}-{topics.lane_name(lane)}"
+    """The durable consumer of a lane."""
+    return own_name(settings.consumer, lane)
 
 
 def identity(mqtt: MqttSettings) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud_ingest.config import MqttSettings
 from cloud_ingest.errors import ConfigError
+from cloud_ingest.lane_names import own_name
 from cloud_ingest.publisher import Publisher
 from cloud_ingest.store import SqliteStore
 from cloud_ingest.writer import Delivery, Writer
@@ -61,17 +62,18 @@ def _own_session(settings: MqttSettings, lane: int) -> MqttSettings | None:
         return settings
     if not settings.session_per_lane:
         return None
-    name = topics.lane_name(lane)
-    own = replace(settings, client_id=f"{settings.client_id}-{name}")
+    own = replace(settings, client_id=own_name(settings.client_id, lane))
     if settings.cert_file is None:
         return own
     certificate, key = (
-        None if path is None else path.with_stem(f"{path.stem}-{name}")
+        None if path is None else path.with_stem(own_name(path.stem, lane))
         for path in (settings.cert_file, settings.key_file)
     )
     absent = [path for path in (certificate, key) if path is not None and not path.exists()]
     if absent:
-        _log.info("the %s lane shares the session of the readings: %s does not exist", name, absent[0])
+        _log.info(
+            "the %s lane shares the session of the readings: %s does not exist", topics.lane_name(lane), absent[0]
+        )
         return None
     return replace(own, cert_file=certificate, key_file=key)
 
@@ -254,10 +256,13 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     if settings.cert_file is not None:
         try:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
+            # an encrypted key must not make it ask
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
         except ssl.SSLError as error:
             where = f"mqtt.cert_file: {settings.cert_file}"
-            raise ConfigError(where, "is no certificate in PEM form, or mqtt.key_file is not its key") from error
+            raise ConfigError(
+                where, "is no certificate in PEM form, or mqtt.key_file is not its key or has a passphrase"
+            ) from error
     return context
 
 

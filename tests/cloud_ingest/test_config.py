@@ -41,6 +41,7 @@ class TestSettings:
             ({"http": {"port": 65536}}, "http.port: must be from 0 to 65535"),
             ({"time": {"source": "sundial"}}, "time.source: must be one of system, observations"),
             ({"mqtt": {"gateways": [1]}}, "mqtt.gateways: must be a list of strings"),
+            ({"mqtt": {"gateways": ["0016C001FF10A001"]}}, "mqtt.gateways: must be 16 lower-case hex digits"),
         ],
     )
     def test_a_mistake_is_one_line_that_names_the_key(self, table, problem):

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: EUPL-1.2
 """What the operator is told when the broker cannot be used."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.x509.oid import NameOID
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -20,7 +27,11 @@ class TestFiles:
             ("password_file", None, "cannot be read (No such file or directory)"),
             ("password_file", b"\xff\xfe", "is not text in UTF-8"),
             ("ca_file", b"rubbish", "holds no certificate in PEM form"),
-            ("cert_file", b"rubbish", "is no certificate in PEM form, or mqtt.key_file is not its key"),
+            (
+                "cert_file",
+                b"rubbish",
+                "is no certificate in PEM form, or mqtt.key_file is not its key or has a passphrase",
+            ),
         ],
     )
     def test_one_that_cannot_be_used_is_named_with_its_key(self, tmp_path, key, content, problem):
@@ -33,6 +44,24 @@ class TestFiles:
             Subscriber(settings, None, None)
 
         assert str(caught.value) == f"mqtt.{key}: {path}: {problem}"
+
+    def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(self, tmp_path):
+        key = ec.generate_private_key(ec.SECP256R1())
+        sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+        certificate, key_file = tmp_path / "ingest.pem", tmp_path / "ingest.key"
+        certificate.write_bytes(self_signed(key))
+        key_file.write_bytes(sealed)
+
+        with pytest.raises(ConfigError, match="or has a passphrase"):
+            Subscriber(MqttSettings(tls=True, cert_file=certificate, key_file=key_file), None, None)
+
+
+def self_signed(key):
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ingest")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 ALARM, READING, DIAGNOSTIC = 0, 1, 2
