@@ -11,9 +11,9 @@ from cloud_ingest import gateway_records
 from cloud_ingest.commands import CONFIG, one_clear_line, opened_store
 from cloud_ingest.gaps import gaps as found_gaps
 from cloud_ingest.store import SqliteStore
+from decoders.topics import lane_name
 
 _GATEWAY = click.option("--gateway", "gateway_eui", metavar="EUI", help="Only those of this gateway.")
-_LANES = ("alarms", "readings", "diagnostics")
 
 
 @click.command()
@@ -33,7 +33,7 @@ def gaps(config_path: Path, gateway_eui: str | None, as_json: bool) -> None:
         click.echo(json.dumps([gap._asdict() for gap in found]))
         return
     for gap in found:
-        where = f"{gap.gateway_eui} epoch {gap.epoch} {_LANES[gap.lane]} {gap.first_seq}..{gap.last_seq}"
+        where = f"{gap.gateway_eui} epoch {gap.epoch} {lane_name(gap.lane)}s {gap.first_seq}..{gap.last_seq}"
         if not gap.named:
             click.echo(f"unexplained {where}: {gap.missing} missing")
             continue

@@ -13,13 +13,13 @@ DecodersError
 from typing import NamedTuple
 
 from decoders import settings
+from decoders.downlink import MAX_PAYLOAD_BYTES
 from decoders.faults import MalformedPayload
 from decoders.lorawan.errors import FieldRange
 from decoders.payload import Layout
 
 KINDS = ("off", "below", "above")
 _BY_NAME = {setting.name: setting for setting in settings.ALL}
-_MOST_BYTES = 51  # RP002-1.0.4 "EU863-870 Maximum Payload Size", N of DR0: it may be what the node has
 
 
 class Answer(NamedTuple):
@@ -48,7 +48,7 @@ def encode(token: int, layout: Layout, changes: list[tuple[object, ...]]) -> byt
         if len(numbers) != len(setting.parts) or not setting.allows(numbers):
             raise FieldRange(setting.name, change)
         data += settings.item(setting, numbers)
-    if len(data) > _MOST_BYTES:
+    if len(data) > MAX_PAYLOAD_BYTES:
         raise FieldRange("settings length", len(data))
     return data
 

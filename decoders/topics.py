@@ -21,7 +21,7 @@ _TOPIC = re.compile(f"stadtfunk/1/({EUI})/(?:up(?:/(?:{'|'.join(_LANE_NAMES)}))?
 
 
 def lane_name(lane: int) -> str:
-    """What a lane is called in topics."""
+    """What a lane is called in topics, and by people."""
     return _LANE_NAMES[lane]
 
 

@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from decoders.lorawan.errors import RemoteError
 from decoders.records import LANES, Record, decode_record
+from decoders.topics import lane_name
 from gateway.errors import StoreError
 from gateway.lanes import ROW_BYTES
 from gateway.packing import unpack
 
-LANE_NAMES = ("alarms", "readings", "diagnostics")
+LANE_NAMES = tuple(f"{lane_name(lane)}s" for lane in LANES)
 _PIECE = 256  # rows read at once; where that fails, one by one
 _MOST_FAULTS = 20
 _MOST_BYTES = 1 << 36  # of a database; a header that tells more is damaged
@@ -208,6 +209,3 @@ def _connection(uri: str) -> sqlite3.Connection | None:
         connection.close()
         return None
     return connection
-
-
-assert len(LANE_NAMES) == len(LANES)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from decoders.records import LANES, READING
+from decoders.topics import lane_name
 from gateway.backhaul.gwmp import Stat
 from gateway.forwarder import Forwarder
 from gateway.group_commit import GroupCommit
@@ -15,8 +16,6 @@ from gateway.page import Answer, Content, Request, as_json
 from gateway.reader import OutboxReader
 from gateway.room import Room
 from gateway.transmitter import Transmitter
-
-_LANES = ("alarm", "reading", "diagnostic")  # decoders.records.LANES
 
 
 class StatusReport:
@@ -106,8 +105,8 @@ class StatusReport:
             "downlinks_dropped": self._metrics.downlinks_dropped,
             "joins_refused": self._metrics.joins_refused,
             "lanes": [
-                {"lane": name, "waiting": held.waiting, "kept": held.last - held.oldest + 1}
-                for name, held in zip(_LANES, map(self._reader.held, LANES), strict=True)
+                {"lane": lane_name(lane), "waiting": held.waiting, "kept": held.last - held.oldest + 1}
+                for lane, held in ((lane, self._reader.held(lane)) for lane in LANES)
             ],
             "concentrator_list": self._concentrators(),
         }
