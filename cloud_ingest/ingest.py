@@ -164,7 +164,8 @@ class Ingest:
         readings, problems = checks.sorted_out(self._city, record)
         if problems:
             return False
-        self._store.note_uplinks([(record.key, record.received_at)])
+        (news,) = self._store.note_uplinks([(record.key, record.received_at)])
+        self._store.count("uplinks", "applied" if news == "new" else "duplicates")
         self._store.append(record.key.dev_eui, record.received_at, readings, checks.doubt_of(record))
         judge.mark(self._store, self._store.things_of(record.key.dev_eui), _sampled([record]))
         return True

@@ -31,13 +31,22 @@ def note(store: SqliteStore, head: Head, continues: Continues | None = None) -> 
         (head.gateway_eui, head.epoch),
     )
     if continues is not None:
-        store.db.execute(
-            "INSERT OR IGNORE INTO continued VALUES (?, ?, ?, ?, ?, ?)",
-            (head.gateway_eui, head.lane, continues.epoch, continues.epoch_seq, head.epoch, continues.seq),
-        )
+        _link(store, head, continues)
     last = head.first_seq + head.records - 1
     _advance(store, head.gateway_eui, head.epoch, head.lane, (head.first_seq, last, head.oldest_seq))
     _carry_over(store, head.gateway_eui, head.lane)
+
+
+def _link(store: SqliteStore, head: Head, continues: Continues) -> None:
+    """Of the epoch before, a gateway has no more than what it says that it had in common with it."""
+    seq, of_epoch, of_seq = continues
+    if seq:
+        store.db.execute(
+            "INSERT OR IGNORE INTO continued VALUES (?, ?, ?, ?, ?, ?)",
+            (head.gateway_eui, head.lane, of_epoch, of_seq, head.epoch, seq),
+        )
+    if of_seq > seq:
+        _advance(store, head.gateway_eui, of_epoch, head.lane, (1, 0, of_seq - seq + 1))
 
 
 def _advance(store: SqliteStore, gateway_eui: str, epoch: int, lane: int, news: tuple[int, int, int]) -> bool:
@@ -60,14 +69,16 @@ def _advance(store: SqliteStore, gateway_eui: str, epoch: int, lane: int, news: 
 
 
 def _carry_over(store: SqliteStore, gateway_eui: str, lane: int) -> None:
-    """What an epoch says it had in common with another one counts there, too, as soon as that one has come so far."""
+    """What an epoch says it had in common with another one counts there, too, once all of it has come."""
     advanced = True
     while advanced:
         due = store.db.execute(
-            "SELECT c.epoch, c.seq FROM continued c JOIN watermarks w "
-            "ON w.gateway_eui = c.gateway_eui AND w.lane = c.lane AND w.epoch = c.of_epoch AND w.seq >= c.of_seq "
-            "LEFT JOIN watermarks t ON t.gateway_eui = c.gateway_eui AND t.lane = c.lane AND t.epoch = c.epoch "
-            "WHERE c.gateway_eui = ? AND c.lane = ? AND coalesce(t.seq, 0) < c.seq",
+            "SELECT c.epoch, c.seq FROM continued c JOIN applied a "
+            "ON a.gateway_eui = c.gateway_eui AND a.lane = c.lane AND a.epoch = c.of_epoch "
+            "AND a.first_seq <= max(c.of_seq - c.seq, 0) + 1 AND a.last_seq >= c.of_seq "
+            "LEFT JOIN applied t ON t.gateway_eui = c.gateway_eui AND t.lane = c.lane AND t.epoch = c.epoch "
+            "AND t.first_seq = 1 AND t.last_seq >= c.seq "
+            "WHERE c.gateway_eui = ? AND c.lane = ? AND t.epoch IS NULL",
             (gateway_eui, lane),
         ).fetchall()
         advanced = any(_advance(store, gateway_eui, epoch, lane, (1, seq, 0)) for epoch, seq in due)

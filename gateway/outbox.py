@@ -98,7 +98,9 @@ class Outbox:
     def confirm(self, lane: int, row: int, epoch: int, seq: int) -> None:
         """The cloud has everything up to ``row``, which it calls ``seq`` of ``epoch``, and nothing after it."""
         now = self.lanes()[lane]
+        seq -= row
         row = min(max(row, now.first_seq - 1), now.last_seq)
+        seq += row
         low, high = sorted((row, now.delivered_seq))
         (size,) = self._db.execute(
             f"SELECT coalesce(sum(length(record) + {ROW_BYTES}), 0) FROM {self._lanes.table(lane)} "
@@ -184,15 +186,17 @@ class Outbox:
             freed += len(stored) + ROW_BYTES
             last = seq
         self._db.execute(f"DELETE FROM {table} WHERE seq <= ?", (last,))
+        bytes_left = lane.bytes - freed
         self._lanes.change(
-            Lane(lane.lane, last + 1, lane.last_seq, last, lane.bytes - freed, 0, None, None)
+            lane._replace(first_seq=last + 1, delivered_seq=last, bytes=bytes_left, delivered_bytes=0)
         )  # fmt: skip
         for tombstone in dropping.tombstones():
             self._lanes.put(ALARM, pack(encode_record(tombstone)))
 
 
 def _continues(lane: Lane) -> Continues | None:
-    if lane.confirmed_epoch is None or lane.confirmed_seq is None or lane.delivered_seq < lane.first_seq:
+    """Also where nothing is held of what the cloud has: a cloud that has lost it learns that it is gone."""
+    if lane.confirmed_epoch is None or lane.confirmed_seq is None:
         return None
     return Continues(lane.delivered_seq - lane.first_seq + 1, lane.confirmed_epoch, lane.confirmed_seq)
 

@@ -284,6 +284,7 @@ class TestRefusals:
         assert Ingest(store, city).replay(letter)
         assert (STRANGER, "soil_moisture", START, 17.5, None, START + 2.0) in observations(store)
         assert dead_letters.letters(store) == []
+        assert counter(store, "uplinks", "applied") == 3
 
     def test_dead_letters_are_bounded_and_rubbish_does_not_push_readings_out(self, tmp_path):
         store, _ = opened(tmp_path / "store.db")

@@ -77,6 +77,44 @@ class TestLanes:
         assert late.watermark == Watermark(1, (None, 3, None))
         assert streams.watermark(store, GATEWAY, 2) == Watermark(2, (None, 4, None))
 
+    def test_what_it_has_no_more_of_the_one_before_is_a_gap_there(self, world):
+        """A store from a backup; the gateway has been started anew since, and has nothing below what both have."""
+        store, ingest = world
+        ingest.apply(UP, lane(READING, message(0), message(1)))
+
+        ingest.apply(UP, lane(READING, message(9), first_seq=4, epoch=2, continues=Continues(3, 1, 9)))
+
+        assert [(gap.epoch, gap.first_seq, gap.last_seq) for gap in gaps(store)] == [(1, 3, 6)]
+        assert streams.watermark(store, GATEWAY, 2) == Watermark(2, (None, 0, None))
+
+    def test_also_if_they_have_nothing_in_common_any_more(self, world):
+        store, ingest = world
+        ingest.apply(UP, lane(READING, message(0), message(1)))
+
+        ingest.apply(UP, lane(READING, message(9), epoch=2, continues=Continues(0, 1, 9)))
+
+        assert [(gap.epoch, gap.first_seq, gap.last_seq) for gap in gaps(store)] == [(1, 3, 9)]
+        assert streams.watermark(store, GATEWAY, 2) == Watermark(2, (None, 1, None))
+
+    def test_what_both_had_is_no_gap_even_if_the_gateway_has_dropped_it_before_it_said_so(self, world):
+        store, ingest = world
+        ingest.apply(UP, lane(READING, message(0), message(1), message(2)))
+
+        batch = lane(READING, message(4), first_seq=5, oldest_seq=3, epoch=2, continues=Continues(3, 1, 3))
+        ingest.apply(UP, batch)
+
+        assert gaps(store) == []
+        assert streams.watermark(store, GATEWAY, 2) == Watermark(2, (None, 3, None))
+
+    def test_of_what_both_had_nothing_is_taken_over_while_a_part_is_a_gap(self, world):
+        store, ingest = world
+        ingest.apply(UP, lane(READING, message(0)))
+        ingest.apply(UP, lane(READING, message(4), first_seq=5, oldest_seq=5))
+
+        ingest.apply(UP, lane(READING, first_seq=6, epoch=2, continues=Continues(5, 1, 5)))
+
+        assert streams.watermark(store, GATEWAY, 2) == Watermark(2, (None, 0, None))
+
     def test_it_goes_on_over_several_epochs(self, world):
         store, ingest = world
         ingest.apply(UP, lane(READING, first_seq=3, epoch=3, continues=Continues(2, 2, 2)))

@@ -115,6 +115,40 @@ class TestHorizon:
         assert second.bases == (0, 0, 0)
         assert second.continues == (None, Continues(8, first.epoch, 8), None)
 
+    def test_an_epoch_says_so_too_when_nothing_is_left_of_it(self, outbox):
+        outbox.limits = Limits(1 << 30, 0)
+        first = outbox.begin_epoch()
+        fill(outbox, READING, 10)
+        outbox.confirm(READING, 8, first.epoch, 8)
+
+        second = outbox.begin_epoch()
+
+        assert second.bases == (0, 8, 0)
+        assert second.continues == (None, Continues(0, first.epoch, 8), None)
+
+    def test_and_when_what_came_after_it_was_dropped(self, outbox):
+        outbox.limits = Limits(3000, 0)
+        first = outbox.begin_epoch()
+        fill(outbox, READING, 10)
+        outbox.confirm(READING, 8, first.epoch, 8)
+        fill(outbox, READING, 100, first=10)
+
+        second = outbox.begin_epoch()
+
+        assert second.bases[READING] > 10
+        assert second.continues[READING] == Continues(0, first.epoch, 8)
+
+    def test_the_cloud_s_number_is_that_of_the_newest_row_that_counts_as_delivered(self, outbox):
+        """A cloud that has lost what is not held any more cannot be sent it again."""
+        outbox.limits = Limits(1 << 30, 0)
+        first = outbox.begin_epoch()
+        fill(outbox, READING, 10)
+        outbox.confirm(READING, 5, first.epoch, 5)
+
+        outbox.confirm(READING, 2, first.epoch, 2)
+
+        assert outbox.begin_epoch().continues[READING] == Continues(0, first.epoch, 5)
+
 
 class TestFull:
     """What goes when there is no room: what the cloud has, then the oldest of the highest lane over its room."""
