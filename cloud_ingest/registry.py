@@ -23,6 +23,7 @@ DRY_IS_LOW = {"soil_moisture": True, "soil_water_tension": False}
 DEFAULT_DEBOUNCE_S = 7200
 DEFAULT_DEPTH_CM = 20
 STATION_KINDS = ("air", "traffic")
+DEFAULT_SPEEDS_KMH = (30, 50)  # slow_below_kmh and fast_above_kmh of a node that nobody has set
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DEV_EUI = re.compile(EUI)
@@ -83,13 +84,17 @@ class Tree:
 
 @dataclass(frozen=True)
 class Station:
-    """A place where something else than a tree's soil is measured; ``kind`` is one of STATION_KINDS."""
+    """A place where something else than a tree's soil is measured; ``kind`` is one of STATION_KINDS.
+
+    ``speeds_kmh``: below the first a vehicle counts as slow, above the second as fast; as its node is set.
+    """
 
     id: str
     kind: str
     name: Name
     lon: float
     lat: float
+    speeds_kmh: tuple[int, int] = DEFAULT_SPEEDS_KMH
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ def parse(text: str, where: str = "city.json") -> City:
     top = Table(data, where, ("name", "center", "zoom", "reference_areas", "trees", "nodes"), ("stations",))
     areas = [_area(item) for item in top.tables("reference_areas", _AREA_KEYS)]
     trees = [_tree(item) for item in top.tables("trees", _TREE_KEYS)]
-    stations = [_station(item) for item in top.tables("stations", _STATION_KEYS)] if "stations" in top.data else []
+    stations = [_station(item) for item in top.tables("stations", *_STATION_KEYS)] if "stations" in top.data else []
     nodes = sorted((_node(item) for item in top.tables("nodes", *_NODE_KEYS)), key=lambda node: node.since)
     city = City(
         _name(top),
@@ -182,7 +187,7 @@ def parse(text: str, where: str = "city.json") -> City:
 
 _AREA_KEYS = ("id", "name", "polygon", "rule", "litres_per_tree")
 _TREE_KEYS = ("id", "name", "latin", "planted", "area", "lon", "lat")
-_STATION_KEYS = ("id", "kind", "name", "lon", "lat")
+_STATION_KEYS = (("id", "kind", "name", "lon", "lat"), ("speeds_kmh",))
 _NODE_KEYS = (("dev_eui", "interval_s"), ("tree", "station", "depth_cm", "since", "instruments"))
 
 
@@ -233,7 +238,20 @@ def _station(item: Table) -> Station:
         _name(item),
         item.number("lon", -180, 180),
         item.number("lat", -90, 90),
+        _speeds(item),
     )
+
+
+def _speeds(item: Table) -> tuple[int, int]:
+    if "speeds_kmh" not in item.data:
+        return DEFAULT_SPEEDS_KMH
+    if item.value("kind") != "traffic":
+        raise ConfigError(item.at("speeds_kmh"), "is of a traffic station")
+    found = item.value("speeds_kmh")
+    whole = isinstance(found, list) and len(found) == 2 and all(type(speed) is int for speed in found)
+    if not whole or not 5 <= found[0] <= found[1] <= 250:
+        raise ConfigError(item.at("speeds_kmh"), f"must be two whole numbers of km/h such as [30, 50], not {found!r}")
+    return found[0], found[1]
 
 
 def _node(item: Table) -> Node:

@@ -84,6 +84,8 @@ async def stations(db: Snapshot, city: City, now: float) -> dict[str, Any]:
                     "id": station.id,
                     "kind": station.kind,
                     "name": station.name.as_json(),
+                    "interval_s": found.interval_s,
+                    **({"speeds_kmh": station.speeds_kmh} if station.kind == "traffic" else {}),
                     "sensor": found.sensor,
                     "sensors": found.sensors,
                     "latest": {name: _reading(readings[name], now) for name in SHOWN[station.kind] if name in readings},

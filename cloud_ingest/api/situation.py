@@ -108,9 +108,13 @@ async def situation(db: Db, city: City, now: float) -> list[AreaState]:
 
 @dataclass(frozen=True)
 class StationState:
-    """``sensors``: the state of each instrument that ever measured, by its name; ``sensor`` that of them together."""
+    """``sensors``: the state of each instrument that ever measured, by its name; ``sensor`` that of them together.
+
+    ``interval_s``: of its node, if it has one.
+    """
 
     station: Station
+    interval_s: int | None
     thing: int | None
     sensor: str
     sensors: dict[str, str]
@@ -126,7 +130,8 @@ async def station_states(db: Db, city: City, now: float, newest: dict[int, dict[
         readings = newest.get(thing, {}) if thing is not None else {}
         sensors = {} if node is None else _sensor_states(node, readings, now)
         together = next((one for one in ("ok", "fault", "stuck") if one in sensors.values()), "silent")
-        found.append(StationState(station, thing, "none" if node is None else together, sensors))
+        interval_s = None if node is None else node.interval_s
+        found.append(StationState(station, interval_s, thing, "none" if node is None else together, sensors))
     return found
 
 

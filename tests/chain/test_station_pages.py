@@ -106,6 +106,16 @@ class TestStations:
         expect(page.locator("[data-quantity='vehicle_count_approaching_medium'] strong")).to_have_text("84")
         expect(page.locator("[data-quantity='vehicle_count_receding_medium'] strong")).to_have_text("wenige")
 
+    def test_a_counter_says_of_how_long_its_counts_are_and_what_slow_and_fast_mean(self, page):
+        page.goto("/?site=V-01")
+
+        note = page.locator("#count-note")
+        expect(note).to_contain_text("Gezählt in den 60 Minuten bis zur genannten Zeit.")
+        expect(note).to_contain_text("Langsam: unter 30 km/h, mittel: 30 bis 50 km/h, schnell: über 50 km/h.")
+        page.locator("#tree-list [data-site='J-0001']").click()
+
+        expect(note).to_be_hidden()
+
     def test_speak_english_too(self, page):
         page.goto("/?site=V-01&lang=en")
 

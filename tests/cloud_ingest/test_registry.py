@@ -83,6 +83,15 @@ class TestCity:
             (("stations",), [{**STATION, "kind": "noise"}], "kind: must be one of air, traffic"),
             (("stations",), [{**STATION, "id": "J-0001"}], "id 'J-0001' is a tree's and a station's"),
             (("stations",), [STATION, STATION], "stations: id 'L-01' is used twice"),
+            (("stations",), [{**STATION, "speeds_kmh": [30, 50]}], "stations[0]: speeds_kmh: is of a traffic station"),
+            *(
+                (
+                    ("stations",),
+                    [{**STATION, "kind": "traffic", "speeds_kmh": speeds}],
+                    "must be two whole numbers of km/h",
+                )
+                for speeds in (30, [30], [50, 30], [0, 50], [30.0, 50], [30, 251], [True, 50], None)
+            ),
             (("reference_areas", 0, "rule", "act"), 19.0, "'act' must be below 'clear'"),
             (("reference_areas", 0, "rule", "quantity"), "mood", "must be one of soil_moisture"),
             (("reference_areas", 0, "polygon"), [[1, 2], [1, 3], [2, 3], [4, 4]], "must be a closed ring"),

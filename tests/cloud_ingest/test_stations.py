@@ -46,6 +46,16 @@ class TestStations:
         assert found["latest"]["pm2_5"]["value"] == 8.4
         assert found["latest"]["pm2_5"]["unit"] == "ug/m3"
 
+    def test_says_of_how_long_its_counts_are_and_which_speeds_are_slow_and_fast(self, tmp_path):
+        told = changes()
+        told["stations"][0]["speeds_kmh"] = [20, 30]
+        with served(tmp_path, small_city(**told)) as found:
+            counter, sniffer = station(found, "V-01"), station(found, "L-01")
+
+        assert (counter["interval_s"], counter["speeds_kmh"]) == (HOUR, [20, 30])
+        assert sniffer["interval_s"] == HOUR
+        assert "speeds_kmh" not in sniffer
+
     def test_a_sensor_that_fails_does_not_silence_the_others(self, city):
         city.feed(UP, batch(uplink(1, SNIFFER, 1, air(START, pm2_5="no_answer"))))
 

@@ -41,6 +41,8 @@ export interface StationProperties {
   id: string
   kind: Kind
   name: Names
+  interval_s: number | null
+  speeds_kmh?: [number, number] // of traffic: below the first is slow, above the second fast
   sensor: Sensor
   sensors: Record<string, Sensor> // each of its instruments
   latest: Record<string, Latest>

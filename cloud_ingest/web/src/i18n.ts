@@ -44,6 +44,13 @@ const WORDS = {
     de: 'Sehr kleine Zahlen werden zum Schutz Einzelner nicht gezeigt.',
     en: 'Very small counts are not shown, to protect individuals.',
   },
+  count_span: { de: 'Gezählt in den {span} bis zur genannten Zeit.', en: 'Counted in the {span} up to the time shown.' },
+  count_why: {
+    de: 'Langsam: unter {slow} km/h, mittel: {slow} bis {fast} km/h, schnell: über {fast} km/h. Kommend: auf das Messgerät zu, gehend: von ihm weg.',
+    en: 'Slow: below {slow} km/h, medium: {slow} to {fast} km/h, fast: above {fast} km/h. Approaching: towards the counter, receding: away from it.',
+  },
+  minutes: { de: '{count} Minuten', en: '{count} minutes' },
+  hours: { de: '{count} Stunden', en: '{count} hours' },
   values_label: { de: 'Messwerte; zum Zeichnen auswählen', en: 'Readings; choose one to draw' },
   area: { de: 'Referenzfläche', en: 'Reference area' },
   state: { de: 'Zustand', en: 'State' },
@@ -184,6 +191,13 @@ const WHOLE = ['1', '[ppm]']
 /** A number and its unit, which stay on one line. */
 export const withUnit = (value: number, unit: string): string =>
   `${number(value, WHOLE.includes(unit) ? 0 : 1)}\u00a0${UNITS[unit] ?? unit}`.trimEnd()
+
+/** A length of time: 15 minutes, 2 hours. */
+export function duration(seconds: number): string {
+  const hours = seconds / 3600
+  if (hours > 1 && Number.isInteger(hours)) return word('hours', { count: number(hours, 0) })
+  return word('minutes', { count: number(Math.round(seconds / 60), 0) })
+}
 
 /** Local time of the city, from an ISO time. */
 export function time(iso: string): string {

@@ -6,7 +6,7 @@ import * as api from './api'
 import { badge, stateText, stationBadge, type State } from './badge'
 import { Chart } from './chart'
 import { element, table, text } from './dom'
-import { isCount, named, quantity, time, translatePage, withUnit, word } from './i18n'
+import { duration, isCount, named, quantity, time, translatePage, withUnit, word } from './i18n'
 import type { CityMap } from './map'
 import { keepFresh } from './refresh'
 
@@ -170,6 +170,15 @@ function drawValues(values: Record<string, api.Latest>, shown: string): void {
   )
 }
 
+/** Of how long the counts of a traffic station are, and what slow and fast mean there. */
+function aboutCounts({ interval_s, speeds_kmh, latest }: api.StationProperties): string {
+  const parts = interval_s === null ? [] : [word('count_span', { span: duration(interval_s) })]
+  if (speeds_kmh && Object.keys(latest).some((name) => /_(slow|medium|fast)$/.test(name))) {
+    parts.push(word('count_why', { slow: String(speeds_kmh[0]), fast: String(speeds_kmh[1]) }))
+  }
+  return parts.join(' ')
+}
+
 function drawPeriods(): void {
   element('periods').replaceChildren(
     ...PERIOD_DAYS.map((period) => {
@@ -192,10 +201,13 @@ async function drawSite(): Promise<void> {
     const rule = areas.features.find((area) => area.properties.id === tree.area)!.properties
     const about = `${tree.latin} · ${tree.id} · ${areaName(tree.area)} · ${word('planted')} ${tree.planted}`
     element('tree-state').replaceChildren(stateText(tree.state), ` · ${word(`sensor_${tree.sensor}`)}`)
+    element('count-note').hidden = true
     await drawDetails('trees', tree.id, named(tree.name), about, tree.latest, drawn ?? rule.quantity)
   } else if (station) {
     const about = `${word(`${station.kind}_station`)} · ${station.id}`
     element('tree-state').replaceChildren(stationBadge(station.kind, station.sensor), ` ${sensorText(station)}`)
+    element('count-note').hidden = station.kind !== 'traffic'
+    element('count-note').textContent = aboutCounts(station)
     // A traffic station is best known by its largest count.
     const counts = Object.entries(station.latest).sort(([, a], [, b]) => (b.value ?? -1) - (a.value ?? -1))
     const first = station.kind === 'air' ? Object.keys(station.latest)[0] : counts[0]?.[0]
