@@ -169,11 +169,10 @@ class TestOutbox:
             epoch = gateway.status()["epoch"]
             with Cloud(broker.port) as cloud:
                 online = eventually(lambda: cloud.statuses)[0]
-        with Cloud(broker.port) as cloud:
-            offline = eventually(lambda: cloud.statuses)[0]
+        with Cloud(broker.port) as cloud:  # a busy broker may take the last status after this subscription
+            eventually(lambda: cloud.statuses and json.loads(cloud.statuses[-1]) == {"online": False})
 
         assert json.loads(online) == {"online": True, "epoch": epoch}
-        assert json.loads(offline) == {"online": False}
 
     def test_the_status_is_repeated_for_a_subscriber_whom_the_broker_showed_none(self, broker, bench, monkeypatch):
         monkeypatch.setattr(forwarder, "_STATUS_S", 0.1)
@@ -469,6 +468,13 @@ class TestEpoch:
 
 class TestLanes:
     """decoders/README.md: lane 0 are alarms, 1 readings, 2 diagnostics; the lower goes first."""
+
+    @pytest.fixture
+    def bench(self, tmp_path, broker):
+        """It sends nothing again because a machine is slow: what arrives is counted."""
+        bench = Bench(tmp_path, broker.port, resend_s=60.0)
+        yield bench
+        bench.close()
 
     def test_an_alarm_overtakes_a_backlog(self, broker, bench):
         bench.append(4000)
