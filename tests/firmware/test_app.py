@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The firmware as it ships, on the real MicroPython with the heap of a board, simulated chips and a small network."""
 
-from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -11,42 +10,13 @@ from decoders.payload_reader import read
 from firmware.provisioning import pack_identity
 from simulators.chips.smt100 import Fault
 from simulators.city import Truth
-from simulators.firmware_build import compile_module
 from simulators.node_states import ResetCause, State
 from tests.firmware.heltec_bench import GPS_AT_0, HOUR, S, identity_of, messages, power_fails, switched_on
 from tests.firmware.lorawan_peer import APP_KEY, IDENTITY
+from tests.firmware.other_profile import measuring, replaced
 
 SECOND_EUI = "70b3d57ed0000002"
 AFTER_COLD_BOOT = 101  # operations: what follows a cold boot's first sleep
-
-
-@contextmanager
-def replaced(folder, module, text):
-    """Let a module of the firmware be another for a while."""
-    compiled = folder / f"firmware/firmware/{module}.mpy"
-    good = compiled.read_bytes()
-    source = folder / f"{module}.py"
-    source.write_text(text)
-    compile_module(source, compiled, f"{module}.py")
-    yield
-    compiled.write_bytes(good)
-
-
-def sabotaged(folder, body):
-    """Let the measuring be ``body`` for a while."""
-    return replaced(folder, "profile", PROFILE + body)
-
-
-PROFILE = """
-def layout(profile):
-    from decoders.layouts.tree import LAYOUT
-    return LAYOUT
-
-def battery_level(values):
-    return 255
-
-def measure(board, profile, settings):
-"""
 
 
 class DeadChip:
@@ -134,21 +104,11 @@ class TestFirstHours:
         assert [fields["FOpts"][:1] for _, fields in one.network.heard_uplinks] == [b"\x0d"] * 3
         assert messages(one) == []
 
-    def test_a_network_that_never_tells_the_time_gets_each_sample_once_as_so_long_ago(self, street):
+    @pytest.mark.parametrize("hears", [False, True], ids=["and is silent", "and answers all else"])
+    def test_a_network_that_never_tells_the_time_gets_each_sample_once_as_so_long_ago(self, street, hears):
         one = street()
         one.network.tells_time = False
-        one.network.hears = False
-        switched_on(one, 9 * 3600)
-
-        reports = messages(one)
-        taken = sorted(start_us / S + sample.time for start_us, message in reports for sample in message.samples)
-        assert [len(message.samples) for _, message in reports][:3] == [5, 1, 1]
-        assert len(taken) >= 8
-        assert all(3590 < later - earlier < 3610 for earlier, later in pairwise(taken))
-
-    def test_so_does_one_that_answers_all_else(self, street):
-        one = street()
-        one.network.tells_time = False
+        one.network.hears = hears
         switched_on(one, 9 * 3600)
 
         reports = messages(one)
@@ -275,7 +235,7 @@ class TestFaults:
 
     def test_an_exception_is_slept_off_longer_and_longer(self, street, tmp_path):
         one = switched_on(street(files=True), 600)
-        with sabotaged(tmp_path, "    raise ValueError('x')\n"):
+        with measuring(tmp_path, "raise ValueError('x')"):
             one.run(3 * 3600)
             boots = one.node.statistics.boots[ResetCause.DEEP_SLEEP]
             assert "ValueError: x" in one.node.console()
@@ -291,7 +251,7 @@ class TestFaults:
 
     def test_after_a_safe_wake_one_more_crash_is_enough_until_a_sample_was_taken(self, street, tmp_path):
         one = switched_on(street(files=True), 600)
-        with sabotaged(tmp_path, "    raise ValueError('x')\n"):
+        with measuring(tmp_path, "raise ValueError('x')"):
             one.run(8 * 3600)
         crashes = one.node.console().count("ValueError: x")
         told = [
@@ -300,7 +260,7 @@ class TestFaults:
             if fields["FPort"] == DIAGNOSTICS.f_port
         ]
         one.run(3 * 3600)
-        with sabotaged(tmp_path, "    raise ValueError('y')\n"):
+        with measuring(tmp_path, "raise ValueError('y')"):
             one.run(3600)
         again = one.node.console().count("ValueError: y")
 
@@ -313,8 +273,7 @@ class TestFaults:
     def test_a_hang_is_ended_by_the_watchdog(self, street, tmp_path):
         identity = identity_of(600)
         one = switched_on(street(identity=identity, files=True), 40)
-        hang = "    while True:\n        board.clock.sleep_ms(10_000)\n"
-        with sabotaged(tmp_path, hang):
+        with measuring(tmp_path, "while True: board.clock.sleep_ms(10_000)"):
             one.run(3600)
             boots = one.node.statistics.boots.copy()
             awake_us = one.node.statistics.state_us[State.AWAKE]

@@ -3,25 +3,14 @@
 
 import pytest
 
-from simulators.firmware_build import compile_module
 from simulators.node_memory import memory_of
 from simulators.node_states import ResetCause
 from simulators.traffic_node import TrafficNode
 from tests.firmware import heltec_bench
 from tests.firmware.heltec_bench import identity_of
+from tests.firmware.other_profile import measures
 
 INTERVAL_S = 600
-PROFILE = """
-def layout(profile):
-    from decoders.layouts.tree import LAYOUT
-    return LAYOUT
-
-def draws_uas(*_):
-    return 0
-
-def measure(board, profile, settings):
-    {body}
-"""
 
 
 @pytest.fixture
@@ -32,13 +21,6 @@ def switched_on(street):
         return heltec_bench.switched_on(street(identity=identity_of(INTERVAL_S, profile=profile), **options), seconds)
 
     return make
-
-
-def measures(folder, body):
-    """From now on the node's measuring is this."""
-    source = folder / "profile.py"
-    source.write_text(PROFILE.format(body=body))
-    compile_module(source, folder / "firmware/firmware/profile.mpy", "profile.py")
 
 
 class TestResets:

@@ -7,10 +7,10 @@ from decoders.layouts.tree import LAYOUT as TREE
 from decoders.payload_reader import read
 from firmware.state import Store
 from simulators.chips.sx1262_faults import Fault
-from simulators.firmware_build import compile_module
 from simulators.node_states import ResetCause, State
 from tests.firmware.heltec_bench import S
 from tests.firmware.lorawan_peer import joined
+from tests.firmware.other_profile import measures, measuring
 
 
 @pytest.fixture
@@ -120,27 +120,7 @@ class TestJoin:
         assert one.node.statistics.boots[ResetCause.DEEP_SLEEP] == boots + 1
 
 
-PROFILE = """
-from decoders.layouts.tree import LAYOUT
-
-def layout(profile):
-    return LAYOUT
-
-def battery_level(values):
-    return 255
-
-def draws_uas(*_):
-    return 0
-
-def measure(board, profile, settings):
-"""
-SLOW = (
-    PROFILE
-    + """
-    board.clock.sleep_ms(29_000)
-    return {field.name: "no_answer" for field in LAYOUT.fields}
-"""
-)
+SLOW = 'board.clock.sleep_ms(29_000); return {field.name: "no_answer" for field in layout(profile).fields}'
 
 
 class TestWatchdog:
@@ -148,8 +128,7 @@ class TestWatchdog:
         one = street(600, files=True)
         one.network.least_sf = 12
         one.kernel.run_until(3600 * S, lambda: one.network.sessions)
-        (tmp_path / "p.py").write_text(SLOW)
-        compile_module(tmp_path / "p.py", tmp_path / "firmware/firmware/profile.mpy", "p.py")
+        measures(tmp_path, SLOW)
         one.run(3600)
 
         assert len(one.f_cnts()) >= 5
@@ -161,14 +140,9 @@ class TestCrashes:
     def test_they_are_counted_for_good(self, street, tmp_path):
         one = street(600, files=True)
         one.run(600)
-        compiled = tmp_path / "firmware/firmware/profile.mpy"
-        good = compiled.read_bytes()
-        text = PROFILE + "    raise ValueError('x')\n"
-        (tmp_path / "p.py").write_text(text)
-        compile_module(tmp_path / "p.py", compiled, "p.py")
-        one.kernel.run_until(one.clock.now_us + 3600 * S, lambda: one.node.console().count("ValueError: x") == 2)
-        one.run(1)
-        compiled.write_bytes(good)
+        with measuring(tmp_path, "raise ValueError('x')"):
+            one.kernel.run_until(one.clock.now_us + 3600 * S, lambda: one.node.console().count("ValueError: x") == 2)
+            one.run(1)
         one.run(3600)
 
         mac, _ = joined()

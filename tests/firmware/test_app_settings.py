@@ -9,9 +9,9 @@ from decoders.layouts.diagnostics import LAYOUT as DIAGNOSTICS
 from decoders.layouts.tree import LAYOUT as TREE
 from decoders.payload_reader import read
 from decoders.settings_message import Answer, decode, encode
-from simulators.firmware_build import compile_module
 from simulators.node_states import State
 from tests.firmware.heltec_bench import GPS_AT_0, S
+from tests.firmware.other_profile import measures
 
 HOUR_S = 3600
 
@@ -172,16 +172,12 @@ class TestBattery:
     def test_a_low_battery_stretches_the_interval_and_an_empty_one_ends_sending(self, street, tmp_path):
         one = street(900, files=True)
         one.run(2 * HOUR_S)
-        good = (tmp_path / "firmware/firmware/profile.mpy").read_bytes()
         counts = []
         for battery_mv in (3_100, 2_950, 3_300):
-            source = tmp_path / "p.py"
-            source.write_text(PROFILE.format(battery_mv))
-            compile_module(source, tmp_path / "firmware/firmware/profile.mpy", "p.py")
+            measures(tmp_path, f'return {{"soil_moisture": 2000, "battery_voltage": {battery_mv}}}')
             before = len(one.network.transmissions)
             one.run(8 * HOUR_S)
             counts.append(len(one.network.transmissions) - before)
-        (tmp_path / "firmware/firmware/profile.mpy").write_bytes(good)
 
         low, empty, recovered = counts
         assert 8 <= low <= 16
@@ -190,20 +186,3 @@ class TestBattery:
         assert one.node.state is State.ASLEEP
         times = samples(one)
         assert max(later - earlier for earlier, later in pairwise(times[1:])) <= 3700
-
-
-PROFILE = """
-from decoders.layouts.tree import LAYOUT
-
-def layout(profile):
-    return LAYOUT
-
-def battery_level(values):
-    return 255
-
-def draws_uas(*_):
-    return 0
-
-def measure(board, profile, settings):
-    return {{"soil_moisture": 2000, "battery_voltage": {}}}
-"""

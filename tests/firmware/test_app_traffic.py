@@ -9,27 +9,14 @@ from decoders.payload_reader import read
 from decoders.settings import F_PORT
 from decoders.settings_message import Answer, decode, encode
 from firmware import profile
-from simulators.firmware_build import compile_module
 from simulators.node_states import Moment
 from simulators.traffic_node import TrafficNode
 from tests.firmware import heltec_bench
 from tests.firmware.heltec_bench import identity_of
+from tests.firmware.other_profile import measures
 
 INTERVAL_S = 900
 LISTENING_CRASHES = """
-def layout(profile):
-    from decoders.layouts.traffic import LAYOUT
-    return LAYOUT
-
-def battery_level(values):
-    return 255
-
-def draws_uas(*_):
-    return 0
-
-def measure(board, profile, settings):
-    return {"battery_voltage": 3900}
-
 def listen(board, profile, settings):
     raise ValueError("no radar")
 """
@@ -130,9 +117,7 @@ class TestListening:
 class TestCrashes:
     def test_a_node_that_crashes_whenever_it_listens_still_hears_the_network_in_safe_mode(self, street, tmp_path):
         assert ports(street)[-2:] == [TRAFFIC.f_port] * 2
-        source = tmp_path / "profile.py"
-        source.write_text(LISTENING_CRASHES)
-        compile_module(source, tmp_path / "firmware/firmware/profile.mpy", "profile.py")
+        measures(tmp_path, 'return {"battery_voltage": 3900}', "traffic", LISTENING_CRASHES)
         street.node.power_off()
         street.node.power_on()
         before = len(ports(street))
