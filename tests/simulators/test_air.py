@@ -4,30 +4,10 @@ import statistics
 
 import pytest
 
-from simulators.air import OULU_2015, REJECTION_DB, Air, Position, Transmission, noise_dbm, total_dbm
+from simulators.air import OULU_2015, REJECTION_DB, Air, Position, noise_dbm, total_dbm
+from tests.simulators.sf7_frame import sf7_frame
 
 GATEWAY = Position(0.0, 0.0)
-
-
-def packet(clock, **changes):
-    """12 bytes at SF7: 41.216 ms, of which 8.192 ms are preamble."""
-    start = changes.pop("start_us", clock.now_us)
-    fields = {
-        "start_us": start,
-        "end_us": start + 41_216,
-        "frequency_hz": 868_100_000,
-        "sf": 7,
-        "bandwidth_hz": 125_000,
-        "power_dbm": 14.0,
-        "iq_inverted": False,
-        "sync_word": 0x3444,
-        "phy_payload": b"",
-        "crc_on": True,
-        "preamble_symbols": 8,
-        "position": Position(1000.0, 0.0),
-        **changes,
-    }
-    return Transmission(**fields)
 
 
 class TestPathLoss:
@@ -55,7 +35,7 @@ class TestPathLoss:
         assert statistics.stdev(losses) == pytest.approx(7.8, abs=0.8)
 
     def test_fading_differs_from_packet_to_packet_and_repeats_with_the_seed(self, clock):
-        first, second = packet(clock), packet(clock, start_us=1_000_000)
+        first, second = sf7_frame(clock), sf7_frame(clock, start_us=1_000_000)
         levels = [Air(clock, 5).level_dbm(t, GATEWAY) for t in (first, second, first)]
 
         assert levels[0] == levels[2]
@@ -75,10 +55,10 @@ class TestCollisions:
 
     def both(self, air, clock, after_us=0, **changes):
         """A wanted packet and another; who survives at the gateway."""
-        wanted = packet(clock)
+        wanted = sf7_frame(clock)
         air.transmit(wanted)
         clock.run_until(after_us)
-        other = packet(clock, **changes)
+        other = sf7_frame(clock, **changes)
         air.transmit(other)
         return air.survives(wanted, GATEWAY), air.survives(other, GATEWAY)
 
@@ -117,29 +97,29 @@ class TestCollisions:
     @pytest.mark.parametrize(("ended_us", "survives"), [(3_072, True), (3_073, False)])
     def test_the_first_symbols_of_a_preamble_may_be_lost(self, air, clock, ended_us, survives):
         """Bor et al. 2016: the last five symbols of the preamble are enough."""
-        air.transmit(packet(clock, end_us=ended_us))
-        wanted = packet(clock)
+        air.transmit(sf7_frame(clock, end_us=ended_us))
+        wanted = sf7_frame(clock)
         air.transmit(wanted)
 
         assert air.survives(wanted, GATEWAY) == survives
 
     def test_a_packet_cut_short_harms_only_until_then(self, air, clock):
-        short = packet(clock)
+        short = sf7_frame(clock)
         air.transmit(short)
         clock.run_until(1_000)
         air.cut(short)
-        wanted = packet(clock)
+        wanted = sf7_frame(clock)
         air.transmit(wanted)
 
         assert air.survives(wanted, GATEWAY)
 
     def test_what_is_long_over_is_forgotten_but_not_what_still_matters(self, air, clock):
-        long = packet(clock, end_us=3_000_000, sf=12, low_data_rate=True)
+        long = sf7_frame(clock, end_us=3_000_000, sf=12, low_data_rate=True)
         air.transmit(long)
         clock.run_until(1_000_000)
-        air.transmit(packet(clock, power_dbm=60.0))
+        air.transmit(sf7_frame(clock, power_dbm=60.0))
         clock.run_until(2_900_000)
-        air.transmit(packet(clock))
+        air.transmit(sf7_frame(clock))
 
         assert not air.survives(long, GATEWAY)
 
@@ -162,12 +142,12 @@ class TestListening:
         air.attach(gone)
         air.detach(gone)
 
-        air.transmit(packet(clock))
+        air.transmit(sf7_frame(clock))
 
         assert (here.count, gone.count, air.transmitted) == (1, 0, 1)
 
     def test_ongoing_is_what_has_started_and_not_ended(self, air, clock):
-        first, second = packet(clock), packet(clock, frequency_hz=868_300_000)
+        first, second = sf7_frame(clock), sf7_frame(clock, frequency_hz=868_300_000)
         air.transmit(first)
         air.transmit(second)
         air.cut(second)

@@ -5,10 +5,11 @@ import select
 
 import pytest
 
-from simulators.air import Position, Transmission
+from simulators.air import Position
 from simulators.concentrator import Concentrator
 from simulators.gwmp_forwarder import GatewaySilent
 from tests.simulators.gwmp_server import EPOCH, EUI, Server, txpk
+from tests.simulators.sf7_frame import sf7_frame
 
 
 class Waits:
@@ -39,27 +40,6 @@ def waits(server, monkeypatch):
     return waits
 
 
-def uplink(clock, **changes):
-    """12 bytes at SF7: 40.25 symbols of 1.024 ms, by hand after Semtech AN1200.13."""
-    start = clock.now_us
-    fields = {
-        "start_us": start,
-        "end_us": start + 41_216,
-        "frequency_hz": 868_100_000,
-        "sf": 7,
-        "bandwidth_hz": 125_000,
-        "power_dbm": 14.0,
-        "iq_inverted": False,
-        "sync_word": 0x3444,
-        "phy_payload": bytes(range(12)),
-        "crc_on": True,
-        "preamble_symbols": 8,
-        "position": Position(1000.0, 0.0),
-        **changes,
-    }
-    return Transmission(**fields)
-
-
 class TestPushData:
     """PROTOCOL.md 3.2 "PUSH_DATA packet" and 4 "Upstream JSON data structure"."""
 
@@ -67,7 +47,7 @@ class TestPushData:
         build(counter_at_start=5_000)
         clock.run_until(1_000_000)
 
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(2_000_000)
 
         # Free of shadowing: 14 dBm + 2.15 dBi - 128.95 dB; noise -174 + 51 + 6 dBm
@@ -96,7 +76,7 @@ class TestPushData:
     def test_the_counter_wraps_after_32_bits(self, clock, air, server, build):
         build(counter_at_start=0xFFFF_FFFF)
 
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(1_000_000)
 
         assert [rxpk["tmst"] for rxpk in server.rxpks()] == [41_215]
@@ -106,7 +86,7 @@ class TestPushData:
 
         for n, hz in enumerate((868_100_000, 868_700_000, 867_100_000, 867_900_000, 867_930_000, 867_940_000)):
             clock.run_until(n * 1_000_000)
-            air.transmit(uplink(clock, frequency_hz=hz))
+            air.transmit(sf7_frame(clock, frequency_hz=hz))
         clock.run_until(10_000_000)
 
         assert [(r["chan"], r["rfch"], r["freq"]) for r in server.rxpks()] == [
@@ -124,7 +104,7 @@ class TestPushData:
     def test_what_is_not_a_lorawan_uplink_is_not_heard(self, clock, air, server, build, foreign):
         concentrator = build()
 
-        air.transmit(uplink(clock, **foreign))
+        air.transmit(sf7_frame(clock, **foreign))
         clock.run_until(1_000_000)
 
         assert concentrator.counters.heard == 0
@@ -133,9 +113,9 @@ class TestPushData:
     def test_a_packet_without_crc_or_with_the_wrong_optimisation_is_not_forwarded(self, clock, air, server, build):
         concentrator = build()
 
-        air.transmit(uplink(clock, crc_on=False))
+        air.transmit(sf7_frame(clock, crc_on=False))
         clock.run_until(1_000_000)
-        air.transmit(uplink(clock, low_data_rate=True))
+        air.transmit(sf7_frame(clock, low_data_rate=True))
         clock.run_until(2_000_000)
 
         assert (concentrator.counters.no_crc, concentrator.counters.crc_bad) == (1, 1)
@@ -144,9 +124,9 @@ class TestPushData:
     def test_a_packet_below_the_sensitivity_of_its_spreading_factor_is_lost(self, clock, air, server, build):
         concentrator = build()
         # 132.45 dB down SF7 ends (SNR -7.5 dB): 14 + 2.15 - loss = -124.5 dBm at 3.6 km
-        air.transmit(uplink(clock, position=Position(3_800.0, 0.0)))
+        air.transmit(sf7_frame(clock, position=Position(3_800.0, 0.0)))
         clock.run_until(1_000_000)
-        air.transmit(uplink(clock, position=Position(3_800.0, 0.0), sf=8))
+        air.transmit(sf7_frame(clock, position=Position(3_800.0, 0.0), sf=8))
         clock.run_until(2_000_000)
 
         assert concentrator.counters.too_weak == 1
@@ -154,7 +134,7 @@ class TestPushData:
 
     def test_a_stat_comes_every_thirty_seconds(self, clock, air, server, build):
         build(latitude_longitude=(50.93, 11.59))
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
 
         clock.run_until(60_000_000)
 
@@ -180,7 +160,7 @@ class TestDemodulators:
         concentrator = build(demodulators=2)
 
         for hz in (868_100_000, 868_300_000, 868_500_000):
-            air.transmit(uplink(clock, frequency_hz=hz))
+            air.transmit(sf7_frame(clock, frequency_hz=hz))
         clock.run_until(1_000_000)
 
         assert concentrator.counters.no_demodulator == 1
@@ -189,13 +169,13 @@ class TestDemodulators:
     def test_nothing_is_received_while_transmitting(self, clock, air, server, build):
         concentrator = build()
         server.downlinks = lambda rxpk: [txpk(tmst=1_000_000)]
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(990_000)
         server.downlinks = lambda rxpk: []
 
-        air.transmit(uplink(clock))  # under way when the transmitter starts
+        air.transmit(sf7_frame(clock))  # under way when the transmitter starts
         clock.run_until(1_005_000)
-        air.transmit(uplink(clock))  # preamble gone before the transmitter ends
+        air.transmit(sf7_frame(clock))  # preamble gone before the transmitter ends
         clock.run_until(1_500_000)
 
         assert (concentrator.counters.sent, concentrator.counters.half_duplex) == (1, 2)
@@ -205,12 +185,12 @@ class TestDemodulators:
     def test_a_long_preamble_outlasts_a_short_transmission(self, clock, air, server, build):
         concentrator = build()
         server.downlinks = lambda rxpk: [txpk(tmst=1_000_000)]
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(1_000_000)
         server.downlinks = lambda rxpk: []
 
         # SF12: 8 symbols of 32.768 ms; the transmitter ends after 41.216 ms and leaves more than five of them
-        air.transmit(uplink(clock, sf=12, low_data_rate=True, end_us=clock.now_us + 1_155_072))
+        air.transmit(sf7_frame(clock, sf=12, low_data_rate=True, end_us=clock.now_us + 1_155_072))
         clock.run_until(5_000_000)
 
         assert concentrator.counters.half_duplex == 0
@@ -224,7 +204,7 @@ class TestHold:
         delivered = []
         build(on_uplink=lambda time_us, phy: delivered.append((time_us, phy.hex())))
 
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(41_216)
 
         assert delivered == [(41_216, "000102030405060708090a0b")]
@@ -232,7 +212,7 @@ class TestHold:
     def test_pull_data_goes_out_before_the_first_push_data(self, clock, air, server, build):
         build()
 
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(1_000_000)
 
         assert [kind for kind, _, _ in server.received] == [2, 0]
@@ -241,10 +221,10 @@ class TestHold:
         concentrator = build(lockstep=False)
         server.silent = True
 
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(1_000_000)
         server.silent = False
-        air.transmit(uplink(clock, phy_payload=b"another"))
+        air.transmit(sf7_frame(clock, phy_payload=b"another"))
         clock.run_until(2_000_000)
 
         assert [rxpk["size"] for rxpk in server.rxpks()] == [12, 7]
@@ -257,7 +237,7 @@ class TestHold:
 
         for n in range(5):
             clock.run_until(n * 1_000_000)
-            air.transmit(uplink(clock))
+            air.transmit(sf7_frame(clock))
         clock.run_until(5_000_000)
 
         assert waits.waited_s == 2.0 + 9 * 0.125  # five PULL_DATA, five PUSH_DATA
@@ -265,7 +245,7 @@ class TestHold:
     def test_a_stat_does_not_wait_for_a_silent_gateway(self, clock, air, server, build, waits):
         build(lockstep=False, hold_s=2.0, short_hold_s=0.125)
         server.silent = True
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
 
         clock.run_until(3_600_000_000)
 
@@ -276,7 +256,7 @@ class TestHold:
         for n, silent in enumerate((False, True, False, False)):
             server.silent = silent
             clock.run_until(n * 1_000_000)
-            air.transmit(uplink(clock))
+            air.transmit(sf7_frame(clock))
             clock.run_until(n * 1_000_000 + 500_000)
 
         assert [kind for kind, _, _ in server.received] == [2, 0, 0, 2, 0, 0]
@@ -286,7 +266,7 @@ class TestHold:
             address = gone.address
         concentrator = Concentrator(clock, air, EUI, address, epoch_unix_s=EPOCH, hold_s=0.02, short_hold_s=0.01)
 
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(1_000_000)
         concentrator.close()
 
@@ -296,14 +276,14 @@ class TestHold:
         monkeypatch.setattr("simulators.gwmp_forwarder.LOCKSTEP_S", 0.05)
         build()
         server.silent = True
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
 
         with pytest.raises(GatewaySilent, match=r"no answer to PULL_DATA, token 0x0001, within 0\.05 s"):
             clock.run_until(1_000_000)
 
     def test_the_way_back_is_kept_open_in_real_time(self, clock, air, server, build):
         concentrator = build(keepalive_s=0.0)
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(1_000_000)
 
         concentrator.poll()
@@ -314,7 +294,7 @@ class TestHold:
         concentrator = build()
         server.stray = [b"", b"\x01\x00\x00\x03{}", b"\x02\x00\x00\x09", b"\x02\x00\x00\x03{", b"\x02\x00\x00\x03[]"]
 
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(1_000_000)
 
         assert concentrator.counters.delivered == 1
@@ -326,7 +306,7 @@ class TestHold:
         kinds = [b"", b"\x02\x00\x01\x03", b'\x02\x00\x01\x03{"txpk":', b"\x02\x00\x01\x03" + b"[" * 5000]
         server.stray = [dice.choice(kinds) + dice.randbytes(dice.randrange(20)) for _ in range(60)]
 
-        air.transmit(uplink(clock))
+        air.transmit(sf7_frame(clock))
         clock.run_until(1_000_000)
 
         assert concentrator.counters.delivered == 1
@@ -343,7 +323,7 @@ class TestPullResp:
         def answer(*txpks, **options):
             concentrator = build(**options)
             server.downlinks = lambda rxpk: list(txpks)
-            air.transmit(uplink(clock))
+            air.transmit(sf7_frame(clock))
             clock.run_until(41_216)
             expected = len(txpks) - concentrator.counters.refused["MALFORMED"]
             return concentrator, [body for _, _, body in server.settle(expected, kind=5)]

@@ -3,7 +3,8 @@
 
 import pytest
 
-from simulators.air import Position, Transmission
+from simulators.air import Position
+from tests.simulators.sf7_frame import sf7_frame
 from tests.simulators.sx1262_host import Host
 
 PREAMBLE, HEADER, RX_DONE, HEADER_ERR, CRC_ERR, TIMEOUT = 0x0004, 0x0010, 0x0002, 0x0020, 0x0040, 0x0200
@@ -23,23 +24,8 @@ def host(clock, air):
 
 def downlink(clock, **changes):
     """12 bytes at SF7, sent now by a gateway 500 m away: 41.216 ms."""
-    start = clock.now_us
-    fields = {
-        "start_us": start,
-        "end_us": start + 41_216,
-        "frequency_hz": 868_100_000,
-        "sf": 7,
-        "bandwidth_hz": 125_000,
-        "power_dbm": 14.0,
-        "iq_inverted": True,
-        "sync_word": 0x3444,
-        "phy_payload": b"twelve bytes",
-        "crc_on": False,
-        "preamble_symbols": 8,
-        "position": Position(500.0, 0.0),
-        **changes,
-    }
-    return Transmission(**fields)
+    ours = {"iq_inverted": True, "phy_payload": b"twelve bytes", "crc_on": False, "position": Position(500.0, 0.0)}
+    return sf7_frame(clock, **ours | changes)
 
 
 def rx(host, timeout="00 00 00"):
