@@ -12,7 +12,7 @@ from cloud_ingest import config as settings
 from cloud_ingest import operations
 from cloud_ingest.broker_cli import broker_cluster, broker_setup
 from cloud_ingest.certificates_cli import certificates
-from cloud_ingest.commands import CONFIG, one_clear_line, opened_store
+from cloud_ingest.commands import CONFIG, one_clear_line, opened_store, utc
 from cloud_ingest.dead_letters_cli import dead_letters
 from cloud_ingest.gateways_cli import events, gaps
 
@@ -77,15 +77,18 @@ def status(config_path: Path, as_json: bool) -> None:
     Example:
         stadtfunk ingest status --config ingest.toml --json
     """
-    counters, marks, gap_rows = operations.status(opened_store(config_path))
+    counters, marks, gap_rows, heard = operations.status(opened_store(config_path))
     if as_json:
         watermarks = [{"gateway_eui": gateway, **mark._asdict()} for gateway, mark in marks]
-        click.echo(json.dumps({"counters": counters, "watermarks": watermarks, "gaps": gap_rows}))
+        gateways = [{"gateway_eui": gateway, "heard_at": utc(at)} for gateway, at in heard.items()]
+        click.echo(json.dumps({"counters": counters, "gateways": gateways, "watermarks": watermarks, "gaps": gap_rows}))
         return
     if not counters:
         click.echo("nothing has come yet", err=True)
     for name, value in counters.items():
         click.echo(f"{name} {value}")
+    for gateway, at in heard.items():
+        click.echo(f"gateway {gateway} last heard {utc(at)}")
     for gateway, mark in marks:
         seqs = ", ".join("-" if seq is None else str(seq) for seq in mark.seqs)
         click.echo(f"watermark {gateway} epoch {mark.epoch} seqs {seqs}")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""What the commands of `stadtfunk ingest` share: the option for the configuration, and errors as one clear line."""
+"""What the commands of `stadtfunk ingest` share: the option for the configuration, times, errors as one clear line."""
 
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ def one_clear_line(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.ClickException(f"the store refuses ({error}); another program may hold it") from error
 
     return guarded
+
+
+def utc(at: float | None) -> str:
+    """A time as commands print it."""
+    return "?" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def opened_store(config_path: Path) -> SqliteStore:

@@ -2,13 +2,12 @@
 """``stadtfunk ingest gaps`` and ``events``: what will not come from gateways, and what they tell of themselves."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from cloud_ingest import gateway_records
-from cloud_ingest.commands import CONFIG, one_clear_line, opened_store
+from cloud_ingest.commands import CONFIG, one_clear_line, opened_store, utc
 from cloud_ingest.gaps import gaps as found_gaps
 from cloud_ingest.store import SqliteStore
 from decoders.topics import lane_name
@@ -37,7 +36,7 @@ def gaps(config_path: Path, gateway_eui: str | None, as_json: bool) -> None:
         if not gap.named:
             click.echo(f"unexplained {where}: {gap.missing} missing")
             continue
-        click.echo(f"dropped {where}: {gap.missing} missing, from {_utc(gap.first_at)} to {_utc(gap.last_at)}")
+        click.echo(f"dropped {where}: {gap.missing} missing, from {utc(gap.first_at)} to {utc(gap.last_at)}")
         for dev_eui, session, first, last, count in gap.devices:
             click.echo(f"  {dev_eui} session {session} f_cnt {first}..{last}: {count} uplinks")
     click.echo(f"{sum(gap.missing for gap in found)} records missing")
@@ -65,7 +64,7 @@ def events(config_path: Path, gateway_eui: str | None, last: int, as_json: bool)
     for gateway, event in found:
         sure = "" if event.time_quality in ("ntp", "concentrator") else f" (time {event.time_quality})"
         detail = " ".join(f"{name}={value}" for name, value in event.detail.items())
-        click.echo(f"{_utc(event.at)}{sure} {gateway} {event.kind} {event.dev_eui or ''} {detail}".rstrip())
+        click.echo(f"{utc(event.at)}{sure} {gateway} {event.kind} {event.dev_eui or ''} {detail}".rstrip())
 
 
 def _store(config_path: Path, gateway_eui: str | None) -> SqliteStore:
@@ -74,7 +73,3 @@ def _store(config_path: Path, gateway_eui: str | None) -> SqliteStore:
     if gateway_eui and not store.db.execute("SELECT 1 FROM epochs WHERE gateway_eui = ?", (gateway_eui,)).fetchone():
         raise click.ClickException(f"nothing has come of a gateway {gateway_eui}")
     return store
-
-
-def _utc(at: float | None) -> str:
-    return "?" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

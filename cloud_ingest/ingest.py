@@ -128,7 +128,7 @@ class Ingest:
             head = read_head(payload)
             gateway_eui = None if topics.up_lane_of(topic) is None else topics.gateway_eui_of(topic)
             if reason in dead_letters.LAST_COPIES and head is not None and head.gateway_eui == gateway_eui:
-                streams.note(self._store, head)
+                streams.note(self._store, head, self._present.now())
                 watermark = streams.watermark(self._store, head.gateway_eui, head.epoch)
                 applied = Applied(head.gateway_eui, watermark, frozenset())
         return applied
@@ -197,7 +197,7 @@ class Ingest:
         store = self._store
         things = frozenset(apply_records(topic, batch, batch.records))
         head = Head(*batch[:5], len(batch.records))
-        streams.note(store, head, batch.continues)
+        streams.note(store, head, self._present.now(), batch.continues)
         judge.mark(store, things, _sampled(batch.records))
         store.count("batches", "applied")
         return Applied(batch.gateway_eui, streams.watermark(store, batch.gateway_eui, batch.epoch), things)

@@ -15,11 +15,15 @@ EVENTS_AT_MOST = 100
 
 
 class Status(NamedTuple):
-    """``watermarks`` of all epochs, each gateway's current one last; ``gaps`` as rows of the table."""
+    """``watermarks`` of all epochs, each gateway's current one last; ``gaps`` as rows of the table.
+
+    ``heard``: when each gateway was last heard, Unix s.
+    """
 
     counters: dict[str, int]
     watermarks: list[tuple[str, Watermark]]
     gaps: list[tuple[Any, ...]]
+    heard: dict[str, float]
 
 
 class Overview(NamedTuple):
@@ -34,7 +38,8 @@ class Overview(NamedTuple):
 
 def status(store: Opened) -> Status:
     counters = {f"{name}.{reason}": value for name, reason, value in store.db.execute("SELECT * FROM counters")}
-    return Status(counters, streams.watermarks(store), store.db.execute("SELECT * FROM gaps").fetchall())
+    gap_rows = store.db.execute("SELECT * FROM gaps").fetchall()
+    return Status(counters, streams.watermarks(store), gap_rows, streams.heard(store))
 
 
 def overview(path: Path) -> Overview:

@@ -29,6 +29,10 @@ class Present:
         slowest_s = max((node.interval_s for node in city.nodes.values()), default=0)
         self._max_jump_s = max(MAX_JUMP_S, SILENT_INTERVALS * slowest_s)
 
+    def now(self) -> float:
+        """The present, as far as we know it."""
+        return self._clock() if self._clock is not None else self._store.newest_received_at()
+
     def is_sure_of(self, messages: Iterable[UplinkMessage]) -> bool:
         """Whether none of them is ahead of what is known now: then they need not be looked at one after the other."""
         newest = max((message.received_at for message in messages), default=0.0)

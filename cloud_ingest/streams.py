@@ -23,12 +23,13 @@ def progress(store: SqliteStore, gateway_eui: str, epoch: int, lane: int) -> Pro
     return Progress(tuple(ranges), oldest[0] if oldest else 0)
 
 
-def note(store: SqliteStore, head: Head, continues: Continues | None = None) -> None:
+def note(store: SqliteStore, head: Head, now: float, continues: Continues | None = None) -> None:
     """Inside a transaction: the records of a batch are applied; its gateway is to be told how far it may forget."""
     store.db.execute(
-        "INSERT INTO epochs SELECT ?, ?, coalesce(max(arrived), 0) + 1, coalesce(max(touched), 0) + 1 FROM epochs "
-        "WHERE true ON CONFLICT DO UPDATE SET touched = excluded.touched",
-        (head.gateway_eui, head.epoch),
+        "INSERT INTO epochs (gateway_eui, epoch, arrived, touched, heard_at) "
+        "SELECT ?, ?, coalesce(max(arrived), 0) + 1, coalesce(max(touched), 0) + 1, ? FROM epochs WHERE true "
+        "ON CONFLICT DO UPDATE SET touched = excluded.touched, heard_at = excluded.heard_at",
+        (head.gateway_eui, head.epoch, now),
     )
     if continues is not None:
         _link(store, head, continues)
@@ -108,6 +109,14 @@ def watermarks(store: Opened) -> list[tuple[str, Watermark]]:
     """Every gateway's watermarks, of each gateway the epoch that first came last as the last one."""
     rows = store.db.execute("SELECT gateway_eui, epoch FROM epochs ORDER BY gateway_eui, arrived").fetchall()
     return [(gateway_eui, watermark(store, gateway_eui, epoch)) for gateway_eui, epoch in rows]
+
+
+def heard(store: Opened) -> dict[str, float]:
+    """When each gateway was last heard, by our clock; of none that was heard by an older version alone."""
+    rows = store.db.execute(
+        "SELECT gateway_eui, max(heard_at) FROM epochs WHERE heard_at IS NOT NULL GROUP BY gateway_eui"
+    )
+    return dict(rows.fetchall())
 
 
 def current_epoch(store: SqliteStore, gateway_eui: str) -> int | None:

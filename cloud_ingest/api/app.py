@@ -227,7 +227,8 @@ def _add_operator(app: FastAPI, service: _Service) -> None:
         if no is not None:
             return no
         async with service.readers.snapshot() as db:
-            found = await operator.data(db, service.city, await service.present(db), service.config.store.path)
+            now, config = await service.present(db), service.config
+            found = await operator.data(db, service.city, now, config.store.path, config.mqtt.gateways)
         state = {"broker": service.broker_state, "writer": service.writer.problem}
         return JSONResponse({**state, **found}, headers={"Cache-Control": "no-store"})
 

@@ -5,7 +5,9 @@ Not public: it names gateways and nodes.
 """
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from cloud_ingest import operations
@@ -14,20 +16,23 @@ from cloud_ingest.api.readers import Snapshot
 from cloud_ingest.api.situation import latest, situation, station_states
 from cloud_ingest.gaps import Gap
 from cloud_ingest.operations import Overview
+from cloud_ingest.quality import SILENT_INTERVALS
 from cloud_ingest.registry import City, Name, Node
-from decoders.records import Event
+from decoders.records import LANES, Event
 
 GAPS_AT_MOST = 200
+_LEAST_PATIENCE_S = 900  # a gateway repeats what was not confirmed, and brokers are restarted
+_PATIENCE_WITHOUT_NODES_S = 86_400
 
 
-async def data(db: Snapshot, city: City, now: float, path: Path) -> dict[str, Any]:
-    """``path`` is that of the store."""
+async def data(db: Snapshot, city: City, now: float, path: Path, listed: Sequence[str] = ()) -> dict[str, Any]:
+    """``path`` is that of the store; ``listed``: gateways that should be heard."""
     nodes = await _nodes(db, city, now)
     found = await asyncio.to_thread(operations.overview, path)
     sites = {node.dev_eui: node.site for node in city.nodes.values()}
     return {
         "now": iso(now) if now else None,
-        "gateways": _gateways(found),
+        "gateways": _gateways(found, listed, now, _patience_s(city)),
         "nodes": nodes,
         "nodes_registered": len(city.nodes),
         "missing": sum(gap.missing for gap in found.gaps),
@@ -40,20 +45,30 @@ async def data(db: Snapshot, city: City, now: float, path: Path) -> dict[str, An
     }
 
 
-def _gateways(found: Overview) -> list[dict[str, Any]]:
-    """Each with the watermark of its current epoch, and what is missing of all."""
+def _patience_s(city: City) -> float:
+    """How long nothing may come from a gateway: its nodes are as slow as half of the city's, and may be lost twice."""
+    intervals = [node.interval_s for node in city.nodes.values()]
+    return max(SILENT_INTERVALS * median(intervals), _LEAST_PATIENCE_S) if intervals else _PATIENCE_WITHOUT_NODES_S
+
+
+def _gateways(found: Overview, listed: Sequence[str], now: float, patience_s: float) -> list[dict[str, Any]]:
+    """Each with the watermark of its current epoch, and what is missing of all; those first of which nothing comes."""
     current = dict(found.status.watermarks)
+    heard = found.status.heard
     said = {gateway: event.at for gateway, event in found.events}
+    overdue = {gateway for gateway, at in heard.items() if now - at > patience_s} | (set(listed) - current.keys())
     return [
         {
             "gateway_eui": gateway,
-            "epoch": watermark.epoch,
-            "seqs": list(watermark.seqs),
+            "heard_at": iso(heard.get(gateway)),
+            "overdue": gateway in overdue,
+            "epoch": current[gateway].epoch if gateway in current else None,
+            "seqs": list(current[gateway].seqs) if gateway in current else [None] * len(LANES),
             "dropped": sum(gap.missing for gap in found.gaps if gap.gateway_eui == gateway and gap.named),
             "unexplained": sum(gap.missing for gap in found.gaps if gap.gateway_eui == gateway and not gap.named),
             "last_event": iso(said.get(gateway)),
         }
-        for gateway, watermark in sorted(current.items())
+        for gateway in sorted(current.keys() | set(listed), key=lambda eui: (eui not in overdue, eui))
     ]
 
 

@@ -87,6 +87,8 @@ class TestOperatorPage:
         page.goto("/operator")
 
         expect(page.locator("#gateways tbody tr")).to_have_count(1)
+        expect(page.locator("#gateways")).to_contain_text("Do., 2. Juli, 04:00")  # when it was heard
+        expect(page.locator("#summary")).to_contain_text("0 / 1Gateways überfällig")
         expect(page.locator("#gaps")).to_contain_text("Messwerte 400")
         expect(page.locator("#gaps")).to_contain_text(f"{NODES[1]}: 12")
         expect(page.locator("#gaps tbody tr", has_text="ungeklärt")).to_have_count(1)

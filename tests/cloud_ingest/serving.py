@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from cloud_ingest.api.app import create_app
-from cloud_ingest.config import Config, HttpSettings, StoreSettings, TimeSettings
+from cloud_ingest.config import Config, HttpSettings, MqttSettings, StoreSettings, TimeSettings
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.judge import judge, judge_marked, marked
 from cloud_ingest.registry import City
@@ -57,14 +57,19 @@ class Served:
 
 @contextmanager
 def served(
-    folder: Path, city: City | None = None, query_timeout_s: int = 60, public_url: str = PUBLIC
+    folder: Path,
+    city: City | None = None,
+    query_timeout_s: int = 60,
+    public_url: str = PUBLIC,
+    gateways: tuple[str, ...] = (),
 ) -> Iterator[Served]:
-    """A service over the store in ``folder``; its present is its newest reading's."""
+    """A service over the store in ``folder``; its present is its newest reading's. ``gateways``: those it lists."""
     city = city or small_city()
     store, ingest = opened(folder / "store.db", city)
     store.db.execute("PRAGMA synchronous = OFF")  # quick; what survives a power cut is not asked here
     config = Config(
         store=StoreSettings(folder / "store.db"),
+        mqtt=MqttSettings(gateways=gateways),
         http=HttpSettings(query_timeout_s=query_timeout_s, public_url=public_url),
         time=TimeSettings("observations"),
     )

@@ -63,6 +63,7 @@ class TestStatus:
         lines = run(site, "status").stdout.splitlines()
 
         assert "readings.values 2" in lines
+        assert "gateway 0016c001f1500812 last heard 2026-07-01T00:00:02Z" in lines
         assert "watermark 0016c001f1500812 epoch 1 seqs -, 3, -" in lines  # 4 is still at the gateway
         assert "gap 0016c001f1500812 epoch 1 lane 1 seq 2..3" in lines
 
@@ -70,6 +71,7 @@ class TestStatus:
         found = json.loads(run(site, "status", "--json").stdout)
 
         assert found["counters"]["rejected.unknown_dev_eui"] == 1
+        assert found["gateways"] == [{"gateway_eui": "0016c001f1500812", "heard_at": "2026-07-01T00:00:02Z"}]
         assert found["gaps"] == [["0016c001f1500812", 1, 1, 2, 3]]
 
 

@@ -3,15 +3,21 @@
 
 import base64
 import json
+import sqlite3
 import stat
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from cloud_ingest import cli, operator_token
+from cloud_ingest import cli, operator_token, streams
 from cloud_ingest.api import app
 from cloud_ingest.errors import ConfigError
+from cloud_ingest.ingest import Ingest
+from cloud_ingest.store import SqliteStore
+from decoders import topics
 from decoders.records import ALARM, READING, Dropped, Event, Record, Tombstone
 from decoders.senml import Reading
 from decoders.uplink import Batch, encode_batch
@@ -21,12 +27,14 @@ from tests.cloud_ingest.world import (
     GATEWAY,
     HOUR,
     NODES,
+    OTHER_GATEWAY,
     SNIFFER,
     START,
     STRANGER,
     UP,
     batch,
     moisture_series,
+    opened,
     registry_json,
     sample,
     small_city,
@@ -34,6 +42,7 @@ from tests.cloud_ingest.world import (
     with_stations,
 )
 
+MIGRATIONS = Path(cli.__file__).with_name("migrations")
 LOST = Tombstone(1, READING, 40, 49, START, START + 60.0, 0, (Dropped(NODES[0], 1, 90, 99, 10),))
 
 
@@ -136,6 +145,8 @@ class TestData:
         assert found["gateways"] == [
             {
                 "gateway_eui": GATEWAY,
+                "heard_at": "2026-07-01T00:00:02Z",
+                "overdue": False,
                 "epoch": 1,
                 "seqs": [2, 3, None],
                 "dropped": 10,
@@ -148,6 +159,61 @@ class TestData:
             (1, 3, False, []),
             (40, 49, True, [{"dev_eui": NODES[0], "uplinks": 10}]),
         ]
+
+    def test_a_gateway_is_overdue_after_three_intervals_of_the_nodes_and_stands_first(self, city, data):
+        """All nodes send by the hour."""
+        city.feed(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
+        for hours, overdue in ((3, []), (4, [GATEWAY])):
+            late = uplink(hours, NODES[1], hours, sample(START + hours * HOUR, 20.0))
+            city.feed(topics.up(OTHER_GATEWAY, READING), batch(late, gateway_eui=OTHER_GATEWAY))
+
+            found = data()["gateways"]
+
+            assert [one["gateway_eui"] for one in found if one["overdue"]] == overdue
+            assert [one["gateway_eui"] for one in found] == [GATEWAY, OTHER_GATEWAY]
+        assert found[0]["heard_at"] == "2026-07-01T00:00:02Z"
+
+    def test_a_gateway_that_is_listed_and_was_never_heard_is_overdue(self, tmp_path):
+        with served(tmp_path, gateways=(GATEWAY, OTHER_GATEWAY)) as found:
+            found.feed(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
+            token = (tmp_path / "operator.token").read_text().strip()
+
+            gateways = found.ask("/operator/data", Authorization=f"Bearer {token}").json()["gateways"]
+
+        assert [(one["gateway_eui"], one["heard_at"], one["overdue"], one["epoch"]) for one in gateways] == [
+            (OTHER_GATEWAY, None, True, None),
+            (GATEWAY, "2026-07-01T00:00:02Z", False, 1),
+        ]
+
+    def test_heard_is_when_we_heard_it_and_not_when_it_heard_its_node(self, tmp_path):
+        """A month's backlog comes today, and again."""
+        with closing(SqliteStore(tmp_path / "store.db")) as store:
+            store.register(small_city())
+            now = START + 30 * 24 * HOUR
+            ingest = Ingest(store, small_city(), clock=lambda: now)
+            message = batch(uplink(1, NODES[0], 0, sample(START, 20.0)))
+            ingest.apply(UP, message)
+            assert streams.heard(store) == {GATEWAY: START + 30 * 24 * HOUR}
+
+            now += 60
+            ingest.apply(UP, message)
+
+            assert streams.heard(store) == {GATEWAY: START + 30 * 24 * HOUR + 60}
+
+    def test_a_store_of_before_does_not_know_when_until_the_next_batch(self, tmp_path):
+        path = tmp_path / "old.db"
+        old = sqlite3.connect(path)
+        for file in sorted(MIGRATIONS.glob("000[1-5]_*.sql")):
+            old.executescript(file.read_text())
+        old.executescript(f"INSERT INTO epochs VALUES ('{GATEWAY}', 1, 1, 1); PRAGMA user_version = 5;")
+        old.close()
+
+        store, ingest = opened(path)
+        with closing(store):
+            assert streams.heard(store) == {}
+            ingest.apply(UP, batch(uplink(1, NODES[0], 0, sample(START, 20.0))))
+
+            assert streams.heard(store) == {GATEWAY: START + 2}
 
     def test_events_come_newest_first_with_the_place_of_the_node(self, city, data):
         events = [Event("node_down", NODES[1], START + n * 60.0, "saved", {"silent_s": 9.0}) for n in range(3)]

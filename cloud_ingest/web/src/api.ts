@@ -105,7 +105,16 @@ export interface Operations {
   now: string | null
   broker: string
   writer: string | null // why nothing can be stored
-  gateways: { gateway_eui: string; epoch: number; seqs: (number | null)[]; dropped: number; unexplained: number; last_event: string | null }[]
+  gateways: {
+    gateway_eui: string
+    heard_at: string | null
+    overdue: boolean
+    epoch: number | null
+    seqs: (number | null)[]
+    dropped: number
+    unexplained: number
+    last_event: string | null
+  }[]
   nodes: {
     dev_eui: string
     site: string

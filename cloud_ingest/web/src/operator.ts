@@ -31,10 +31,12 @@ function chip(value: string, label: string, ill: boolean): HTMLElement {
 
 function drawSummary(now: api.Operations): void {
   const letters = now.dead_letters.reduce((sum, one) => sum + one.letters, 0)
+  const late = now.gateways.filter((one) => one.overdue).length
   const connected = now.broker === 'connected'
   element('summary').replaceChildren(
     chip(connected ? '✓' : '!', word(connected ? 'broker_connected' : 'broker_lost'), !connected),
     chip(now.writer === null ? '✓' : '!', now.writer ?? word('store_writes'), now.writer !== null),
+    chip(`${count(late)} / ${count(now.gateways.length)}`, word('gateways_overdue'), late > 0),
     chip(`${count(now.nodes.length)} / ${count(now.nodes_registered)}`, word('nodes_title'), now.nodes.length > 0),
     chip(count(now.missing), word('records_missing'), now.missing > 0),
     chip(count(letters), word('letters_count'), letters > 0),
@@ -59,9 +61,18 @@ function drawNodes(now: api.Operations): void {
   ]))
 }
 
+/** When a gateway was last heard; of one that is overdue in a colour, and in words for who sees none. */
+function heard(one: api.Operations['gateways'][number]): HTMLElement {
+  const at = one.heard_at === null ? (one.epoch === null ? word('never_heard') : '–') : moment(one.heard_at)
+  const cell = withSmall(at, '')
+  if (one.overdue) cell.append(text('strong', word('overdue'), 'late'))
+  return cell
+}
+
 function drawGateways(now: api.Operations): void {
-  fill('gateways', ['gateway', 'stored_up_to', 'dropped', 'unexplained', 'last_event'], now.gateways.map((one) => [
+  fill('gateways', ['gateway', 'last_heard', 'stored_up_to', 'dropped', 'unexplained', 'last_event'], now.gateways.map((one) => [
     text('code', one.gateway_eui),
+    heard(one),
     withSmall('', ...LANES.map((lane, n) => (one.seqs[n] == null ? '' : `${word(lane)} ${count(one.seqs[n])}`))),
     count(one.dropped),
     count(one.unexplained),
