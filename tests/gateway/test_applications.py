@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import threading
 import time
 
 import pytest
@@ -26,8 +27,11 @@ class Application:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="application", protocol=mqtt.MQTTv311)
         self._client.on_message = lambda _client, _data, message: self.events.append(json.loads(message.payload))
         self._client.on_connect = lambda client, *_: client.subscribe(topics.events(GATEWAY_EUI), qos=1)
+        subscribed = threading.Event()
+        self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
+        assert subscribed.wait(60)
 
     def ask(self, payload):
         self._client.publish(topics.down(GATEWAY_EUI), payload, qos=1)
@@ -152,7 +156,7 @@ class TestClassC:
 
     @pytest.fixture
     def listening(self, broker, application, network):
-        """A gateway with a node that listens all the time; ``retry`` lets so many seconds pass."""
+        """A gateway with a node that listens all the time."""
         with world(nodes=2, network=network, **over(broker)) as made:
             made.it = made.concentrator(GWMP)
             made.node, made.other = made.nodes
@@ -166,9 +170,15 @@ class TestClassC:
             eventually(lambda: made.gateway.status()["broker_connected"])
             yield made
 
-    def retry(self, made, seconds):
+    def retry(self, made, at_s):
+        """As if it were that late."""
         applications, loop = made.gateway._applications, made.gateway._loop
-        asyncio.run_coroutine_threadsafe(applications.retry(time.monotonic() + seconds), loop).result(60)
+        asyncio.run_coroutine_threadsafe(applications.retry(at_s), loop).result(60)
+
+    def due_s(self, made):
+        """When the only one that waits for its acknowledgement is to be sent again."""
+        (wait,) = eventually(lambda: list(made.gateway._applications._waits.values()))
+        return wait.at_s
 
     def down(self, made, asked):
         """The one that the concentrator is asked to send next, the ``asked``th of all."""
@@ -183,13 +193,16 @@ class TestClassC:
         made, node = listening, listening.node
         application.ask(named("valve", confirmed=True))
         for n in range(3):
+            began_s = time.monotonic()
             frame = node.open_downlink(self.down(made, 3 + n).phy_payload, n)
             assert (frame.m_type, frame.fhdr.f_cnt) == (CONFIRMED_DOWN, n)
             assert frame.decrypt(node.nwk_s_key, node.app_s_key, n) == b"\x01\x02"
             eventually(lambda: application.states("valve") == ["queued"] + ["sent"] * (n + 1))  # noqa: B023
-            self.retry(made, 5)
+            due_s = self.due_s(made)
+            assert began_s + 14 * 2**n <= due_s <= time.monotonic() + 14 * 2**n * 1.25
+            self.retry(made, due_s - 0.01)
             assert application.states("valve")[-1] == "sent"
-            self.retry(made, 14 * 2**n * 1.25 + 1)
+            self.retry(made, due_s)
 
         eventually(lambda: application.states("valve") == ["queued", "sent", "sent", "sent", "failed"])
 
@@ -202,7 +215,7 @@ class TestClassC:
         made.wait(30)
         eventually(lambda: application.states("pump") == ["queued", "sent", "acknowledged"])
 
-        self.retry(made, 1000)
+        self.retry(made, time.monotonic() + 1000)
 
         assert made.gateway._applications._waits == {}
         assert made.it.counters.asked == 3

@@ -32,7 +32,8 @@ def made():
 
 
 def open_at(made, path, **options):
-    return connect(f"ws://127.0.0.1:{made.gateway.lns_port}{path}", proxy=None, compression=None, **options)
+    address = f"ws://127.0.0.1:{made.gateway.lns_port}{path}"
+    return connect(address, proxy=None, compression=None, open_timeout=60, **options)
 
 
 class TestDiscovery:
@@ -78,23 +79,25 @@ class TestDiscovery:
 
 
 class TestConnection:
-    def test_beyond_a_bound_a_connection_is_closed_at_once_and_later_ones_are_served(self, made, monkeypatch):
+    def test_beyond_a_bound_a_connection_is_closed_at_once_and_later_ones_are_served(self, monkeypatch):
         monkeypatch.setattr("gateway.backhaul.lns_endpoint._MAX_CONNECTIONS", 3)
-        place = ("127.0.0.1", made.gateway.lns_port)
-        held = [socket.create_connection(place, 60) for _ in range(3)]  # they never say who they are
+        monkeypatch.setattr("gateway.backhaul.lns_endpoint._HANDSHAKE_S", 3600.0)  # nobody is given up
+        with world() as made:
+            place = ("127.0.0.1", made.gateway.lns_port)
+            held = [socket.create_connection(place, 60) for _ in range(3)]  # they never say who they are
 
-        with socket.create_connection(place, 9) as one_more, suppress(ConnectionResetError):
-            assert one_more.recv(1) == b""  # the others are given up after 10 s
+            with socket.create_connection(place, 60) as one_more, suppress(ConnectionResetError):
+                assert one_more.recv(1) == b""
 
-        for one in held:
-            one.close()
+            for one in held:
+                one.close()
 
-        def served():
-            with suppress(ConnectionClosed, InvalidMessage, OSError), open_at(made, f"/router-{EUI}") as websocket:
-                websocket.send(VERSION)
-                return json.loads(websocket.recv(60))["msgtype"] == "router_config"
+            def served():
+                with suppress(ConnectionClosed, InvalidMessage, OSError), open_at(made, f"/router-{EUI}") as websocket:
+                    websocket.send(VERSION)
+                    return json.loads(websocket.recv(60))["msgtype"] == "router_config"
 
-        eventually(served)
+            eventually(served)
 
     def test_the_first_message_must_be_the_version(self, made):
         with open_at(made, f"/router-{EUI}") as websocket:
@@ -129,7 +132,7 @@ class TestConnection:
         assert made.gateway.status()["concentrators"] == 1
 
     def test_a_station_that_lost_its_connection_connects_again_and_goes_on(self, made):
-        station = made.concentrator(STATION, lockstep=False)
+        station = made.concentrator(STATION, lockstep=False, hold_s=60.0)
         made.join(made.nodes[0])
         station.link._connection.socket.close()
         made.send(made.nodes[0].uplink())  # lost with the connection

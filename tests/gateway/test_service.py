@@ -4,6 +4,7 @@
 import json
 import logging
 import random
+import time
 import urllib.error
 import urllib.request
 
@@ -79,7 +80,7 @@ class TestAcknowledgement:
             concentrator.receive(0.3)
 
         assert service.metrics.refused["internal_error"] == 1
-        assert [message.key.f_cnt for message in uplinks_in(store)] == [0, 2]
+        eventually(lambda: [message.key.f_cnt for message in uplinks_in(store)] == [0, 2])
         assert "ZeroDivisionError" in caplog.text
 
 
@@ -173,12 +174,14 @@ class TestTime:
         ):
             concentrator.pull()
             join(concentrator, node)
+            began_s = time.monotonic()
             send(concentrator, node.uplink(), tmms=1_455_000_000_500)
             send(concentrator, node.uplink(tree_payload(gps_s=0)), tmms=None, time=None)
+            passed_s = time.monotonic() - began_s
 
         first, second = uplinks_in(store)
         assert first.received_at == 1_770_964_782.5
-        assert second.received_at == pytest.approx(1_770_964_783.5, abs=1.0)
+        assert 1_770_964_782.5 < second.received_at < 1_770_964_782.6 + passed_s
 
 
 class TestAnythingMayArrive:
@@ -194,7 +197,8 @@ class TestAnythingMayArrive:
             else:
                 datagram = b"\x02\x00\x01" + bytes([dice.choice((1, 3, 4, 6, 255))]) + dice.randbytes(20)
             concentrator.send_raw(datagram)
-        eventually(lambda: service.metrics.counters["datagrams"] >= 602)
+            if n % 50 == 49:  # the kernel may keep no more than a hundred or two
+                eventually(lambda n=n: service.metrics.counters["datagrams"] >= n + 3)
 
         send(concentrator, node.uplink())
 

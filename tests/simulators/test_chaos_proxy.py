@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.chaos_proxy import ChaosProxy, Frames, NotMqtt, Weather, packet_id, topic_and_rest
+from tests.gateway.running import eventually
 
 # OASIS MQTT 3.1.1 "PUBLISH", topic a/b, QoS 1, packet id 10, payload hi; and its "PUBACK"
 PUBLISH = bytes.fromhex("32 09 00 03 61 2f 62 00 0a 68 69".replace(" ", ""))
@@ -139,8 +140,9 @@ class TestFaults:
     def test_a_half_open_connection_swallows_all_and_tells_nobody(self, broker):
         weather = Weather(half_open=1.0, half_open_s=0.05)
         with ChaosProxy(broker.port, weather=weather) as proxy, connect(proxy) as client:
-            client.settimeout(0.3)
             client.sendall(PUBLISH)
+            eventually(lambda: proxy.done["half_open"])
+            client.settimeout(0.3)
             with pytest.raises(TimeoutError):
                 client.recv(100)
 
@@ -166,16 +168,20 @@ class TestFaults:
 
     def test_a_seed_does_the_same_again(self, broker):
         def storm(seed: int) -> list[bytes]:
-            before = len(broker.took)
+            passed: list[bytes] = []
+
+            def tap(is_up: bool, frame: bytes) -> None:
+                if is_up:
+                    passed.append(frame)
+
             weather = Weather(cut=0.2, duplicate_publish=0.3)
-            with ChaosProxy(broker.port, seed=seed, weather=weather) as proxy, connect(proxy) as client:
-                try:
-                    for _ in range(20):
-                        client.sendall(PUBLISH)
-                        client.recv(100)
-                except OSError:
-                    pass
-            return broker.took[before:]
+            with ChaosProxy(broker.port, seed=seed, weather=weather, tap=tap) as proxy, connect(proxy) as client:
+                for number in range(1, 21):
+                    client.sendall(PUBLISH)
+                    eventually(lambda: passed.count(PUBLISH) == number or proxy.done["cut"])  # noqa: B023
+                    if proxy.done["cut"]:
+                        break
+            return passed
 
         assert storm(1) == storm(1)
         assert [len(storm(seed)) for seed in range(8)] != 8 * [len(storm(1))]
