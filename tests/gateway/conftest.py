@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""A node, a database that knows it, the service over that database, a concentrator that has a way down; and commands.
+"""A node, a database that knows it, the service over that, a concentrator that has a way down; commands; a broker.
 
 A file that wants another database or service has a fixture of the same name; those above it then use that one.
 """
@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import gateway
+from tests.gateway.forwarder_bench import Bench
 from tests.gateway.nodes import Concentrator, Node, new_store, write_config
-from tests.gateway.running import GatewayThread
+from tests.gateway.running import Broker, GatewayThread
 
 
 @pytest.fixture
@@ -55,3 +56,17 @@ def run(config):
         return CliRunner().invoke(gateway, [*map(str, arguments), "--config", str(config)])
 
     return run
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with Broker(tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture
+def bench(tmp_path, broker):
+    """A database to fill, and the service over it, with ``broker``."""
+    bench = Bench(tmp_path, broker.port)
+    yield bench
+    bench.close()
