@@ -141,7 +141,7 @@ class Writer(threading.Thread):
             self._store.check_in_place()  # before a gateway may forget what it sent
             for delivery in group:
                 delivery.done()
-            self._committed()
+            self._guarded(self._committed)
             return
 
     def _gather(self, group: list[Delivery], suspects: set[str]) -> None:
