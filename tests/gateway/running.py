@@ -264,7 +264,7 @@ class Cloud:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="cloud", protocol=mqtt.MQTTv311)
         self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
         self._client.on_connect = lambda client, *_: client.subscribe(
-            [(topic, 1) for lane in LANES for topic in topics.up_filters(lane)] + [(topics.STATUS_FILTER, 1)]
+            [(f"{topics.UP_FILTER}/#", 1), (topics.STATUS_FILTER, 1)]  # one for all lanes: a broker keeps its order
         )
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
