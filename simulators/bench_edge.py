@@ -17,12 +17,13 @@ from random import Random
 from time import sleep
 from typing import Any, NamedTuple
 
-from simulators import edge_anchors, kills
+from simulators import edge_anchors, kills, process_costs
 from simulators.bench_drain import drain
 from simulators.bench_node import Metric
 from simulators.edge_anchors import SAFE, AnchorMissing, Loss, Rates, Thingsboard
 from simulators.firmware_build import REPOSITORY
 from simulators.load_gateway import GatewayUnderLoad
+from simulators.town import GATEWAY_EUI
 
 RESULTS = REPOSITORY / ".bench" / "edge.json"
 _ANCHORS = REPOSITORY / ".build" / "edge"
@@ -124,12 +125,12 @@ async def backlog(folder: Path, sizes: Sizes) -> list[Metric]:
     growth = (whole["file_bytes"] - half["file_bytes"]) / (sizes.month_sample // 2)
     first = half["file_bytes"] / (sizes.month_sample // 2)
     (folder / "gateway.toml").write_text(
-        '[gateway]\neui = "02000000ffff0001"\n[gwmp]\nport = 0\n[page]\nport = 0\n[mqtt]\nport = 9  # nobody\n'
+        f'[gateway]\neui = "{GATEWAY_EUI}"\n[gwmp]\nport = 0\n[page]\nport = 0\n[mqtt]\nport = 9  # nobody\n'
     )
     gateway = GatewayUnderLoad(folder)
     try:
         await gateway.start()
-        start_s, memory_mb = gateway.start_s, gateway.memory_mb()
+        start_s, memory_mb = gateway.start_s, process_costs.memory_mb(gateway.pid)
     finally:
         await gateway.stop()
     return [

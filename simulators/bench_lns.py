@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from decoders.lorawan.gps_time import gps_from_unix
+from simulators import process_costs
 from simulators.bench_node import Metric
 from simulators.firmware_build import REPOSITORY
 from simulators.load_concentrators import GwmpLoad
@@ -100,7 +101,7 @@ async def _measure(
             paced = _frames(itertools.cycle(nodes[: max(1, count // _PACED_FRAMES)]), count)
             runs.append(await run_load(gateway, backhaul, "paced", paced, PACED_PER_S, dice, progress))
             speeds.append(_python_ms())
-        memory_mb = gateway.memory_mb()
+        memory_mb = process_costs.memory_mb(gateway.pid)
     finally:
         await gateway.stop(signal.SIGKILL)
     after = GatewayUnderLoad(folder)

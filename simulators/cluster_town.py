@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from simulators.load_town import LoadTown
-from simulators.town import GATEWAY_EUI, TownError, free_port
+from simulators.ports import free_port
+from simulators.town import GATEWAY_EUI, TownError
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 _STREAM = "$MQTT_msgs"

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from simulators.town import free_port
+from simulators.ports import free_port
 
 THINGSBOARD = "thingsboard-gateway==3.8.5"
 PAYLOAD_BYTES = 180

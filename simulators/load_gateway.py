@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""A gateway process under load, seen from outside: its log, its CPU time and memory as the kernel counts them.
+"""A gateway process under load, seen from outside: by its log.
 
 An uplink counts as stored when the gateway's log says that it is accepted, which it does after COMMIT has returned.
 """
 
 import asyncio
-import os
 import re
 import signal
 import subprocess
@@ -14,11 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-GATEWAY_EUI = "02000000ffff0001"
+from simulators.town import GATEWAY_EUI
+
 _UPLINK = re.compile(rb"uplink dev_eui=([0-9a-f]{16}) f_cnt=(\d+) ")
 _READY = re.compile(rb"gateway ready .*gwmp=[\d.]+:(\d+) .*outbox=(\d+)")
 _STATIONS = re.compile(rb"basics stations may connect uri=ws://[\d.]+:(\d+)")
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class GatewayFailed(Exception):
@@ -111,25 +110,11 @@ class GatewayUnderLoad:
     def alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
-    def cpu_s(self) -> float:
-        """User and system time of all its threads. man 5 proc_pid_stat: fields 14 and 15."""
+    @property
+    def pid(self) -> int:
+        """Of one that was started."""
         assert self._process is not None
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
-
-    def waited_s(self) -> float:
-        """How long its threads were ready and others had the CPU. Linux, Documentation/scheduler/sched-stats.rst."""
-        assert self._process is not None
-        threads = Path(f"/proc/{self._process.pid}/task").iterdir()
-        return sum(int((thread / "schedstat").read_text().split()[1]) for thread in threads) / 1e9
-
-    def memory_mb(self) -> float:
-        """The most that was resident at once, MiB. man 5 proc_pid_status: VmHWM."""
-        assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        match = re.search(r"VmHWM:\s+(\d+) kB", status)
-        assert match is not None
-        return int(match[1]) / 1024
+        return self._process.pid
 
     async def stop(self, number: int = signal.SIGTERM) -> None:
         """By a signal; waits for its end."""

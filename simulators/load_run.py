@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from simulators import process_costs
 from simulators.load_concentrators import GwmpLoad, LoadConcentrator, StationLoad
 from simulators.load_gateway import GatewayFailed, GatewayUnderLoad
 from simulators.load_nodes import Frame
@@ -141,12 +142,12 @@ async def run_load(
     name = f"{backhaul} {kind}"
     disk = _Disk(gateway.folder / "page")
     watching = asyncio.create_task(_watch(load, len(frames), lambda done: progress(name, done)))
-    cpu_s, waited_s, began = gateway.cpu_s(), gateway.waited_s(), time.monotonic()
+    cpu_s, waited_s, began = process_costs.cpu_s(gateway.pid), process_costs.waited_s(gateway.pid), time.monotonic()
     try:
         await (load.full(frames) if per_s is None else load.paced(frames, per_s))
         wall_s = (load.stored_at or time.monotonic()) - began
         await asyncio.sleep(0.2)  # the last copies, and answers that are due
-        cpu_s, waited_s = gateway.cpu_s() - cpu_s, gateway.waited_s() - waited_s
+        cpu_s, waited_s = process_costs.cpu_s(gateway.pid) - cpu_s, process_costs.waited_s(gateway.pid) - waited_s
     finally:
         watching.cancel()
         disk.stop()

@@ -6,7 +6,6 @@ The nodes are ledger_load's, so that thousands of uplinks take seconds and not d
 
 import json
 import math
-import os
 import sqlite3
 import subprocess
 import sys
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from decoders.lorawan.gps_time import unix_from_gps
+from simulators import process_costs
 from simulators.ledger_load import Ledger, read_ledger
 from simulators.load_nodes import LoadNode
-from simulators.town import Town, TownError, free_port
+from simulators.ports import free_port
+from simulators.town import Town, TownError
 
 _QUANTITIES = ("soil_moisture", "soil_temperature", "surface_temperature")
 _PATIENCE_S = 240.0
@@ -121,9 +122,8 @@ class LoadTown(Town):
         return None if status is None else int(status["outbox_held"])
 
     def cpu_s(self, part: str) -> float:
-        """User and system time of a part since its start. man 5 proc_pid_stat: fields 14 and 15."""
-        fields = Path(f"/proc/{self._processes[part].pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """What a part has computed since its start."""
+        return process_costs.cpu_s(self._processes[part].pid)
 
     def drain(self) -> None:
         """Wait until the gateway holds nothing any more; raises TownError when it gets no nearer to that."""

@@ -21,8 +21,9 @@ from simulators.city import City
 from simulators.city_run import DAY_US, HOUR_US, CityRun
 from simulators.firmware_build import REPOSITORY
 from simulators.frame_ledger import FIELDS, Ledger
+from simulators.ports import free_port
 from simulators.public_readings import Public, observations
-from simulators.town import GATEWAY_EUI, Town, TownError, free_port
+from simulators.town import GATEWAY_EUI, Town, TownError
 
 RESULTS = REPOSITORY / ".bench" / "outage.json"
 SAMPLE_S = 60  # a reading's time is that of its wake, at most so far from when its sensors got power

@@ -17,7 +17,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import URLError
@@ -25,6 +24,7 @@ from urllib.request import urlopen
 
 from simulators.broker import Account, nats_config
 from simulators.city import City, small_jena
+from simulators.ports import free_port
 
 GATEWAY_EUI = "02000000ffff0001"  # locally administered (IEEE 802, U/L bit): no maker's number
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -39,32 +39,6 @@ class TownError(Exception):
         super().__init__(f"{part}: {reason}")
         self.part = part
         self.reason = reason
-
-
-_held: deque[socket.socket] = deque()
-_MOST_HELD = 256
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of 127.0.0.1 that is free now, that the system gives to nobody who asks for any port, and that is given
-    here to nobody else, in no process, until this one ends or has asked for 256 more."""
-    while True:
-        port = 10_000 + secrets.randbelow(22_000)
-        hold = socket.socket()
-        try:
-            hold.bind(("127.0.0.1", port))
-            if kind != hold.type:
-                with socket.socket(socket.AF_INET, kind) as other:
-                    other.bind(("127.0.0.1", port))
-        except OSError:
-            hold.close()
-            continue
-        # Bound, it is in the way of whoever binds as above, but of no server: those set this option, too. socket(7)
-        hold.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _held.append(hold)
-        if len(_held) > _MOST_HELD:
-            _held.popleft().close()
-        return port
 
 
 def check_port(port: int) -> None:

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.chain.public import until
 
 PAGE = (Path(__file__).parent.parent / "docs" / "operate.md").read_text("utf-8")

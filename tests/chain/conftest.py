@@ -3,7 +3,8 @@
 
 import pytest
 
-from simulators.town import Town, free_port
+from simulators.ports import free_port
+from simulators.town import Town
 from tests.chain.public import drained, until
 
 DRY_DAYS = 1.75

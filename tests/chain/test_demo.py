@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.chain.public import until
 
 

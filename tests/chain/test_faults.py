@@ -12,7 +12,8 @@ from decoders import topics
 from decoders.records import READING
 from simulators.frame_ledger import Ledger
 from simulators.public_readings import observations
-from simulators.town import GATEWAY_EUI, Town, free_port
+from simulators.ports import free_port
+from simulators.town import GATEWAY_EUI, Town
 from tests.chain.public import drained, until
 
 DAYS = 2.0

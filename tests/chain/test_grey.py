@@ -7,7 +7,8 @@ from simulators.chips.smt100 import Fault
 from simulators.city import Truth
 from simulators.city_run import HOUR_US, CityRun
 from simulators.public_readings import get
-from simulators.town import GATEWAY_EUI, Town, free_port
+from simulators.ports import free_port
+from simulators.town import GATEWAY_EUI, Town
 from tests.chain.public import drained, until
 
 FROST = Truth(soil_moisture=31.0, soil_temperature=-1.5, surface_temperature=-6.0, soil_water_tension=20.0)

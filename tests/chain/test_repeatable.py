@@ -4,7 +4,8 @@
 import pytest
 
 from simulators.city_run import DAY_US, HOUR_US, CityRun
-from simulators.town import GATEWAY_EUI, Town, free_port
+from simulators.ports import free_port
+from simulators.town import GATEWAY_EUI, Town
 
 
 def frames(folder, seed, until_us=DAY_US // 2):

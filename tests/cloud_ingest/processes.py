@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from decoders import topics
 from decoders.uplink import Watermark, decode_watermark
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.cloud_ingest.brokers import Nats, answers, wait_for
 from tests.cloud_ingest.world import (
     GATEWAY,

@@ -14,7 +14,7 @@ from cloud_ingest import cli, jetstream
 from cloud_ingest.config import Config, JetStreamSettings, MqttSettings
 from cloud_ingest.errors import BrokerError, ConfigError
 from cloud_ingest.puller import Puller
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.cloud_ingest.brokers import BIN, answers, wait_for
 from tests.cloud_ingest.world import GATEWAY
 

@@ -20,7 +20,7 @@ from cloud_ingest import jetstream
 from cloud_ingest.cluster import Node, configuration
 from cloud_ingest.config import MqttSettings
 from decoders.uplink import Watermark
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.cloud_ingest.brokers import BIN, answers, wait_for
 from tests.cloud_ingest.processes import Site, uplinks
 from tests.cloud_ingest.world import UP, batch

@@ -27,7 +27,7 @@ from gateway.config import Config
 from gateway.reception_time import Boot
 from gateway.service import Gateway
 from gateway.store import Ledger, Store
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node
 
 BIN = Path(sys.executable).parent

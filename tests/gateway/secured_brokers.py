@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from cloud_ingest.cli import ingest
 from cloud_ingest.cluster import Node as ClusterNode
 from cloud_ingest.cluster import configuration
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.gateway.nodes import GATEWAY_EUI
 from tests.gateway.running import BIN, eventually
 

@@ -22,7 +22,7 @@ from gateway.broker_tls import why
 from gateway.cli import gateway
 from gateway.command import open_database
 from gateway.config import MqttSection, load
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node, write_config
 from tests.gateway.running import BIN, GatewayProcess, eventually, join
 from tests.gateway.secured_brokers import Cluster, Party, SecuredBroker, command

@@ -17,7 +17,7 @@ from gateway.config import load
 from gateway.errors import PortTaken
 from gateway.liveness_table import LivenessTable
 from gateway.metrics import COUNTERS, FAILURES, GAUGES, NODE_GAUGES, REFUSALS
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.gateway.nodes import write_config
 from tests.gateway.running import BIN, GatewayProcess
 

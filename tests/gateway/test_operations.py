@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from decoders.records import ALARM, Event, decode_record
 from gateway.cli import gateway
 from gateway.reception_time import Boot
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.gateway.nodes import Concentrator, Node, new_store, tree_payload
 from tests.gateway.running import GatewayThread, by_command, eventually, join, send
 

@@ -12,7 +12,7 @@ from gateway.boots import Began, Offset
 from gateway.cli import gateway
 from gateway.metrics import Metrics
 from gateway.reception_time import Boot, TimeKeeper
-from simulators.town import free_port
+from simulators.ports import free_port
 from tests.gateway.nodes import Concentrator, tree_payload, uplinks_in, write_config
 from tests.gateway.running import GatewayProcess, GatewayThread, eventually, join, send
 

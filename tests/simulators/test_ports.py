@@ -8,8 +8,8 @@ from collections import deque
 
 import pytest
 
-from simulators import town
-from simulators.town import free_port
+from simulators import ports
+from simulators.ports import free_port
 
 
 def bind(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> None:
@@ -47,8 +47,8 @@ class TestFreePort:
         bind(free_port(socket.SOCK_DGRAM), socket.SOCK_DGRAM)
 
     def test_those_asked_for_long_ago_are_not_held_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(town, "_held", deque())
-        monkeypatch.setattr(town, "_MOST_HELD", 1)
+        monkeypatch.setattr(ports, "_held", deque())
+        monkeypatch.setattr(ports, "_MOST_HELD", 1)
         first, second = free_port(), free_port()
 
         bind(first)
