@@ -2,9 +2,9 @@
 """How long a board computes in a wake: what the real MicroPython computes in a run, told by a yardstick.
 
 Virtual time knows hardware only, so computing is measured: the processor time that the node's process takes for a
-wake, without the system calls, which are the bench's. How often a loop of common operations, run on the same machine,
-fits into it hardly depends on that machine. What the loop takes on a board is assumed, from published benchmarks;
-nothing was measured on a board of ours. The bench's own modules count, too: a tenth too much rather than too little.
+wake, without the system calls and the modules that are the bench's. How often a loop of common operations, run on the
+same machine, fits into it hardly depends on that machine. What the loop takes on a board is reckoned from published
+benchmarks of MicroPython; nothing was measured on a board of ours.
 """
 
 import subprocess
@@ -43,15 +43,18 @@ def timed():
 print(min([timed() for _ in range(20)]))
 """
 _RUN = "import sys; sys.path.append(sys.argv[1]); import micropython_run as m; m.run_main(['m', '-c', sys.argv[2]])"
-_PYSTONES = 75  # that take as long as the yardstick on the unix port (x86, 2026-11-22: 75,000 a second, 1.0 ms)
-# Of MicroPython a second. ESP32-S3 at 160 MHz: 1,602 of an ESP32 at 240 MHz (micropython issue 6565), by clock and by
-# what the S3 is faster at the same clock (scruss.com: 8.9 s at 240 MHz, 15.4 s at 160): 1,230. From a pyboard (pull
-# request 4858: 1,848 at 168 MHz; scruss.com: 13.0 s) it would be 1,800, from that ESP32's later builds 780.
-# RP2040 at 125 MHz: 19.8 s there.
-_PYSTONES_PER_S = {Port.ESP32: 1_200, Port.RP2: 800}
+# The rest of that time is the bench's, who runs byte code where a board has C: of 6.2 ms 0.3 before main, 1,500 reads
+# of flash 0.75, 190 messages 0.75, calls into machine and time 0.35, loading these modules 0.25 (2026-11-22)
+_FIRMWARE = 0.6
+# What the yardstick takes there, ms. tests/perf_bench of micropython/micropython, on the unix port of a PC that takes
+# 0.97 ms, against the scores that its authors give: an ESP32 at 160 MHz is 141 times as slow (geometric mean of 11
+# tests, 102 to 186; pystone 277,000 and 1,802 a second; commit 549448e8, since which the VM is in RAM), an RP2040 at
+# 125 MHz 174 times (18 tests, 121 to 245, imports 217; commit 79edaddf). At one clock an ESP32-S3 is 1.15 times as fast
+# as an ESP32 (scruss.com/blog/tag/benchmark: 8.9 s at 240 MHz, 15.4 s at 160).
+_YARDSTICK_MS = {Port.ESP32: (120, 85, 160), Port.RP2: (170, 120, 240)}  # then the quickest and slowest test
 _SOURCE = (
-    "time assumed: MicroPython's here, by a yardstick; {port} at {rate:,} pystones/s (published: 800 to 1,800; "
-    "simulators/computing.py)"
+    "time reckoned: MicroPython's here, by a yardstick that takes {yardstick} ms on an {port} (from published "
+    "benchmarks: {least} to {most}; simulators/computing.py)"
 )
 
 
@@ -113,6 +116,7 @@ class ComputingMeter:
         if user >= self._began[0]:  # else it is another process
             user, kernel = user - self._began[0], kernel - self._began[1]
         share = user / (user + kernel) if user else 1.0
-        rate = _PYSTONES_PER_S[self._port]
-        seconds = min(self._wakes_ms) * share / yardstick_ms() * _PYSTONES / rate
-        return Computing(round(seconds, 1), _SOURCE.format(port=self._port.value, rate=rate))
+        there_ms, least, most = _YARDSTICK_MS[self._port]
+        seconds = min(self._wakes_ms) * share * _FIRMWARE / yardstick_ms() * there_ms / 1000
+        source = _SOURCE.format(port=self._port.value, yardstick=there_ms, least=least, most=most)
+        return Computing(round(seconds, 1), source)
