@@ -18,6 +18,9 @@ _STYLE = (
     "th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #bbb}"
     ".late{background:#fff3cd}.down{background:#f8d7da}small{color:#444}td{overflow-wrap:anywhere}"
     "@media(max-width:60rem){table{display:block;overflow-x:auto}td:not(:last-child){white-space:nowrap}}"
+    # on a phone, of two cells each has a line of its own
+    "@media(max-width:30rem){td:first-child:nth-last-child(2){display:block;border:0;padding-bottom:0}"
+    "td:nth-child(2):last-child{display:block}}"
 )
 
 

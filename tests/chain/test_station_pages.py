@@ -153,6 +153,27 @@ class TestStations:
         assert [text for text, lines in figures if lines > 1] == []
 
 
+class TestNewCounts:
+    def test_the_chart_stays_with_its_count_when_another_one_becomes_the_largest(self, browser, tmp_path):  # noqa: F811
+        with served(tmp_path, small_city(**changes()), public_url="") as city:
+            context = browser.new_context(locale="de-DE", base_url=str(city.client.base_url))
+            page = context.new_page()
+            for n, (approaching, receding) in enumerate([(84, 12), (9, 55)]):
+                at = START + n * HOUR
+                counts = {"vehicle_count_approaching_medium": approaching, "vehicle_count_receding_medium": receding}
+                readings = [Reading(name, "1", at, count, None) for name, count in counts.items()]
+                city.feed(UP, batch(uplink(n + 1, COUNTER, n, readings)))
+                if n == 0:
+                    page.goto("/?site=V-01")
+                told = page.locator("[data-quantity='vehicle_count_receding_medium'] strong")
+                expect(told).to_have_text(str(receding))
+
+                chosen = page.locator("#tree-values [aria-pressed='true']")
+                expect(chosen).to_have_attribute("data-quantity", "vehicle_count_approaching_medium")
+                expect(page.locator("#chart-title")).to_have_text("Fahrzeuge kommend, mittel")
+            context.close()
+
+
 class TestCrew:
     def test_the_crews_list_knows_no_station(self, page):
         page.goto("/crew")

@@ -212,6 +212,29 @@ class TestCrew:
 
         assert found == [("J-0001", "fault", "no_answer", "2026-07-01T01:00:00Z"), ("J-0002", "silent", None, None)]
 
+    def test_it_tells_nothing_that_the_public_map_does_not(self, city):
+        """So it is open like the map. Its own are an order and when the alert opened."""
+        city.feed(UP, moisture_series(NODES[0], [13.5, 13.0, 12.5]))
+        city.feed(UP, moisture_series(NODES[2], [10.0, 9.0, 7.0], first_seq=4))
+        areas = {one["id"]: one["properties"] for one in city.get("/api/areas")["features"]}
+        trees = {one["id"]: one for one in city.get("/api/trees")["features"]}
+
+        crew = city.get("/api/crew")
+
+        assert len(crew["areas"]) == 2
+        for stop in crew["areas"]:
+            public = areas[stop["id"]]
+            for name in stop.keys() - {"urgency", "opened", "sensor_lost", "why", "trees"}:
+                assert stop[name] == public[name]
+            reason = {"direction": public["direction"], **public["reasons"][0]}
+            assert stop["why"].items() <= reason.items()
+            for tree in stop["trees"]:
+                open_tree = trees[tree["id"]]
+                lon, lat = open_tree["geometry"]["coordinates"]
+                assert tree.items() <= {**open_tree["properties"], "lon": lon, "lat": lat}.items()
+        for sensor in crew["sensors"]:
+            assert sensor["sensor"] == trees[sensor["tree"]]["properties"]["sensor"]
+
     def test_a_dry_area_stays_on_the_list_when_its_sensor_dies(self, city):
         city.feed(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5, "no_answer"]))
         city.feed(UP, moisture_series(NODES[2], [13.5, 13.0, 12.5, "no_answer", "no_answer"]))

@@ -10,6 +10,14 @@ import { keepFresh } from './refresh'
 
 let list: api.CrewList | null = null
 
+/** Which trees, and how much for each; an id and its hyphen stay on one line, and so do a figure and its unit. */
+function trees(area: api.CrewList['areas'][number]): HTMLElement {
+  const line = text('p', '', 'trees')
+  area.trees.forEach((tree, n) => line.append(`${n === 0 ? '' : ', '}${named(tree.name)} `, text('span', tree.id, 'id')))
+  line.append(` · ${number(area.litres_per_tree, 0)}\u00a0${word('litres')} ${word('per_tree')}`)
+  return line
+}
+
 function stop(area: api.CrewList['areas'][number]): HTMLElement {
   const item = document.createElement('li')
   item.dataset.area = area.id
@@ -23,7 +31,7 @@ function stop(area: api.CrewList['areas'][number]): HTMLElement {
   item.append(
     title,
     text('p', `${why} (${word('since')} ${time(area.why.since)}).`, 'why'),
-    text('p', `${area.trees.map((tree) => `${named(tree.name)} ${tree.id}`).join(', ')} · ${number(area.litres_per_tree, 0)} ${word('litres')} ${word('per_tree')}`, 'trees'),
+    trees(area),
   )
   if (area.sensor_lost) item.append(text('p', word('sensor_lost')))
   const go = text('a', word('navigate'), 'go')

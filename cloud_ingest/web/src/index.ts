@@ -19,7 +19,7 @@ let trees: api.TreeCollection | null = null
 let stations: api.StationCollection | null = null
 // Of a tree or station; an address of before the stations says tree.
 let selected = new URLSearchParams(location.search).get('site') ?? new URLSearchParams(location.search).get('tree')
-let drawn: string | null = null // the quantity that the reader has chosen to see over time
+let drawn: string | null = null // the quantity over time that the reader, or at a station we, have chosen
 let days: number = 7
 let map: CityMap | null = null
 const chart = new Chart(element('chart'))
@@ -208,10 +208,11 @@ async function drawSite(): Promise<void> {
     element('tree-state').replaceChildren(stationBadge(station.kind, station.sensor), ` ${sensorText(station)}`)
     element('count-note').hidden = station.kind !== 'traffic'
     element('count-note').textContent = aboutCounts(station)
-    // A traffic station is best known by its largest count.
+    // A traffic station is best known by its largest count; of that when it was chosen, or the chart would jump about.
     const counts = Object.entries(station.latest).sort(([, a], [, b]) => (b.value ?? -1) - (a.value ?? -1))
     const first = station.kind === 'air' ? Object.keys(station.latest)[0] : counts[0]?.[0]
-    await drawDetails('stations', station.id, named(station.name), about, station.latest, drawn ?? first ?? 'pm2_5')
+    drawn ??= first ?? null
+    await drawDetails('stations', station.id, named(station.name), about, station.latest, drawn ?? 'pm2_5')
   }
 }
 
