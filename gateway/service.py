@@ -87,12 +87,7 @@ class Gateway:
         self._join_server = JoinServer(config.net_id, config.dev_addr_block, network.duplicate_window_s, config.wanted)
         self._room = Room(store.connection, store.path, config.store.reserve_mb << 20, store.ledger.disk_short)
         store.ledger.limits = Limits(config.store.cap_mb << 20, config.store.horizon_mb << 20)
-        self._writer = GroupCommit(
-            store.transactions,
-            window_s=0.0 if config.downlinks.virtual_time else config.store.group_window_ms / 1000,
-            records=config.store.group_records,
-            before=self._room.check,
-        )
+        self._writer = self._make_writer()
         backlog = Backlog(
             config.mqtt, config.gateway.eui, self._outbox_reader, self._writer, store.ledger, self.metrics
         )  # fmt: skip
@@ -131,6 +126,14 @@ class Gateway:
         self.gwmp_port = 0
         self.lns_port = 0
         self.page_port = 0
+
+    def _make_writer(self) -> GroupCommit:
+        return GroupCommit(
+            self._store.transactions,
+            window_s=0.0 if self._config.downlinks.virtual_time else self._config.store.group_window_ms / 1000,
+            records=self._config.store.group_records,
+            before=self._room.check,
+        )
 
     def _make_report(self) -> StatusReport:
         return StatusReport(
