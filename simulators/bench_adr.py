@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from simulators.bench_node import Metric
 from simulators.fading import ChirpStackDefault, Result, Rule, compare
 from simulators.firmware_build import REPOSITORY
+from simulators.metric import Metric
 
 RESULTS = REPOSITORY / ".bench" / "adr.json"
 PLOT = REPOSITORY / ".bench" / "adr.svg"

@@ -20,10 +20,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from simulators.bench_node import Metric
 from simulators.cluster_town import HOSTS, ClusterTown
 from simulators.firmware_build import REPOSITORY
 from simulators.load_town import Verdict
+from simulators.metric import Metric
 from simulators.town import TownError
 
 RESULTS = REPOSITORY / ".bench" / "cluster.json"

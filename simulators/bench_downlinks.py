@@ -16,12 +16,12 @@ from decoders.lorawan.airtime import time_on_air_us
 from decoders.lorawan.region import EU868
 from simulators.air import STEADY, Air, Position, Transmission
 from simulators.basics_station import BasicsStation
-from simulators.bench_node import Metric
 from simulators.clock import Clock
 from simulators.concentrator import Concentrator
 from simulators.firmware_build import REPOSITORY
 from simulators.load_gateway import GatewayFailed, GatewayUnderLoad, import_devices, write_config
 from simulators.load_nodes import LoadNode
+from simulators.metric import Metric
 
 RESULTS = REPOSITORY / ".bench" / "downlinks.json"
 WINDOWS = {"RX1": 1_000_000, "RX2": 2_000_000, "Join-Accept": 5_000_000}  # us after the end of the uplink

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from decoders import topics
 from decoders.records import UplinkMessage
 from decoders.uplink import decode_batch
-from simulators.bench_node import Metric
 from simulators.chaos_proxy import PUBLISH, ChaosProxy, kind, topic_and_rest
 from simulators.load_town import LoadTown
+from simulators.metric import Metric
 
 _SERVICES = ("gateway", "broker", "ingest")
 

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 
 from simulators import edge_anchors, kills, process_costs
 from simulators.bench_drain import drain
-from simulators.bench_node import Metric
 from simulators.edge_anchors import SAFE, AnchorMissing, Loss, Rates, Thingsboard
 from simulators.firmware_build import REPOSITORY
 from simulators.load_gateway import GatewayUnderLoad
+from simulators.metric import Metric
 from simulators.town import GATEWAY_EUI
 
 RESULTS = REPOSITORY / ".bench" / "edge.json"

@@ -19,9 +19,9 @@ from firmware import reports, sample
 from firmware.history import History
 from firmware.settings import Settings
 from firmware.state import SENT, Memory
-from simulators.bench_node import Metric
 from simulators.device import Device, Uplink
 from simulators.firmware_build import REPOSITORY
+from simulators.metric import Metric
 from simulators.small_network import SmallNetwork
 
 RESULTS = REPOSITORY / ".bench" / "history.json"

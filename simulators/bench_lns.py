@@ -26,12 +26,12 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from decoders.lorawan.gps_time import gps_from_unix
 from simulators import process_costs
-from simulators.bench_node import Metric
 from simulators.firmware_build import REPOSITORY
 from simulators.load_concentrators import GwmpLoad
 from simulators.load_gateway import GatewayFailed, GatewayUnderLoad, import_devices, write_config
 from simulators.load_nodes import Frame, LoadNode
 from simulators.load_run import COPIES, PATIENCE_S, Progress, Run, percentile_ms, run_load
+from simulators.metric import Metric
 
 RESULTS = REPOSITORY / ".bench" / "lns.json"
 DEVICES = 10_000

@@ -5,17 +5,16 @@
 project's budgets. Heap figures are a 32-bit board's: half of what the 64-bit MicroPython counts.
 """
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
 
 from firmware.node import UNLOADED
 from simulators.clock import Clock
 from simulators.firmware_build import REPOSITORY, build_rom, compile_module, pack
 from simulators.kernel import Kernel
+from simulators.metric import Metric
 from simulators.node import NodeBench
 from simulators.node_budget import FREE_KB, HEAP_WK, smallest_heap_wk
 from simulators.node_run import Facts, run_node
@@ -34,33 +33,6 @@ _RADIO_AND_MAC = (
 _BASELINE_BUS = {"SPI": 60, "UART": 2, "1-Wire slots": 220, "ADC": 2}
 _MOST_FROM_FILES_WK = 128
 _HALF = 2  # a 64-bit word for a board's 32-bit one
-
-
-class Metric(NamedTuple):
-    """One row. ``goal`` None: only told; otherwise ``value`` must be at most (``at_least``: at least) that."""
-
-    metric: str
-    value: float
-    unit: str
-    baseline: float | None
-    goal: float | None
-    at_least: bool = False
-
-    @property
-    def holds(self) -> bool | None:
-        if self.goal is None:
-            return None
-        return self.value >= self.goal if self.at_least else self.value <= self.goal
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "metric": self.metric,
-            "value": self.value,
-            "unit": self.unit,
-            "baseline": self.baseline,
-            "goal": self.goal,
-            "holds": self.holds,
-        }
 
 
 def measure(days: float, seed: int, progress: Callable[[float], None] | None = None) -> list[Metric]:
@@ -149,8 +121,3 @@ def _free_at_the_end(firmware: Path, main: str) -> int:
             return 0
         assert bench.statistics.heap_free_min is not None
         return bench.statistics.heap_free_min
-
-
-def write(metrics: list[Metric], path: Path = RESULTS) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([metric.as_json() for metric in metrics], indent=1) + "\n")

@@ -15,9 +15,9 @@ import cbor2
 from decoders.layouts.tree import LAYOUT
 from decoders.payload_encoder import encode
 from decoders.payload_v1 import TREE_V1
-from simulators.bench_node import Metric
 from simulators.city import small_jena
 from simulators.firmware_build import REPOSITORY
+from simulators.metric import Metric
 
 RESULTS = REPOSITORY / ".bench" / "payload.json"
 COUNTS = (1, 4, 8, 16)

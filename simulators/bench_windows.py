@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from firmware.boards import heltec_v3 as pins
 from simulators.air import Air, PathLoss, Position, Transmission
-from simulators.bench_node import Metric
 from simulators.chips.sx1262 import Sx1262Sim
 from simulators.chips.sx1262_commands import Modulation, Packet, time_on_air_us
 from simulators.clock import Clock
 from simulators.firmware_build import REPOSITORY, build, compile_module
 from simulators.kernel import Kernel
+from simulators.metric import Metric
 from simulators.node import NodeBench
 from simulators.wires import Wire
 from simulators.wiring import Wiring

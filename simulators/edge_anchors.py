@@ -44,7 +44,7 @@ if what == "accept":
         if rate and (ahead_s := number / rate - (time.perf_counter() - began)) > 0:
             time.sleep(ahead_s)
         if storage.put("%08d" % number + "x" * 172) and rate:
-            sys.stdout.write("accepted %d\\\\n" % number)
+            sys.stdout.write("accepted %d\\n" % number)
             sys.stdout.flush()
     accepted_s = time.perf_counter() - began
     while storage.write_queue.qsize():
@@ -57,7 +57,7 @@ else:
         storage.event_pack_processing_done()
     print(json.dumps({"numbers": numbers, "s": time.perf_counter() - began}), flush=True)
 storage.stop()
-""".replace("\\\\n", "\\n")
+"""
 
 
 class AnchorMissing(Exception):

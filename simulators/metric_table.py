@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from simulators import bench_node
+from simulators.metric import Metric, write
 
 _HOLDS = {None: "", True: "yes", False: "NO"}
 
 
-def tell(metrics: Sequence[bench_node.Metric], results: Path, as_json: bool, table: Iterable[str]) -> None:
+def tell(metrics: Sequence[Metric], results: Path, as_json: bool, table: Iterable[str]) -> None:
     """Write the rows to ``results`` and print them, as JSON or as ``table``."""
-    bench_node.write(list(metrics), results)
+    write(metrics, results)
     if as_json:
         click.echo(json.dumps([metric.as_json() for metric in metrics], indent=1))
         return
@@ -22,7 +22,7 @@ def tell(metrics: Sequence[bench_node.Metric], results: Path, as_json: bool, tab
         click.echo(line)
 
 
-def rows(metrics: Sequence[bench_node.Metric], baseline: str = "") -> Iterator[str]:
+def rows(metrics: Sequence[Metric], baseline: str = "") -> Iterator[str]:
     """A line for each row, with a column for what it is compared with if ``baseline`` names that."""
     wide = max(len(metric.metric) for metric in metrics) + 2
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from simulators.bench_node import Metric
 from simulators.city import City
 from simulators.city_run import DAY_US, HOUR_US, CityRun
 from simulators.firmware_build import REPOSITORY
 from simulators.frame_ledger import FIELDS, Ledger
+from simulators.metric import Metric
 from simulators.ports import free_port
 from simulators.public_readings import Public, observations
 from simulators.town import GATEWAY_EUI, Town, TownError

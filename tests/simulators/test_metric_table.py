@@ -3,7 +3,7 @@
 
 import json
 
-from simulators.bench_node import Metric
+from simulators.metric import Metric
 from simulators.metric_table import rows, tell
 
 METRICS = [
@@ -11,6 +11,21 @@ METRICS = [
     Metric("delay", 31, "ms", None, 20),
     Metric("size", 7, "B", 9, None),
 ]
+
+
+class TestMetric:
+    def test_a_row_says_whether_its_goal_holds(self) -> None:
+        assert Metric("a", 5, "B", 3, 5).as_json() == {
+            "metric": "a",
+            "value": 5,
+            "unit": "B",
+            "baseline": 3,
+            "goal": 5,
+            "holds": True,
+        }
+        assert Metric("b", 6, "B", None, 5).holds is False
+        assert Metric("c", 4, "B", None, 5, at_least=True).holds is False
+        assert Metric("d", 4, "B", None, None).holds is None
 
 
 class TestTable:

@@ -126,19 +126,6 @@ class TestCommand:
 
 
 class TestBench:
-    def test_a_row_says_whether_its_goal_holds(self):
-        assert bench_node.Metric("a", 5, "B", 3, 5).as_json() == {
-            "metric": "a",
-            "value": 5,
-            "unit": "B",
-            "baseline": 3,
-            "goal": 5,
-            "holds": True,
-        }
-        assert bench_node.Metric("b", 6, "B", None, 5).holds is False
-        assert bench_node.Metric("c", 4, "B", None, 5, at_least=True).holds is False
-        assert bench_node.Metric("d", 4, "B", None, None).holds is None
-
     def test_sizes_count_radio_and_mac_apart(self, firmware):
         rows = {metric.metric: metric.value for metric in bench_node.sizes(firmware.parent)}
 
