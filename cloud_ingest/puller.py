@@ -75,6 +75,7 @@ class Puller(threading.Thread):
         self._ensure_at = 0.0
         self._answered_at = 0.0  # when a consumer's leader did
         self._problem = ""
+        self._telling: set[asyncio.Future[None]] = set()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -224,9 +225,16 @@ class Puller(threading.Thread):
         lane.in_hand -= 1
         lane.news.set()
         if client.is_connected:
-            self._acknowledging = asyncio.ensure_future(client.publish(reply, b"+ACK"))
+            telling = asyncio.ensure_future(_tell_done(client, reply))
+            self._telling.add(telling)  # asyncio itself does not keep it
+            telling.add_done_callback(self._telling.discard)
 
     def _warn(self, problem: str) -> None:
         if problem != self._problem:  # once, not at every attempt
             _log.warning("stream cannot be read: %s; trying again", problem)
         self._problem = problem
+
+
+async def _tell_done(client: Client, reply: str) -> None:
+    with contextlib.suppress(nats.errors.Error):  # the connection has ended: it will be brought again
+        await client.publish(reply, b"+ACK")
