@@ -14,7 +14,7 @@ import re
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from gateway.backhaul.interface import Heard
+from gateway.backhaul.interface import EARLIEST_GPS_S, EARLIEST_UNIX_S, LATEST_UNIX_S, Heard
 from gateway.errors import MalformedDatagram
 
 _VERSION = 2
@@ -23,10 +23,6 @@ _DATA_RATE = re.compile(r"SF([0-9]{1,2})BW([0-9]{2,3})")
 _TX_ERRORS = frozenset(
     ("NONE", "TOO_LATE", "TOO_EARLY", "COLLISION_PACKET", "COLLISION_BEACON", "TX_FREQ", "TX_POWER", "GPS_UNLOCKED")
 )
-# Before this a clock is not set (and decoders' leap seconds do not hold): 2017-01-01 in Unix s, and GPS ms
-_EARLIEST_UNIX_S = 1_483_228_800
-_EARLIEST_GPS_MS = 1_167_264_018_000
-_LATEST_UNIX_S = 1 << 32
 
 
 class Stat(NamedTuple):
@@ -221,7 +217,7 @@ def _payload(value: Any) -> bytes:
 
 def _gps_ms(value: object) -> int | None:
     """A time that makes no sense costs the time, not the reading: the caller has other clocks."""
-    return value if type(value) is int and _EARLIEST_GPS_MS <= value < 1000 << 32 else None
+    return value if type(value) is int and EARLIEST_GPS_S * 1000 <= value < 1000 << 32 else None
 
 
 def _unix_s(value: object) -> float | None:
@@ -232,4 +228,4 @@ def _unix_s(value: object) -> float | None:
         seconds = moment.timestamp() if moment.tzinfo else math.nan
     except (ValueError, OverflowError, OSError):
         return None
-    return seconds if _EARLIEST_UNIX_S <= seconds < _LATEST_UNIX_S else None
+    return seconds if EARLIEST_UNIX_S <= seconds < LATEST_UNIX_S else None

@@ -8,6 +8,11 @@ from decoders.lorawan.gps_time import gps_from_unix
 from gateway.radio import Order
 from gateway.ways_down import Protocol as Speech
 
+# A concentrator's clock that shows less is not set (and the leap seconds that we know do not hold): 2017-01-01
+EARLIEST_UNIX_S = 1_483_228_800
+EARLIEST_GPS_S = 1_167_264_018
+LATEST_UNIX_S = 1 << 32
+
 
 class Heard(NamedTuple):
     """One received frame as its concentrator reports it, in the units of ``radio.Reception``.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from decoders.eui import is_eui
 from decoders.lorawan.region import EU868
-from gateway.backhaul.interface import Heard
+from gateway.backhaul.interface import EARLIEST_GPS_S, EARLIEST_UNIX_S, LATEST_UNIX_S, Heard
 from gateway.errors import MalformedMessage
 from gateway.radio import Order
 
@@ -23,10 +23,6 @@ _RADIOS_HZ = (867_500_000, 868_500_000)
 _EIRP_ABOVE_ERP_DB = 2.15
 _PRIORITY_STEP = 30  # BS src/s2e.h: a frame that has an alternative counts up to 20 less, a beacon 128
 _DR_SLOTS = 16
-# Before this a clock is not set: 2017-01-01 in GPS us, and in Unix s
-_EARLIEST_GPS_US = 1_167_264_018_000_000
-_EARLIEST_UNIX_S = 1_483_228_800
-_LATEST_UNIX_S = 1 << 32
 
 
 class Version(NamedTuple):
@@ -213,7 +209,7 @@ def _uplink(kind: str, fields: dict[str, Any]) -> Message:
             bandwidth_hz=rate.bandwidth_hz,
             rssi_dbm=_number(info, "rssi", -300, 100),
             snr_db=_number(info, "snr", -100, 100),
-            gps_ms=gps_us // 1000 if type(gps_us) is int and _EARLIEST_GPS_US <= gps_us < 1 << 61 else None,
+            gps_ms=gps_us // 1000 if type(gps_us) is int and EARLIEST_GPS_S * 1_000_000 <= gps_us < 1 << 61 else None,
             unix_s=_unix_s(unix_s),
             phy_payload=_PHY_PAYLOAD[kind](fields),
             antenna=_integer(info, "rctx", 0, (1 << 63) - 1),
@@ -222,7 +218,7 @@ def _uplink(kind: str, fields: dict[str, Any]) -> Message:
 
 
 def _unix_s(value: object) -> float | None:
-    sane = type(value) in (int, float) and _EARLIEST_UNIX_S <= value < _LATEST_UNIX_S  # type: ignore[operator]
+    sane = type(value) in (int, float) and EARLIEST_UNIX_S <= value < LATEST_UNIX_S  # type: ignore[operator]
     return float(value) if sane else None  # type: ignore[arg-type]
 
 
