@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The city's own certificate authority: who may speak to the broker, and in whose name.
 
-One folder holds it: ``ca.pem``, ``ca.key`` and ``ca.crl``, and of each party ``<name>.pem`` and ``<name>.key``. A
-party's name is its certificate's common name: a gateway's is its EUI, and brokers make rights of it. Keys are on P-256;
-a name's key stays when its certificate is renewed: one file changes, at once. RFC 5280 "Certificate Extensions".
+One folder holds it: ``ca.pem``, ``ca.key`` and ``ca.crl``, and of each party ``<name>.pem`` and ``<name>.key``; of a
+gateway whose certificate was renewed also ``<name>.former``, those before. A party's name is its certificate's common
+name: a gateway's is its EUI, and brokers make rights of it. Keys are on P-256; a name's key stays when its certificate
+is renewed: one file changes, at once. RFC 5280 "Certificate Extensions".
 """
 
 import ipaddress
@@ -27,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from cloud_ingest import revocation
 from cloud_ingest.errors import CertificateError
 from cloud_ingest.lane_names import own_name
 from decoders.eui import is_eui
@@ -38,7 +40,6 @@ INGEST = "ingest"
 _SESSIONS = tuple(own_name(INGEST, lane) for lane in LANES if lane != READING)
 AUTHORITY_DAYS = 7300
 DAYS = 730
-_EARLIER = timedelta(days=1)  # valid before now: clocks differ
 _LABEL = "[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 _AUTHORITY_NAME = "Stadtfunk broker authority"
@@ -74,8 +75,8 @@ class Authority:
         builder = self._builder(name, name, key.public_key(), days)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-        self._write(self._path(AUTHORITY), _pem(builder.sign(key, hashes.SHA256())), 0o644)
-        self._write_revoked(self._revoked())
+        replace(self._path(AUTHORITY), _pem(builder.sign(key, hashes.SHA256())), 0o644)
+        self._write_revoked()
         return is_new
 
     def issue_broker(self, hosts: Iterable[str], days: int = DAYS) -> Issued:
@@ -94,43 +95,49 @@ class Authority:
         if not is_eui(eui):
             raise CertificateError(eui, "is no gateway EUI: 16 lower-case hex digits")
         public = self._key(eui).public_key() if request is None else _requested(request, eui)
+        self._keep_former(eui)
         return self._issue(eui, public, days)
 
+    def _keep_former(self, eui: str) -> None:
+        """A certificate that is renewed stays good until its end, so whoever shuts out the gateway must know it."""
+        try:
+            former = _pem(self._certificate(eui))
+        except CertificateError:  # it has none
+            return
+        path = self._former_path(eui)
+        replace(path, (path.read_bytes() if path.exists() else b"") + former, 0o644)
+
+    def _former_path(self, name: str) -> Path:
+        return self.folder / f"{name}.former"
+
     def revoke_gateway(self, eui: str) -> None:
-        """Shut a gateway out: its certificate goes onto the list ``ca.crl`` and out of the folder, as does its key."""
+        """Shut a gateway out: all its certificates go onto the list ``ca.crl``, and with its key out of the folder."""
         if not is_eui(eui):
             raise CertificateError(eui, "is no gateway EUI: 16 lower-case hex digits")
         if not self._path(eui).exists():
             raise CertificateError(self._path(eui), "does not exist; nobody has a certificate of that name")
-        self._write_revoked([*self._revoked(), self._certificate(eui).serial_number])
+        self._write_revoked(*self._former_serials(eui), self._certificate(eui).serial_number)
         self._key_path(eui).unlink(missing_ok=True)  # whoever stole it has this one
+        self._former_path(eui).unlink(missing_ok=True)
         self._path(eui).unlink()
 
-    def _revoked(self) -> list[int]:
-        path = self.folder / "ca.crl"
+    def _former_serials(self, eui: str) -> list[int]:
+        path = self._former_path(eui)
         if not path.exists():
             return []
         try:
-            return [entry.serial_number for entry in x509.load_pem_x509_crl(path.read_bytes())]
+            return [found.serial_number for found in x509.load_pem_x509_certificates(path.read_bytes())]
         except OSError as error:
             raise CertificateError(path, f"cannot be read ({error.strerror})") from error
         except ValueError as error:
-            raise CertificateError(path, "is no list of revoked certificates in PEM form") from error
+            raise CertificateError(path, "holds no certificates in PEM form") from error
 
-    def _write_revoked(self, serials: list[int]) -> None:
-        """RFC 5280 "CRL and CRL Extensions Profile". It ends with the authority: brokers take nobody by an old list."""
-        ca, key = self._certificate(AUTHORITY), self._key(AUTHORITY)
-        builder = x509.CertificateRevocationListBuilder().issuer_name(ca.subject)
-        builder = builder.last_update(self._now - _EARLIER).next_update(ca.not_valid_after_utc)
-        for serial in serials:
-            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(self._now).build()
-            builder = builder.add_revoked_certificate(entry)
-        builder = builder.add_extension(x509.CRLNumber(len(serials) + 1), critical=False)
-        builder = builder.add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
-        )
-        content = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-        self._write(self.folder / "ca.crl", content, 0o644)
+    def _write_revoked(self, *more: int) -> None:
+        """The list as it was, and these; signed anew."""
+        path = self.folder / "ca.crl"
+        serials = dict.fromkeys([*revocation.serials(path), *more])
+        content = revocation.signed(list(serials), self._certificate(AUTHORITY), self._key(AUTHORITY), self._now)
+        replace(path, content, 0o644)
 
     def issued(self) -> list[Issued]:
         """All certificates in the folder, by name."""
@@ -161,7 +168,7 @@ class Authority:
         if hosts is not None:
             builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         certificate = builder.sign(self._key(AUTHORITY), hashes.SHA256())
-        self._write(self._path(name), _pem(certificate), 0o644)
+        replace(self._path(name), _pem(certificate), 0o644)
         return Issued(name, certificate.not_valid_after_utc)
 
     def _builder(
@@ -174,7 +181,7 @@ class Authority:
             .issuer_name(issuer)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(self._now - _EARLIER)
+            .not_valid_before(self._now - revocation.EARLIER)
             .not_valid_after(self._now + timedelta(days=days))
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority), critical=False)
@@ -193,7 +200,7 @@ class Authority:
             if name != AUTHORITY:
                 self._certificate(AUTHORITY)  # a key without an authority is of no use
             key = ec.generate_private_key(ec.SECP256R1())
-            self._write(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+            replace(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
             return key
         try:
             found = load_pem_private_key(path.read_bytes(), None)
@@ -215,9 +222,6 @@ class Authority:
             raise CertificateError(path, f"cannot be read ({error.strerror})") from error
         except ValueError as error:
             raise CertificateError(path, "is no certificate in PEM form") from error
-
-    def _write(self, path: Path, content: bytes, mode: int) -> None:
-        replace(path, content, mode)
 
 
 def host_name(host: str) -> x509.GeneralName:

@@ -143,6 +143,25 @@ class TestRevocation:
         listed = x509.load_pem_x509_crl((authority.folder / "ca.crl").read_bytes())
         assert [entry.serial_number for entry in listed] == [serial]
 
+    def test_those_that_were_renewed_are_shut_out_too(self, authority):
+        serials = []
+        for _ in range(3):
+            authority.issue_gateway(EUI)
+            serials.append(certificate(authority, EUI).serial_number)
+
+        authority.revoke_gateway(EUI)
+
+        listed = x509.load_pem_x509_crl((authority.folder / "ca.crl").read_bytes())
+        assert sorted(entry.serial_number for entry in listed) == sorted(serials)
+
+    def test_a_renewed_one_shuts_out_nobody_and_is_listed_once(self, authority):
+        authority.issue_gateway(EUI)
+        authority.issue_gateway(EUI)
+
+        listed = x509.load_pem_x509_crl((authority.folder / "ca.crl").read_bytes())
+        assert list(listed) == []
+        assert authority.gateways() == [EUI]
+
     def test_who_has_no_certificate_cannot_be_shut_out(self, authority):
         with pytest.raises(CertificateError, match="nobody has a certificate of that name"):
             authority.revoke_gateway(EUI)
