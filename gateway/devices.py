@@ -4,7 +4,7 @@
 import sqlite3
 from typing import NamedTuple
 
-from gateway.errors import DevicesError, shown
+from gateway.errors import NoSuchDevice
 from gateway.keys import Keyring
 
 
@@ -63,31 +63,31 @@ class Devices:
         return "added" if known is None else "changed"
 
     def rearm(self, dev_eui: str) -> None:
-        """Let a device whose memory was erased join again; raises DevicesError.
+        """Let a device whose memory was erased join again; raises NoSuchDevice.
 
         JoinNonce goes on rising: a node that does remember its last one takes no lower one.
         """
         changed = self._db.execute("UPDATE devices SET dev_nonce = -1 WHERE dev_eui = ?", (dev_eui,)).rowcount
         if not changed:
-            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+            raise NoSuchDevice(dev_eui)
         self._db.execute("DELETE FROM sessions WHERE dev_eui = ?", (dev_eui,))
 
     def remove(self, dev_eui: str) -> None:
-        """Forget a device and its sessions; what it has sent goes on to the cloud. Raises DevicesError."""
+        """Forget a device and its sessions; what it has sent goes on to the cloud. Raises NoSuchDevice."""
         if not self._db.execute("DELETE FROM devices WHERE dev_eui = ?", (dev_eui,)).rowcount:
-            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+            raise NoSuchDevice(dev_eui)
 
     def set_interval(self, dev_eui: str, interval_s: float | None) -> None:
-        """How often it is expected to send; None: learned. Raises DevicesError."""
+        """How often it is expected to send; None: learned. Raises NoSuchDevice."""
         row = (interval_s, dev_eui)
         if not self._db.execute("UPDATE devices SET interval_s = ? WHERE dev_eui = ?", row).rowcount:
-            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+            raise NoSuchDevice(dev_eui)
 
     def set_class(self, dev_eui: str, device_class: str) -> None:
-        """A or C; raises DevicesError."""
+        """A or C; raises NoSuchDevice."""
         row = (device_class == "C", dev_eui)
         if not self._db.execute("UPDATE devices SET class_c = ? WHERE dev_eui = ?", row).rowcount:
-            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+            raise NoSuchDevice(dev_eui)
 
     def keep_status(self, dev_eui: str, battery: int, margin_db: int, at: float) -> None:
         """What a node says about itself."""

@@ -17,7 +17,7 @@ from gateway import adr, mac_control
 from gateway.command import config_option, eui_argument, log_to_stderr, one_line_errors, open_database
 from gateway.config import load
 from gateway.devices_file import FORMATS, device_from, read_app_key, read_devices, write_devices
-from gateway.errors import DevicesError, GatewayError, shown
+from gateway.errors import GatewayError, NoSuchDevice
 from gateway.node_table import HEADINGS, as_object, cells, live, node_rows, parse_interval
 from gateway.page_client import ask
 from gateway.store import Ledger
@@ -104,10 +104,10 @@ def show_device(dev_eui: str, as_json: bool, config_path: Path) -> None:
 
 
 def facts_of(ledger: Ledger, dev_eui: str) -> dict[str, Any]:
-    """Registry, session, agreements, link and battery of one device; raises DevicesError."""
+    """Registry, session, agreements, link and battery of one device; raises NoSuchDevice."""
     device = ledger.device(dev_eui)
     if device is None:
-        raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+        raise NoSuchDevice(dev_eui)
     battery, margin_db, status_at, class_c = ledger.status_of(dev_eui)
     facts: dict[str, Any] = {
         "dev_eui": dev_eui, "join_eui": device.join_eui, "name": device.name, "profile": device.profile,
@@ -216,7 +216,7 @@ def set_device(
     def change(ledger: Ledger) -> None:
         device = ledger.device(dev_eui)
         if device is None:
-            raise DevicesError([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
+            raise NoSuchDevice(dev_eui)
         row = [dev_eui, device.join_eui, device.app_key.hex(), profile or device.profile]
         ledger.put_device(device_from([*row, device.name if name is None else name]))
         if device_class is not None:

@@ -9,6 +9,7 @@ GatewayError                 what an operator must put right; the message is one
     ConfigError              path, problem
     KeyFileError             path, problem
     DevicesError             problems, one line each
+        NoSuchDevice
     PortTaken                what, host, port
     StoreError               problem: the file is locked or damaged
         StoreFull            there is no room
@@ -79,6 +80,13 @@ class DevicesError(GatewayError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class NoSuchDevice(DevicesError):
+    """The registry does not have it."""
+
+    def __init__(self, dev_eui: str) -> None:
+        super().__init__([f"dev_eui {shown(dev_eui)} is no device of this gateway"])
 
 
 class PortTaken(GatewayError):
