@@ -132,7 +132,9 @@ def load(path: Path) -> Config:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), "is not text in UTF-8") from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, or a number of thousands of digits
         raise ConfigError(str(path), f"is not TOML: {error}") from error
     return parse(table, path)
 

@@ -20,6 +20,7 @@ from decoders.uplink import decode_batch
 
 _REASON = click.option("--reason", help="Only those of this reason.")
 _HEX_BYTES = 256
+_ID = click.IntRange(1, 2**63 - 1)
 
 
 @click.group("dead-letters")
@@ -50,7 +51,7 @@ def list_letters(config_path: Path, reason: str | None, as_json: bool) -> None:
 
 @dead_letters.command()
 @CONFIG
-@click.argument("letter_id", metavar="ID", type=int)
+@click.argument("letter_id", metavar="ID", type=_ID)
 @one_clear_line
 def show(config_path: Path, letter_id: int) -> None:
     """Print one letter with its records, as far as they can be read, or else its bytes.
@@ -68,7 +69,7 @@ def show(config_path: Path, letter_id: int) -> None:
 
 @dead_letters.command()
 @CONFIG
-@click.argument("letter_id", metavar="[ID]", type=int, required=False)
+@click.argument("letter_id", metavar="[ID]", type=_ID, required=False)
 @_REASON
 @one_clear_line
 def replay(config_path: Path, letter_id: int | None, reason: str | None) -> None:

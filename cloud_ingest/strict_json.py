@@ -33,7 +33,9 @@ def read(text: str, where: str) -> Any:
     except json.JSONDecodeError as error:
         words = _JSON_WORDS.get(error.msg, error.msg)
         raise ConfigError(where, f"line {error.lineno}, column {error.colno}: not JSON: {words}") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ConfigError(where, "has objects or arrays nested too deep") from error
+    except ValueError as error:
         raise ConfigError(where, f"is not JSON: {error}") from error
 
 

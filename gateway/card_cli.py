@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -66,7 +67,7 @@ def fsck(config_path: Path, database: Path | None, as_json: bool) -> None:
 @config_option
 @_database_option
 @click.option("--format", "form", type=click.Choice(("csv", "ndjson")), default="csv", show_default=True, help="Of it.")
-@click.option("--output", type=click.Path(path_type=Path), help="File to write; without it, standard output.")
+@click.option("--output", type=click.Path(path_type=Path), help="New file to write; without it, standard output.")
 @click.option("--waiting", is_flag=True, help="Only what the cloud does not have yet.")
 @one_line_errors
 def export(config_path: Path, database: Path | None, form: str, output: Path | None, waiting: bool) -> None:
@@ -78,17 +79,33 @@ def export(config_path: Path, database: Path | None, form: str, output: Path | N
     Example:
         stadtfunk gateway export --database /mnt/card/var/lib/stadtfunk/gateway.sqlite3 --output rescued.csv
     """
-    with opened(database or load(config_path).gateway.database) as card:
-        try:
-            file = output.open("w", encoding="utf-8", newline="") if output else None
-        except OSError as error:
-            raise click.ClickException(f"{output} cannot be written ({error.strerror})") from error
-        written, lost = _write(card, form, file or sys.stdout, waiting)
-        if file:
-            file.close()
+    with opened(database or load(config_path).gateway.database) as card, _opened_for_writing(output) as file:
+        written, lost = _write(card, form, file, waiting)
     click.echo(f"{written} records written, {lost} cannot be read", err=True)
     if lost:
         sys.exit(1)
+
+
+@contextmanager
+def _opened_for_writing(output: Path | None) -> Iterator[TextIO]:
+    """A new file, which is gone again if it could not be written to its end; without ``output``, standard output."""
+    made = False
+    try:
+        if output is None:
+            yield sys.stdout
+            sys.stdout.flush()
+        else:
+            with output.open("x", encoding="utf-8", newline="") as file:
+                made = True
+                yield file
+    except BrokenPipeError:
+        raise  # who read it has seen enough
+    except FileExistsError as error:
+        raise click.ClickException(f"{output} is there already; give another name") from error
+    except OSError as error:
+        if made and output is not None:  # half of it would pass for the whole
+            output.unlink(missing_ok=True)
+        raise click.ClickException(f"{output or 'standard output'} cannot be written ({error.strerror})") from error
 
 
 def _write(card: Card, form: str, file: TextIO, waiting: bool) -> tuple[int, int]:

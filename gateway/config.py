@@ -205,7 +205,9 @@ def load(path: Path) -> Config:
         document = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(path, f"cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, "is not text in UTF-8") from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, or a number of thousands of digits
         raise ConfigError(path, f"is not TOML: {error}") from error
     for name in document:
         if name not in SECTIONS and not isinstance(document[name], dict):

@@ -20,6 +20,7 @@ from gateway.store import Device
 COLUMNS = ("dev_eui", "join_eui", "app_key", "profile", "name")
 
 _KEY = re.compile("[0-9a-f]{32}")
+_KEY_FILE_CHARACTERS = 1000  # with its line ends; a device such as /dev/zero has no end
 _MAX_NAME = 64
 _KEY_COLUMNS = ("app_key", "nwk_key")
 _NO_KEY = "0" * 32  # what ChirpStack writes for the key that a device of LoRaWAN 1.0 does not have
@@ -79,7 +80,8 @@ def device_from(row: list[str]) -> Device:
 def read_app_key(path: Path) -> str:
     """The key of one device, 32 hex digits; raises DevicesError."""
     try:
-        app_key = path.read_text("utf-8").strip()
+        with path.open(encoding="utf-8") as file:
+            app_key = file.read(_KEY_FILE_CHARACTERS).strip()
     except OSError as error:
         raise DevicesError([f"{path}: cannot be read ({error.strerror})"]) from error
     except UnicodeDecodeError:

@@ -118,6 +118,14 @@ class TestDeadLetters:
         ]
         assert run(site, "dead-letters", "show", "2").stdout.splitlines()[-1] == "bytes 72756262697368"
 
+    @pytest.mark.parametrize("command", ["show", "replay"])
+    @pytest.mark.parametrize("number", ["0", "9" * 23, "x"])
+    def test_a_number_that_none_can_have_is_bad_usage(self, site, command, number):
+        done = run(site, "dead-letters", command, number)
+
+        assert done.exit_code == 2
+        assert "Invalid value" in done.stderr
+
     def test_those_of_a_reason_are_listed_and_replayed_together(self, site):
         listed = run(site, "dead-letters", "list", "--reason", "malformed_batch").stdout.splitlines()
         replayed = run(site, "dead-letters", "replay", "--reason", "malformed_batch")

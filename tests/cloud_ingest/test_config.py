@@ -53,9 +53,12 @@ class TestSettings:
         assert "\n" not in str(caught.value)
 
     def test_a_file_that_is_not_toml_or_not_there_is_one_line(self, tmp_path):
-        (tmp_path / "bad.toml").write_text("port = = 1")
-
-        with pytest.raises(ConfigError, match="is not TOML"):
+        for text in ("port = = 1", f"port = {'9' * 5000}", "port = " + "[" * 5000):
+            (tmp_path / "bad.toml").write_text(text)
+            with pytest.raises(ConfigError, match="is not TOML"):
+                config.load(tmp_path / "bad.toml")
+        (tmp_path / "bad.toml").write_bytes(b"\xff")
+        with pytest.raises(ConfigError, match="is not text in UTF-8"):
             config.load(tmp_path / "bad.toml")
         with pytest.raises(ConfigError, match="cannot be read"):
             config.load(tmp_path / "none.toml")

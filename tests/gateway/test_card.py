@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import sqlite3
+import subprocess
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from gateway.cli import gateway
 from gateway.store import open_store
 from tests.gateway.nodes import write_config
 from tests.gateway.outbox_world import uplink
+from tests.gateway.running import BIN
 
 NODE = "70b3d57ed1000001"
 
@@ -95,6 +97,35 @@ class TestLive:
         assert (rows[1]["dev_eui"], rows[1]["f_cnt"], rows[1]["quantity"], rows[1]["value"], rows[1]["delivered"]) == (
             NODE, "0", "soil_moisture", "0.0", "True",
         )  # fmt: skip
+
+    def test_a_file_that_is_there_stays_as_it_is_the_database_itself_among_them(self, store, tmp_path):
+        (tmp_path / "old.csv").write_text("precious")
+        database = tmp_path / "gateway.sqlite3"
+
+        refused = [
+            run("export", "--config", tmp_path / "gateway.toml", "--output", file)
+            for file in (tmp_path / "old.csv", database)
+        ]
+
+        assert [(one.exit_code, one.output) for one in refused] == [
+            (1, f"Error: {file} is there already; give another name\n") for file in (tmp_path / "old.csv", database)
+        ]
+        assert (tmp_path / "old.csv").read_text() == "precious"
+        assert run("fsck", "--config", tmp_path / "gateway.toml").exit_code == 0
+
+    def test_a_disk_that_fills_up_leaves_no_half_an_export(self, store, tmp_path):
+        """A limit on the size of files stands for the disk's end."""
+        command = [BIN / "stadtfunk", "gateway", "export", "--config", tmp_path / "gateway.toml"]
+
+        done = subprocess.run(
+            ["bash", "-c", 'ulimit -f 4; exec "$@"', "bash", *command, "--output", tmp_path / "out.csv"],
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+
+        assert (done.returncode, done.stderr) == (
+            1, f"Error: {tmp_path / 'out.csv'} cannot be written (File too large)\n",
+        )  # fmt: skip
+        assert not (tmp_path / "out.csv").exists()
 
     def test_only_what_waits_for_the_cloud(self, store, tmp_path):
         done = run("export", "--config", tmp_path / "gateway.toml", "--format", "ndjson", "--waiting")

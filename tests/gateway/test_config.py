@@ -57,6 +57,8 @@ class TestConfiguration:
                 "down_intervals in [liveness] must be more than late_intervals",
             ),
             ("[gateway\n", "is not TOML"),
+            (f"[gateway]\neui = {'9' * 5000}\n", "is not TOML"),
+            ("x = " + "[" * 5000, "is not TOML"),
         ],
     )
     def test_a_mistake_is_one_line_that_names_the_place(self, write, text, says):

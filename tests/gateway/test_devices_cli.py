@@ -291,6 +291,23 @@ class TestDevices:
         assert device["last_seen"] == "2026-02-13T06:39:42+00:00"
 
 
+class TestKeyFile:
+    @pytest.mark.parametrize("content", [b"", b"00", b"\xff" * 32, b"0" * 32 + b"\n" + b"0" * 32])
+    def test_what_is_no_key_is_one_line(self, run, tmp_path, content):
+        (tmp_path / "key.hex").write_bytes(content)
+
+        done = run("devices", "add", "70b3d57ed1000001", "70b3d57ed0000000", "--app-key-file", tmp_path / "key.hex")
+
+        assert (done.exit_code, done.output) == (
+            1, f"Error: {tmp_path / 'key.hex'}: must hold a key, 32 lower-case hex digits\n",
+        )  # fmt: skip
+
+    def test_one_without_an_end_is_not_read_to_its_end(self, run):
+        done = run("devices", "add", "70b3d57ed1000001", "70b3d57ed0000000", "--app-key-file", "/dev/zero")
+
+        assert done.output == "Error: /dev/zero: must hold a key, 32 lower-case hex digits\n"
+
+
 class TestEuis:
     """Labels and other servers' pages have them in upper case."""
 
