@@ -6,7 +6,7 @@ import time
 from simulators.town import Town
 
 
-def until(ready, what: str, timeout_s: float = 120.0) -> None:
+def until(ready, what: str, timeout_s: float = 600.0) -> None:
     """Look again and again; AssertionError when it takes too long."""
     deadline = time.monotonic() + timeout_s
     while not ready():

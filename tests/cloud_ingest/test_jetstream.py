@@ -42,7 +42,7 @@ def on(broker: Nats, work: Callable[[Client], Awaitable[Any]]) -> Any:
 
 async def pulled(client: Client, at_most: int, consumer: str = SETTINGS.consumer) -> list[Any]:
     subscription = await client.jetstream().pull_subscribe_bind(consumer, jetstream.STREAM)
-    return list(await subscription.fetch(at_most, timeout=5))
+    return list(await subscription.fetch(at_most, timeout=60))
 
 
 async def stream(client: Client) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt import publish
 
+from decoders.uplink import Watermark
 from tests.cloud_ingest.brokers import Nats, wait_for
 from tests.cloud_ingest.processes import POISON, Gateway, Site, uplinks
 from tests.cloud_ingest.world import NODES, START, UP, batch, opened, sample, uplink
@@ -60,6 +61,7 @@ class TestExactlyOnce:
         site.nats.wipe()
 
         site.broker()
+        wait_for(lambda: site.retained() == [Watermark(1, (None, 4, None))], "the watermark")
         gateway = Gateway(site.mqtt_port, uplinks(8))
         try:
             wait_for(lambda: gateway.watermark == 4, "the watermark")
@@ -125,11 +127,9 @@ class TestExactlyOnce:
 
         site.service()
 
-        gateway = Gateway(site.mqtt_port, [None] * 4)
-        try:
-            wait_for(lambda: gateway.done, "the watermark that the service tells later")
-        finally:
-            gateway.stop()
+        wait_for(
+            lambda: site.retained() == [Watermark(1, (None, 4, None))], "the watermark that the service tells later"
+        )
 
 
 class TestPoison:

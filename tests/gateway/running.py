@@ -33,7 +33,7 @@ from tests.gateway.nodes import GATEWAY_EUI, Concentrator, Node
 BIN = Path(sys.executable).parent
 
 
-def eventually(condition: Callable[[], Any], within_s: float = 60.0) -> Any:
+def eventually(condition: Callable[[], Any], within_s: float = 300.0) -> Any:
     """Wait until ``condition`` holds and return its value; fails with its last value otherwise."""
     ends = time.monotonic() + within_s
     while not (value := condition()):
