@@ -134,5 +134,7 @@ class Transactions:
 
 
 def _store_error(error: Exception) -> StoreError:
-    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return (StoreFull if full else StoreError)(str(error))
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what an extended code adds
+    if code == sqlite3.SQLITE_BUSY:
+        return StoreError("is locked: another program holds it for too long; try again when that has ended")
+    return (StoreFull if code == sqlite3.SQLITE_FULL else StoreError)(str(error))

@@ -131,7 +131,7 @@ class TestFailures:
             first = arrivals.begin(reception(phy_payload))
             first.add_done_callback(lambda _: other_process.execute("ROLLBACK"))
             copy = arrivals.begin(reception(phy_payload, concentrator=OTHERS[0]))
-            with pytest.raises(StoreError, match="locked"):
+            with pytest.raises(StoreError, match="is locked: another program holds it"):
                 await first
             return await copy
 
@@ -151,7 +151,7 @@ class TestFailures:
             bench.store.connection.execute("PRAGMA journal_mode = DELETE")  # here a reader hinders COMMIT itself
             reading.execute("BEGIN")
             reading.execute("SELECT * FROM devices").fetchall()
-            with pytest.raises(StoreError, match="locked"):
+            with pytest.raises(StoreError, match="is locked: another program holds it"):
                 await arrivals.begin(reception(phy_payload))
             served = bench.served
             reading.execute("COMMIT")
