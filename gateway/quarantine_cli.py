@@ -13,6 +13,7 @@ from gateway.kept_payloads import Quarantined
 from gateway.quarantine import retry as retry_all
 
 _PROBLEM = click.option("--problem", help="Only those with this problem, such as decoder_failed.")
+_NUMBER = click.IntRange(1, 2**63 - 1)
 _PIECE = 1000
 
 
@@ -46,7 +47,7 @@ def list_quarantine(problem: str | None, config_path: Path) -> None:
 
 
 @quarantine.command("show")
-@click.argument("number", type=int)
+@click.argument("number", type=_NUMBER)
 @config_option
 @one_line_errors
 def show(number: int, config_path: Path) -> None:
@@ -72,7 +73,7 @@ def show(number: int, config_path: Path) -> None:
 
 
 @quarantine.command("retry")
-@click.argument("number", type=int, required=False)
+@click.argument("number", type=_NUMBER, required=False)
 @_PROBLEM
 @config_option
 @one_line_errors

@@ -166,6 +166,8 @@ class TestListAndShow:
 
     def test_what_is_not_there_is_one_line(self, store, run):
         assert run("show", 5) == (1, "Error: there is no 5 in quarantine\n")
+        for words in (("show", "9" * 23), ("retry", "9" * 23), ("show", 0)):
+            assert run(*words)[0] == 2
 
 
 class TestBesideTheService:
