@@ -10,6 +10,7 @@ import click
 from decoders.profiles import PROFILES
 from decoders.written import written
 from simulators.board import KINDS
+from simulators.currents import DEEP, LIGHT
 from simulators.energy import Battery
 from simulators.node import BOOT_US
 from simulators.node_energy import DAYS, Estimate, NeverSettled, currents, estimate
@@ -35,6 +36,7 @@ _WORDS: dict[str, dict[str, Any]] = {
         "computing": "{computing} s Rechnen je Aufwachen (--computing-s), geschätzt und um die Hälfte unsicher; "
         "mit einer Sekunde mehr: {more} mAh mehr am Tag, {life}",
         "never_sleeps": "er schläft nie, also kostet sein Rechnen nichts",
+        "no_wake": "der Lauf war zu kurz für ein Aufwachen: was er dabei rechnet, fehlt hier (--days)",
         "unmeasured": "kein Strom ist an einem unserer Knoten gemessen; alle gelten an der Batterie",
         "idle": "Im Lauf nicht vorgekommen:",
         "trouble": "Die Teile haben sich beschwert; siehe oben.",
@@ -55,6 +57,7 @@ _WORDS: dict[str, dict[str, Any]] = {
         "computing": "{computing} s of computing a wake (--computing-s), estimated, and uncertain by half; "
         "with a second more: {more} mAh more a day, {life}",
         "never_sleeps": "it never sleeps, so its computing costs nothing",
+        "no_wake": "the run was too short for a wake: what it computes in one is missing here (--days)",
         "unmeasured": "no current was measured on a node of ours; all are at the battery",
         "idle": "Did not occur in the run:",
         "trouble": "The parts complained; see above.",
@@ -109,6 +112,7 @@ def lines(found: Estimate, language: str) -> list[str]:
         return number(value, ",.0f" if value >= 100 else ".3g")
 
     flowed = {draw.component for draw in found.draws}
+    asleep_s = sum(draw.seconds for draw in found.draws if draw.component in (LIGHT, DEEP))
     idle = [one for one in currents(found.board) if one["component"] not in flowed]
     return [
         words["head"].format(profile=found.profile, board=found.board, per_day=number(found.per_day, "g"), sf=found.sf),
@@ -135,7 +139,7 @@ def lines(found: Estimate, language: str) -> list[str]:
         "  " + words["run"].format(days=number(found.run_days, "g"), seed=found.seed),
         "  " + words["boot"].format(boot=number(BOOT_US / 1000, "g")),
         "  "
-        + words["computing" if found.wakes else "never_sleeps"].format(
+        + words["computing" if found.wakes else "no_wake" if asleep_s > 43_200 else "never_sleeps"].format(
             computing=number(found.computing_s, "g"),
             more=number(found.second_more_mah, ".3f"),
             life=life(found.total + found.second_more_mah),

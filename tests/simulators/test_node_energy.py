@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from simulators.energy import Battery
 from simulators.firmware_build import build_rom
 from simulators.node_cli import energy, lines
-from simulators.node_energy import Estimate, estimate
+from simulators.node_energy import Daily, Estimate, estimate
 
 COMPUTING_S = (
     0.5  # in a wake, a little more than `node energy` finds: that is measured, so most tests do not ask for it
@@ -150,6 +150,14 @@ class TestWords:
 
         assert "it never sleeps, so its computing costs nothing" in told
         assert "a second more" not in told
+
+    def test_a_run_without_a_wake_says_that_its_computing_is_missing(self):
+        asleep = Daily("MCU deep sleep", 8.0, 86_000.0, 0.19, "")
+
+        told = "\n".join(lines(made_up(1.0)._replace(draws=(asleep,)), "en"))
+
+        assert "the run was too short for a wake: what it computes in one is missing here (--days)" in told
+        assert "never sleeps" not in told
 
     def test_no_german_number_has_a_point_before_its_tenths(self, tree):
         """Sources are quoted as they are."""
