@@ -64,6 +64,9 @@ server_name: "{node.host}-{node.port}"
 listen: "{listen}:{node.port}"
 {mapped if tls else ""}
 
+# The longest batch is 2 MiB; whoever sends more is no gateway of ours, or broken.
+max_payload: 2200000
+
 # A message is acknowledged once it is on the disks of most nodes.
 jetstream {{ store_dir: "broker-{node.host}-{node.port}", max_mem: 64M, max_file: 4G, sync_interval: always }}
 

@@ -46,6 +46,7 @@ def nats_config(*, store: Path, client_port: int, mqtt_port: int, eui: str, gate
     ]
     return f"""server_name: "stadtfunk"
 listen: "127.0.0.1:{client_port}"
+max_payload: 2200000
 jetstream {{ store_dir: "{store}", max_mem: 64M, max_file: 2G, sync_interval: always }}
 mqtt {{ listen: "127.0.0.1:{mqtt_port}" }}
 accounts {{

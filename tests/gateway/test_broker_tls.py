@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -196,6 +197,37 @@ class TestIdentity:
         assert {topic for topic, _ in cloud.heard} == {f"stadtfunk/1/{GATEWAY_EUI}/{channel}" for channel in channels}
         assert other.heard == [(foreign, b"for the other")]
         assert {topic for topic, _ in gate.heard} == {own}
+
+    def test_the_longest_batch_passes(self, broker):
+        command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
+        broker.start()
+        longest = bytes(
+            (2 << 20) + 2048
+        )  # decoders/README.md "The uplink message": 2 MiB before zlib, which may add some
+
+        with (
+            Party(broker, "ingest", ["stadtfunk/1/+/up/reading"]) as cloud,
+            Party(broker, GATEWAY_EUI, [f"stadtfunk/1/{GATEWAY_EUI}/committed"]) as gate,
+        ):
+            gate.publish(UP, longest)
+            eventually(lambda: cloud.heard)
+
+        assert cloud.heard == [(UP, longest)]
+
+    def test_no_message_passes_that_is_longer_than_any_batch(self, broker):
+        command("gateway", GATEWAY_EUI, "--folder", str(broker.folder))
+        broker.start()
+        hung_up = threading.Event()
+
+        with (
+            Party(broker, "ingest", ["stadtfunk/1/+/up/reading"]) as cloud,
+            Party(broker, GATEWAY_EUI, [f"stadtfunk/1/{GATEWAY_EUI}/committed"]) as gate,
+        ):
+            gate._client.on_disconnect = lambda *_: hung_up.set()
+            gate._client.publish(UP, bytes(3 << 20), qos=1)
+            assert hung_up.wait(60)
+
+        assert cloud.heard == []
 
     def test_a_gateway_made_while_the_broker_runs_may_connect_after_a_reload(self, tmp_path, broker):
         broker.start()
