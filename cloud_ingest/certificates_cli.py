@@ -58,7 +58,7 @@ def init(folder: Path, days: int) -> None:
 @_DAYS
 @one_clear_line
 def broker(hosts: tuple[str, ...], folder: Path, days: int) -> None:
-    """The broker's, for the host names and addresses under which clients know it.
+    """Make the broker's certificate, for the host names and addresses under which clients know it.
 
     \b
     Example:
@@ -72,7 +72,7 @@ def broker(hosts: tuple[str, ...], folder: Path, days: int) -> None:
 @_DAYS
 @one_clear_line
 def ingest(folder: Path, days: int) -> None:
-    """Those of `stadtfunk ingest run`: its own, and of each lane that it fetches by itself (ingest-alarm, ...).
+    """Make the certificates of `stadtfunk ingest run`: its own, and of each lane that it fetches by itself (ingest-alarm, ...).
 
     \b
     Example:
@@ -97,7 +97,7 @@ def ingest(folder: Path, days: int) -> None:
 )
 @one_clear_line
 def gateway(eui: str, folder: Path, days: int, request: Path | None) -> None:
-    """That of the gateway with this EUI, and its rights in nats-users.conf.
+    """Make the certificate of the gateway with this EUI, and give it its rights in nats-users.conf.
 
     \b
     Example:

@@ -66,7 +66,9 @@ def fsck(config_path: Path, database: Path | None, as_json: bool) -> None:
 @click.command()
 @config_option
 @_database_option
-@click.option("--format", "form", type=click.Choice(("csv", "ndjson")), default="csv", show_default=True, help="Of it.")
+@click.option(
+    "--format", "form", type=click.Choice(("csv", "ndjson")), default="csv", show_default=True, help="Of the export."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="New file to write; without it, standard output.")
 @click.option("--waiting", is_flag=True, help="Only what the cloud does not have yet.")
 @one_line_errors

@@ -24,7 +24,11 @@ _EVERY_S = 0.5
     "--lines", type=click.IntRange(0, 200), default=20, show_default=True, help="How many frames to begin with."
 )
 @click.option(
-    "--language", type=click.Choice(frame_words.LANGUAGES), default="en", show_default=True, help="Of the words."
+    "--language",
+    type=click.Choice(frame_words.LANGUAGES),
+    default="en",
+    show_default=True,
+    help="Language of the words.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 @config_option

@@ -93,7 +93,9 @@ def _part(name: str) -> Callable[..., Any]:
     help="Gets the node's line, key included, mode 0600: for `stadtfunk gateway devices import`.",
 )  # fmt: skip
 @click.option("--name", default="", callback=_name, help="Where it will stand, for the gateway's pages.")
-@click.option("--interval", default=3600, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
+@click.option(
+    "--interval", default=3600, show_default=True, type=click.IntRange(60, 57600), help="Seconds between samples."
+)
 @click.option("--dev-eui", callback=_eui, help="Its DevEUI.  [default: a new one]")
 @click.option("--join-eui", callback=_eui, help="Its JoinEUI.  [default: that of the file's last line, or a new one]")
 @click.option(

@@ -46,7 +46,11 @@ def bench_the_node(days: float, seed: int, as_json: bool) -> None:
 
 @bench.command("windows")
 @click.option(
-    "--rounds", default=bench_windows.ROUNDS, show_default=True, type=click.IntRange(min=5), help="Of a cell."
+    "--rounds",
+    default=bench_windows.ROUNDS,
+    show_default=True,
+    type=click.IntRange(min=5),
+    help="Exchanges in each cell.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
 def bench_the_windows(rounds: int, as_json: bool) -> None:
@@ -63,9 +67,15 @@ def bench_the_windows(rounds: int, as_json: bool) -> None:
 
 
 @bench.command("adr")
-@click.option("--nodes", default=bench_adr.NODES, show_default=True, type=click.IntRange(min=2), help="Near and far.")
-@click.option("--frames", default=bench_adr.FRAMES, show_default=True, type=click.IntRange(min=100), help="Of a node.")
-@click.option("--seeds", default=bench_adr.SEEDS, show_default=True, type=click.IntRange(min=1), help="1 up to this.")
+@click.option(
+    "--nodes", default=bench_adr.NODES, show_default=True, type=click.IntRange(min=2), help="Nodes, near and far."
+)
+@click.option(
+    "--frames", default=bench_adr.FRAMES, show_default=True, type=click.IntRange(min=100), help="Frames of each node."
+)
+@click.option(
+    "--seeds", default=bench_adr.SEEDS, show_default=True, type=click.IntRange(min=1), help="Seeds, from 1 to this."
+)
 @click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
 def bench_the_adr(nodes: int, frames: int, seeds: int, as_json: bool) -> None:
     """Lost frames and airtime of adaptive data rate in a fading channel, against ChirpStack's default algorithm.

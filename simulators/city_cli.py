@@ -40,12 +40,14 @@ class Eui(click.ParamType["str"]):
 @TRAFFIC
 @SEED
 @SPEED
-@click.option("--gwmp-host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
-@click.option("--gwmp-port", default=1700, show_default=True, type=click.IntRange(1, 65535), help="And on which port.")
+@click.option("--gwmp-host", default="127.0.0.1", show_default=True, help="The gateway's host.")
+@click.option("--gwmp-port", default=1700, show_default=True, type=click.IntRange(1, 65535), help="Its UDP port.")
 @click.option("--station-port", type=click.IntRange(1, 65535), help="Be a LoRa Basics Station, on this TCP port.")
-@click.option("--gateway-eui", default=GATEWAY_EUI, show_default=True, type=Eui(), help="Of the concentrator.")
-@click.option("--concentrators", default=1, show_default=True, type=click.IntRange(1, 20), help="How many.")
-@click.option("--interval", default=3600, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
+@click.option("--gateway-eui", default=GATEWAY_EUI, show_default=True, type=Eui(), help="EUI of the concentrator.")
+@click.option("--concentrators", default=1, show_default=True, type=click.IntRange(1, 20), help="How many of them.")
+@click.option(
+    "--interval", default=3600, show_default=True, type=click.IntRange(60, 57600), help="Seconds between samples."
+)
 @click.option("--days", type=Number(min=0, min_open=True), help="Stop after so many virtual days.")
 @click.option("--frames", type=FramesFile(), help="Write every frame on the air to this file, JSON lines.")
 @click.option("--lockstep", is_flag=True, help="Wait for the gateway's answer to every uplink, however long.")

@@ -23,7 +23,7 @@ class Speed(click.ParamType["float | None"]):
 
 
 NODES = click.option(
-    "--nodes", default=12, show_default=True, type=click.IntRange(1, 200), help="How many trees have one."
+    "--nodes", default=12, show_default=True, type=click.IntRange(1, 200), help="How many trees have a node."
 )
 AIR = click.option(
     "--air", default=2, show_default=True, type=click.IntRange(0, 2), help="How many air quality stations."

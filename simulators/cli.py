@@ -18,7 +18,7 @@ from simulators.town import Town, TownError, check_port
 @AIR
 @TRAFFIC
 @click.option(
-    "--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Of the page, on 127.0.0.1."
+    "--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Port of the page, on 127.0.0.1."
 )
 @click.option("--until-alert", is_flag=True, help="Exit 0 once a watering alert is public.")
 @SPEED

@@ -161,7 +161,7 @@ def _row(component: str, ua: str, seconds: str, mah: str, source: str) -> str:
 @click.option("--computing-s", type=Number(0, 60), help="Seconds it computes in a wake.  [default: measured here]")
 @click.option("--days", type=Number(min=0.01), help="Virtual days of the run.  [default: tree 3, air 1, traffic 0.125]")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same answer.")
-@click.option("--language", type=click.Choice(["de", "en"]), help="Of the answer.  [default: this machine's]")
+@click.option("--language", type=click.Choice(["de", "en"]), help="Language of the answer.  [default: this machine's]")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON, with every current and its source.")
 def energy(
     profile: str,

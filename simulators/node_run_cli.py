@@ -20,7 +20,9 @@ from simulators.terminated import stop_as_by_ctrl_c
 @click.option("--profile", type=click.Choice(PROFILES), default="tree", show_default=True, help="What it measures.")
 @click.option("--days", default=30.0, show_default=True, type=Number(min=0, min_open=True), help="Virtual days.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same frames.")
-@click.option("--interval", default=900, show_default=True, type=click.IntRange(60, 57600), help="Of the readings, s.")
+@click.option(
+    "--interval", default=900, show_default=True, type=click.IntRange(60, 57600), help="Seconds between samples."
+)
 @click.option(
     "--downlinks",
     default=0.05,

@@ -22,7 +22,7 @@ _PLAN = outage.Plan()
 @click.option("--traffic", default=_PLAN.traffic, show_default=True, type=click.IntRange(0, 2), help="Counters.")
 @click.option(
     "--cuts", default=_PLAN.cuts, show_default=True, type=click.IntRange(0, 50),
-    help="Of the gateway's power meanwhile; one more comes when the broker is back.",
+    help="Power cuts of the gateway meanwhile; one more comes when the broker is back.",
 )  # fmt: skip
 @click.option("--seed", default=_PLAN.seed, show_default=True, help="The same seed gives the same city.")
 @click.option("--json", "as_json", is_flag=True, help="The rows as JSON.")
