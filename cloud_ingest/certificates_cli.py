@@ -72,7 +72,7 @@ def broker(hosts: tuple[str, ...], folder: Path, days: int) -> None:
 @_DAYS
 @one_clear_line
 def ingest(folder: Path, days: int) -> None:
-    """Make the certificates of `stadtfunk ingest run`: its own, and of each lane that it fetches by itself (ingest-alarm, ...).
+    """Make the certificates of `stadtfunk ingest run`: its own, and of each lane it fetches apart (ingest-alarm, ...).
 
     \b
     Example:
