@@ -16,7 +16,7 @@ from typing import Any
 
 VERSION = 2
 PUSH_DATA, PUSH_ACK, PULL_DATA, PULL_RESP, PULL_ACK, TX_ACK = range(6)  # PM 3 to 5
-LOCKSTEP_S = 30.0
+LOCKSTEP_S = 300.0  # long enough for any machine: what went unanswered is an error
 
 Json = dict[str, Any]
 

@@ -49,6 +49,7 @@ class TestStorm:
             with standing(town):
                 town.start_load(pause_ms=30)
                 until(lambda: min(before.done.total(), behind.done.total()) >= FAULTS, "a storm")
+                until(lambda: town.acknowledged() >= 120, "uplinks meanwhile")
                 town.end_load()
                 before.weather = behind.weather = CALM
                 verdict = settled(town)
@@ -68,6 +69,7 @@ class TestStorm:
                 for fault, weather in ALONE.items():
                     proxy.weather = weather
                     until(lambda fault=fault: proxy.done[fault] >= 3, f"three of {fault}")
+                until(lambda: town.acknowledged() >= 240, "uplinks meanwhile")
                 town.end_load()
                 proxy.weather = CALM
                 verdict = settled(town)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from simulators.load_town import LoadTown
+from simulators.public_readings import get
 from tests.chain.load import settled, standing, tapped
 from tests.chain.public import until
 from tests.chain.wire import in_the_order_sent
@@ -38,7 +39,7 @@ class TownWithWrongClock(LoadTown):
         super()._start(part, ["env", *faked, *command] if part == "gateway" else command)
 
     def gateway_status(self) -> dict[str, Any]:
-        return self.get(f"http://127.0.0.1:{self.page_port}/status") or {}
+        return get(f"http://127.0.0.1:{self.page_port}/status")
 
 
 class TestWrongFromTheStart:

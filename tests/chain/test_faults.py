@@ -11,8 +11,8 @@ import pytest
 from decoders import topics
 from decoders.records import READING
 from simulators.frame_ledger import Ledger
-from simulators.public_readings import observations
 from simulators.ports import free_port
+from simulators.public_readings import get, observations
 from simulators.town import GATEWAY_EUI, Town
 from tests.chain.public import drained, until
 
@@ -31,12 +31,19 @@ def outage(town: Town) -> None:
     after_more(town, "sent", OUTAGE_FRAMES)
 
 
+def refused(town: Town) -> dict[str, int]:
+    """What the gateway has counted as refused."""
+    return get(f"http://127.0.0.1:{town.page_port}/status")["refused"]
+
+
 def hostile_datagrams(town: Town) -> None:
     """Noise, and an uplink of nobody, on the gateway's open port."""
-    dice = random.Random(7)
+    dice, before = random.Random(7), refused(town)["malformed_datagram"]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
-        for _ in range(500):
+        for n in range(500):
             noise.sendto(dice.randbytes(dice.randrange(1, 300)), ("127.0.0.1", town.gwmp_port))
+            if n % 50 == 49:  # the kernel may keep no more than a hundred or two
+                until(lambda n=n: refused(town)["malformed_datagram"] >= before + n - 10, "they are counted")
         unknown = b'{"rxpk":[{"tmst":1,"freq":868.1,"stat":1,"modu":"LORA","datr":"SF7BW125","codr":"4/5","rssi":-50,'
         unknown += b'"lsnr":9,"size":12,"data":"QAQDAgEAAQAB////"}]}'
         noise.sendto(b"\x02\x00\x01\x00" + bytes.fromhex(GATEWAY_EUI) + unknown, ("127.0.0.1", town.gwmp_port))
@@ -90,6 +97,7 @@ class TestKills:
         ledger = Ledger(stormy_town.folder / "frames.jsonl", stormy_town.city.devices())
         trees = {node["dev_eui"]: node["tree"] for node in stormy_town.city.registry()["nodes"]}
         sent = ledger.readings(stormy_town.city.start_unix_s)
+        of_all = ledger.readings(stormy_town.city.start_unix_s, acknowledged=False)
         lost_on_the_way = sum(not uplink.delivered for uplink in ledger.uplinks)
 
         public = observations(stormy_town.url)
@@ -97,13 +105,16 @@ class TestKills:
         assert lost_on_the_way > 0, "the gateway was never missed"
         assert len(sent) > 1500
         assert set(public.values()) == {1}
-        expected = {(trees[eui], name, at, round(value, 3)) for (eui, name, at), value in sent.items()}
+        expected, possible = (
+            {(trees[eui], name, at, round(value, 3)) for (eui, name, at), value in readings.items()}
+            for readings in (sent, of_all)
+        )
         assert expected - set(public) == set()
-        # A gateway that is killed between its commit and its answer has more than it could acknowledge.
-        assert len(set(public) - expected) <= 2 * 4 * 4
+        # A gateway that is killed between its commit and its answer, or too busy to answer in time, has more than that.
+        assert set(public) - possible == set()
 
     def test_what_was_hostile_is_counted_by_reason(self, stormy_town):
-        public = stormy_town.get(stormy_town.url + "/api/status")
+        public = get(stormy_town.url + "/api/status")
 
         assert public["dead_letters"] == {"malformed_batch": 1}
 
@@ -120,8 +131,7 @@ class TestHostileDatagrams:
 
             hostile_datagrams(town)
 
-            page = f"http://127.0.0.1:{town.page_port}/status"
-            until(lambda: town.get(page)["refused"]["unknown_dev_addr"] == 1, "the unknown DevAddr is counted")
-            assert town.get(page)["refused"]["malformed_datagram"] >= 490
+            until(lambda: refused(town)["unknown_dev_addr"] == 1, "the unknown DevAddr is counted")
+            assert refused(town)["malformed_datagram"] >= 490
         finally:
             town.stop()
