@@ -11,9 +11,10 @@ from typing import NamedTuple
 from decoders import topics
 from decoders.records import UplinkMessage
 from decoders.uplink import decode_batch
-from simulators.chaos_proxy import PUBLISH, ChaosProxy, kind, topic_and_rest
+from simulators.chaos_proxy import ChaosProxy
 from simulators.load_town import LoadTown
 from simulators.metric import Metric
+from simulators.mqtt_frames import PUBLISH, kind, topic_and_rest
 
 _SERVICES = ("gateway", "broker", "ingest")
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from decoders import topics
 from decoders.records import UplinkKey
 from decoders.uplink import Batch, decode_batch
-from simulators.chaos_proxy import PUBLISH, kind, topic_and_rest
+from simulators.mqtt_frames import PUBLISH, kind, topic_and_rest
 
 
 class Wire:
