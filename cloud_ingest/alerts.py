@@ -12,8 +12,8 @@ from itertools import groupby
 from statistics import median
 from typing import NamedTuple
 
+from cloud_ingest.city import Rule
 from cloud_ingest.quality import Probe, Reading, Snapshot, observe, sort_key, state
-from cloud_ingest.registry import Rule
 
 MIN_SAMPLES = 2
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Which readings of an uplink can be stored, and why not; pure, by registry and quantities."""
 
-from cloud_ingest.registry import City
+from cloud_ingest.city import City
 from decoders.faults import FAULTS
 from decoders.quantities import QUANTITIES
 from decoders.records import UplinkMessage

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from cloud_ingest import attempts, checks, dead_letters, gateway_records, judge, streams
+from cloud_ingest.city import City
 from cloud_ingest.dead_letters import DeadLetter
 from cloud_ingest.present import Present
-from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
 from decoders import topics
 from decoders.batch_head import Head, read_head

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from cloud_ingest import alerts, station_judge, suspects
 from cloud_ingest.alerts import Episode, Sample, Watch
+from cloud_ingest.city import Area, City, Node
 from cloud_ingest.quality import (
     CLOCK_TOLERANCE_S,
     STUCK,
@@ -24,7 +25,6 @@ from cloud_ingest.quality import (
     state,
     stuck_since,
 )
-from cloud_ingest.registry import Area, City, Node
 from cloud_ingest.station_judge import Memory
 from cloud_ingest.store import SqliteStore
 

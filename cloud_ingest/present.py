@@ -7,9 +7,9 @@ Without a clock of our own the present is the newest reception, and a jump of it
 from collections.abc import Callable, Iterable, Iterator
 
 from cloud_ingest import dead_letters, streams
+from cloud_ingest.city import City
 from cloud_ingest.dead_letters import DeadLetter
 from cloud_ingest.quality import CLOCK_TOLERANCE_S, SILENT_INTERVALS
-from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
 from decoders.records import UplinkMessage
 from decoders.uplink import decode_batch

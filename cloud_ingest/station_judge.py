@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from cloud_ingest import instruments, suspects
+from cloud_ingest.city import City, Node
 from cloud_ingest.disclosure import COUNTS
 from cloud_ingest.flat_line import FlatLine
 from cloud_ingest.quality import CLOCK_TOLERANCE_S, STUCK
-from cloud_ingest.registry import City, Node
 from cloud_ingest.station_quality import DUST, FLAT, Sample, Sensor, Suspicion, observe
 from cloud_ingest.store import SqliteStore
 

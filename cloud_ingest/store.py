@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from cloud_ingest import database, things
+from cloud_ingest.city import City
 from cloud_ingest.errors import StoreError
 from cloud_ingest.observations import Observation, Observations, insert_until_known
-from cloud_ingest.registry import City
 from decoders.records import UplinkKey
 from decoders.senml import Reading
 

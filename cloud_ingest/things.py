@@ -5,7 +5,7 @@ import json
 import sqlite3
 
 from cloud_ingest import instruments
-from cloud_ingest.registry import City, Station, Tree
+from cloud_ingest.city import City, Station, Tree
 from decoders.quantities import QUANTITIES
 
 _PROPERTY_BASE = "https://qudt.org/vocab/quantitykind/"

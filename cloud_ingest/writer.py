@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cloud_ingest import attempts, judge
+from cloud_ingest.city import City
 from cloud_ingest.errors import StoreError
 from cloud_ingest.inbox import Inbox
 from cloud_ingest.ingest import Ingest
-from cloud_ingest.registry import City
 from cloud_ingest.station_judge import Memory
 from cloud_ingest.store import SqliteStore
 from decoders import topics

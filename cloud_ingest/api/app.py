@@ -22,9 +22,9 @@ from cloud_ingest.api.answers import MIN_GZIP_BYTES, answer, tagged
 from cloud_ingest.api.readers import Busy, Readers, Snapshot
 from cloud_ingest.api.sensorthings import Raw, SensorThings
 from cloud_ingest.api.series import series as series_of
+from cloud_ingest.city import City
 from cloud_ingest.config import Config
 from cloud_ingest.errors import NoSuchEntity, QueryError
-from cloud_ingest.registry import City
 from decoders.access_token import authorizes
 
 WEB = Path(__file__).parent.parent / "web" / "dist"

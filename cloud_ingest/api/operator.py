@@ -14,10 +14,10 @@ from cloud_ingest import operations
 from cloud_ingest.api.answers import iso
 from cloud_ingest.api.readers import Snapshot
 from cloud_ingest.api.situation import latest, situation, station_states
+from cloud_ingest.city import City, Name, Node
 from cloud_ingest.gaps import Gap
 from cloud_ingest.operations import Overview
 from cloud_ingest.quality import SILENT_INTERVALS
-from cloud_ingest.registry import City, Name, Node
 from decoders.records import LANES, Event
 
 GAPS_AT_MOST = 200

@@ -7,9 +7,9 @@ from cloud_ingest.alerts import urgency
 from cloud_ingest.api.answers import iso
 from cloud_ingest.api.readers import Snapshot
 from cloud_ingest.api.situation import SHOWN, AreaState, Newest, TreeState, latest, situation, station_states
+from cloud_ingest.city import City, Rule
 from cloud_ingest.disclosure import SUPPRESSED
 from cloud_ingest.gaps import LOST_UPLINKS
-from cloud_ingest.registry import City, Rule
 from decoders.quantities import QUANTITIES
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from cloud_ingest.api.answers import iso
 from cloud_ingest.api.odata import instant
 from cloud_ingest.api.readers import Snapshot
+from cloud_ingest.city import City, Station, Tree
 from cloud_ingest.errors import NoSuchEntity, QueryError
-from cloud_ingest.registry import City, Station, Tree
 from decoders.quantities import QUANTITIES
 
 MAX_POINTS = 500

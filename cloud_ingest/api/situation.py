@@ -9,10 +9,10 @@ from typing import NamedTuple
 from cloud_ingest import instruments, suspects
 from cloud_ingest.alerts import area_value
 from cloud_ingest.api.readers import Snapshot as Db
+from cloud_ingest.city import Area, City, Node, Station, Tree
 from cloud_ingest.disclosure import COUNTS, SUPPRESSED
 from cloud_ingest.judge import probe_of
 from cloud_ingest.quality import CLOCK_TOLERANCE_S, STUCK, Snapshot, is_silent, state
-from cloud_ingest.registry import Area, City, Node, Station, Tree
 from cloud_ingest.station_judge import JUDGED
 from cloud_ingest.station_quality import FLAT
 

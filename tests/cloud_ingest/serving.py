@@ -12,10 +12,10 @@ import httpx
 import uvicorn
 
 from cloud_ingest.api.app import create_app
+from cloud_ingest.city import City
 from cloud_ingest.config import Config, HttpSettings, MqttSettings, StoreSettings, TimeSettings
 from cloud_ingest.ingest import Ingest
 from cloud_ingest.judge import judge, judge_marked, marked
-from cloud_ingest.registry import City
 from cloud_ingest.service import listen
 from cloud_ingest.station_judge import Memory
 from cloud_ingest.store import SqliteStore

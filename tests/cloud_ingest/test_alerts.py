@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_ingest.alerts import Sample, Watch, area_samples, follow, urgency
+from cloud_ingest.city import Rule
 from cloud_ingest.quality import Probe, Reading, sort_key
-from cloud_ingest.registry import Rule
 
 HOUR = 3600
 MOISTURE = Rule("soil_moisture", act=14.0, clear=18.0, debounce_s=2 * HOUR)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_ingest import registry
+from cloud_ingest.city import City, Rule
 from cloud_ingest.errors import ConfigError
 from cloud_ingest.instruments import INSTRUMENTS
 from tests.cloud_ingest.world import NODES, registry_json
@@ -50,7 +51,7 @@ class TestCity:
 
         assert [tree.id for tree in city.trees_of("RA-01")] == ["J-0001", "J-0002", "J-0003"]
         assert city.nodes[NODES[0]].site == "J-0001"
-        assert city.areas["RA-01"].rule == registry.Rule("soil_moisture", 14.0, 18.0, 7200)
+        assert city.areas["RA-01"].rule == Rule("soil_moisture", 14.0, 18.0, 7200)
         assert city.areas["RA-01"].center == pytest.approx((11.585, 50.925))
 
     @pytest.mark.parametrize(
@@ -192,4 +193,4 @@ class TestCity:
             city = registry.parse(changed(copy.deepcopy(way), value))
         except ConfigError:
             return
-        assert isinstance(city, registry.City)
+        assert isinstance(city, City)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cloud_ingest import registry
+from cloud_ingest.city import City
 from cloud_ingest.ingest import Ingest
-from cloud_ingest.registry import City
 from cloud_ingest.store import SqliteStore
 from decoders import topics
 from decoders.records import READING, UplinkKey, UplinkMessage
