@@ -101,6 +101,7 @@ class TestOperatorPage:
         expect(events).to_have_count(2)
         expect(events.nth(0)).to_contain_text("Knoten ausgefallen")
         expect(events.nth(0)).to_contain_text("J-0002")
+        expect(events.nth(0)).to_contain_text("still seit 6 Stunden")
         expect(events.nth(1)).to_contain_text("Zeit ungewiss")
 
     def test_speaks_english_and_fits_on_a_phone(self, page):

@@ -4,8 +4,8 @@
 import './style.css'
 import * as api from './api'
 import { element, table, text } from './dom'
-import { named, number, time, translatePage, word, type Names } from './i18n'
-import { EVENTS, REASONS } from './operator_words'
+import { duration, locale, named, number, time, translatePage, word, type Names } from './i18n'
+import { DETAILS, EVENTS, REASONS } from './operator_words'
 import { keepFresh } from './refresh'
 
 const LANES = ['lane_alarm', 'lane_reading', 'lane_diagnostic'] as const
@@ -73,7 +73,9 @@ function drawGateways(now: api.Operations): void {
   fill('gateways', ['gateway', 'last_heard', 'stored_up_to', 'dropped', 'unexplained', 'last_event'], now.gateways.map((one) => [
     text('code', one.gateway_eui),
     heard(one),
-    withSmall('', ...LANES.map((lane, n) => (one.seqs[n] == null ? '' : `${word(lane)} ${count(one.seqs[n])}`))),
+    one.epoch === null
+      ? '–'
+      : withSmall('', ...LANES.map((lane, n) => (one.seqs[n] == null ? '' : `${word(lane)} ${count(one.seqs[n])}`))),
     count(one.dropped),
     count(one.unexplained),
     moment(one.last_event),
@@ -96,12 +98,17 @@ function drawLetters(now: api.Operations): void {
   fill('letters', ['why', 'how_many', 'came'], rows)
 }
 
+function detail([name, value]: [string, unknown]): string {
+  const told = typeof value !== 'number' ? String(value) : name.endsWith('_s') ? duration(value) : value.toLocaleString(locale())
+  return `${said(DETAILS, name)} ${told}`
+}
+
 function drawEvents(now: api.Operations): void {
   fill('events', ['time', 'what', 'where', 'details'], now.events.map((event) => [
     withSmall(moment(event.at), ['ntp', 'concentrator'].includes(event.time_quality) ? '' : word('time_uncertain')),
     said(EVENTS, event.kind),
     withSmall(event.site ?? event.dev_eui ?? '', event.site === null ? '' : (event.dev_eui ?? ''), `Gateway ${event.gateway_eui}`),
-    Object.entries(event.detail).map(([name, value]) => `${name} ${String(value)}`).join(', '),
+    Object.entries(event.detail).map(detail).join(', '),
   ]))
 }
 

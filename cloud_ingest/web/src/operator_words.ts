@@ -18,6 +18,19 @@ export const EVENTS: Record<string, Names> = {
   record_unreadable: { de: 'Datensatz nicht lesbar', en: 'record unreadable' },
 }
 
+/** What an event says besides; of a length of time in seconds the name ends in _s. */
+export const DETAILS: Record<string, Names> = {
+  silent_s: { de: 'still seit', en: 'silent for' },
+  interval_s: { de: 'Abstand', en: 'interval' },
+  received: { de: 'empfangen', en: 'received' },
+  missed: { de: 'verpasst', en: 'missed' },
+  concentrator: { de: 'Empfänger', en: 'concentrator' },
+  free_mb: { de: 'frei, MB', en: 'free, MB' },
+  quality: { de: 'Uhr', en: 'clock' },
+  uplinks: { de: 'Uplinks', en: 'uplinks' },
+  refused: { de: 'abgelehnt', en: 'refused' },
+}
+
 export const REASONS: Record<string, Names> = {
   unknown_topic: { de: 'unbekanntes Thema', en: 'unknown topic' },
   unknown_gateway: { de: 'Gateway steht nicht in der Liste mqtt.gateways', en: 'gateway is not in the list mqtt.gateways' },
