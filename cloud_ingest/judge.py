@@ -92,9 +92,8 @@ def _follow_open(store: SqliteStore, area: Area, last: _Last, samples: list[Samp
     """Let the open alert say what the readings in order of time say, late ones too; a dry time after it, if any."""
     found = alerts.episodes(area.rule, samples)
     current = next((one for one in found if one.closed is None or one.closed.at > last.opened_at), None)
-    if (
-        current is None
-    ):  # what opened it is beyond what we look at again, or looks otherwise by now: it ends as any does
+    if current is None:
+        # what opened it is beyond what we look at again, or looks otherwise by now: it ends as any does
         watch = alerts.follow(area.rule, Watch(True), [sample for sample in samples if sample.at > last.opened_at])
         if not watch.dry and watch.changed is not None:
             _close(store, area, last, watch.changed)
@@ -189,9 +188,8 @@ def _follow(store: SqliteStore, node: Node, quantity: str, readings: Iterable[Re
         flat = snapshot.flat
         if flat is None or flat.until != reading.at or reading.temperature:
             continue
-        if (
-            begin - probe.silent_after_s <= reading.at <= begin
-        ):  # as it was judged: a line may be longer than we look back
+        if begin - probe.silent_after_s <= reading.at <= begin:
+            # as it was judged: a line may be longer than we look back
             known = suspects.at(store, stream[0], reading.at)
             snapshot = replace(snapshot, flat=flat._replace(since=known.get(STUCK, flat.since)))
         since = stuck_since(snapshot, probe)
