@@ -38,8 +38,13 @@ def one_clear_line(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def utc(at: float | None) -> str:
-    """A time as commands print it."""
-    return "?" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time as commands print it; one that no calendar has, as the number that it is."""
+    if at is None:
+        return "?"
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{at:.0f}"
 
 
 def opened_store(config_path: Path) -> SqliteStore:

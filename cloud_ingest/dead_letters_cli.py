@@ -11,7 +11,7 @@ import click
 from cloud_ingest import config as settings
 from cloud_ingest import dead_letters as letters
 from cloud_ingest import registry
-from cloud_ingest.commands import CONFIG, one_clear_line, opened_store
+from cloud_ingest.commands import CONFIG, one_clear_line, opened_store, utc
 from cloud_ingest.dead_letters import DeadLetter
 from cloud_ingest.ingest import Ingest
 from decoders.cbor_fields import MalformedBatch
@@ -20,6 +20,7 @@ from decoders.uplink import decode_batch
 
 _REASON = click.option("--reason", help="Only those of this reason.")
 _HEX_BYTES = 256
+_MOST_SAID = 10
 _ID = click.IntRange(1, 2**63 - 1)
 
 
@@ -93,9 +94,13 @@ def replay(config_path: Path, letter_id: int | None, reason: str | None) -> None
     else:
         found = letters.letters(store, reason=reason)
         chosen = [letter for letter in found if letter.replayable or reason is not None]
-    applied = sum(ingest_again.replay(letter) for letter in chosen)
-    click.echo(f"{applied} applied, {len(chosen) - applied} still cannot be")
-    if applied < len(chosen):
+    left = [letter for letter in chosen if not ingest_again.replay(letter)]
+    click.echo(f"{len(chosen) - len(left)} applied, {len(left)} still cannot be")
+    for letter in left[:_MOST_SAID]:
+        click.echo(f"{letter.id} {letter.reason} {letter.detail}", err=True)
+    if len(left) > _MOST_SAID:
+        click.echo(f"and {len(left) - _MOST_SAID} more: dead-letters list", err=True)
+    if left:
         raise SystemExit(1)
 
 
@@ -122,11 +127,11 @@ def _content(letter: DeadLetter) -> Iterator[str]:
 def _lines(record: Record) -> Iterator[str]:
     if isinstance(record, UplinkMessage):
         key = record.key
-        yield f"uplink {key.dev_eui} session {key.session} f_cnt {key.f_cnt} received_at {record.received_at:.3f}"
+        yield f"uplink {key.dev_eui} session {key.session} f_cnt {key.f_cnt} received {utc(record.received_at)}"
         for reading in record.readings:
             what = f"{reading.value:g}" if reading.value is not None else f"fault {reading.fault}"
-            yield f"  {reading.quantity} {what} {reading.unit} at {reading.at}"
+            yield f"  {reading.quantity} {what} {reading.unit} at {utc(reading.at)}"
     elif isinstance(record, Event):
-        yield f"event {record.kind} {record.dev_eui or ''} at {record.at:.3f} {json.dumps(record.detail)}"
+        yield f"event {record.kind} {record.dev_eui or ''} at {utc(record.at)} {json.dumps(record.detail)}"
     else:
         yield f"tombstone epoch {record.epoch} lane {record.lane} seq {record.first_seq}..{record.last_seq}"

@@ -64,7 +64,8 @@ def events(config_path: Path, gateway_eui: str | None, last: int, as_json: bool)
     for gateway, event in found:
         sure = "" if event.time_quality in ("ntp", "concentrator") else f" (time {event.time_quality})"
         detail = " ".join(f"{name}={value}" for name, value in event.detail.items())
-        click.echo(f"{utc(event.at)}{sure} {gateway} {event.kind} {event.dev_eui or ''} {detail}".rstrip())
+        said = (f"{utc(event.at)}{sure}", gateway, event.kind, event.dev_eui, detail)
+        click.echo(" ".join(word for word in said if word))
 
 
 def _store(config_path: Path, gateway_eui: str | None) -> SqliteStore:

@@ -94,6 +94,7 @@ class TestDeadLetters:
         result = run(site, "dead-letters", "replay")
 
         assert (result.exit_code, result.stdout) == (1, "0 applied, 1 still cannot be\n")
+        assert result.stderr == f"1 unknown_dev_eui dev_eui={STRANGER} session=1 f_cnt=0\n"
         assert run(site, "dead-letters", "list").stdout.splitlines()[-1] == "2 dead letters"
 
     def test_a_replay_after_registering_the_node_applies_it(self, site):
@@ -112,9 +113,9 @@ class TestDeadLetters:
             "times 1",
             "topic stadtfunk/1/0016c001f1500812/up/reading",
             f"detail dev_eui={STRANGER} session=1 f_cnt=0",
-            f"uplink {STRANGER} session 1 f_cnt 0 received_at 1782864002.000",
-            "  soil_moisture 17.5 % at 1782864000",
-            "  soil_temperature 20 Cel at 1782864000",
+            f"uplink {STRANGER} session 1 f_cnt 0 received 2026-07-01T00:00:02Z",
+            "  soil_moisture 17.5 % at 2026-07-01T00:00:00Z",
+            "  soil_temperature 20 Cel at 2026-07-01T00:00:00Z",
         ]
         assert run(site, "dead-letters", "show", "2").stdout.splitlines()[-1] == "bytes 72756262697368"
 
