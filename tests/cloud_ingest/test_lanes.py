@@ -148,7 +148,7 @@ class TestEvents:
 
         assert shown.splitlines() == [
             f"2026-07-01T00:00:00Z {GATEWAY} node_down {NODES[0]} silent_h=3.0",
-            f"2026-07-01T00:00:09Z (time saved) {GATEWAY} disk_short  free_mb=12.0",
+            f"2026-07-01T00:00:09Z (time saved) {GATEWAY} disk_short free_mb=12.0",
         ]
         assert 'stadtfunk_ingest_total{what="gateway_events",outcome="node_down"} 1' in public[0]
         assert not any(NODES[0] in text or GATEWAY in text for text in public)
