@@ -3,8 +3,9 @@
 
 ETSI EN 300 220-2 V3.1.1 "Duty cycle" is kept by a pause after each transmission. The frames that begin within
 an hour and their pauses fill no more than that hour, the last one not counted; so the pauses share out what the hour
-allows less the longest frame: at 1 % (36 s) a sub-band rests until 109 times the length of a frame have passed since
-its start. The longest frame of the data rate bounds what can be owed: a node that has lost its clock owes just that.
+allows less the longest frame: at 1 % (36 s) a sub-band rests until 115 times the length of a frame have passed since
+its start, by a clock that may run 6 % fast, as ``firmware.timing`` has it. The longest frame of the data rate bounds
+what can be owed: a node that has lost its clock owes just that.
 """
 
 from decoders.lorawan.airtime import time_on_air_us
@@ -16,6 +17,7 @@ if False:  # types only
     from firmware.session import Session
 
 _LONGEST_US = 2_800_000  # no frame takes longer: 64 bytes at SF12, 2.793 s
+_HOUR_S = 3816  # by a clock that runs 6 % fast
 _PHY_OVERHEAD = 5  # MHDR and MIC around the MACPayload
 
 
@@ -85,7 +87,7 @@ def book(mac: "Mac", now_s: int, frequency_hz: int, dr: int, length: int) -> "tu
 def _rest(mac: "Mac", now_s: int, number: int, airtime_us: int) -> None:
     hour_us = mac.plan.sub_bands[number].duty_permille * 3_600_000 - _LONGEST_US
     # 2 s more: whole seconds round both the clock and the pause down
-    mac.band_free_s[number] = now_s + 2 + airtime_us * 3600 // hour_us
+    mac.band_free_s[number] = now_s + 2 + airtime_us * _HOUR_S // hour_us
     if mac.session is not None and mac.session.max_duty:
         # TS001 "End-Device Transmit Duty Cycle (DutyCycleReq, DutyCycleAns)": aggregated over all channels
         mac.all_free_s = now_s + 2 + (airtime_us << mac.session.max_duty) // 1_000_000

@@ -97,7 +97,7 @@ class Wake:
         """At most one exchange, of what is due most."""
         memory = self.memory
         mac = self.mac
-        if mac.session is None or (sampled and self._rejoin_due()):
+        if mac.session is None or ((sampled or self._follow_due()) and self._rejoin_due()):
             from firmware import join
 
             join.if_due(self)

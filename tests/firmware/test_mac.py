@@ -110,7 +110,11 @@ class TestJoinBackOff:
         now_s = 0
 
         while now_s < 35 * 3600:
-            transmit = mac.join_request(now_s)
+            try:
+                transmit = mac.join_request(now_s)
+            except BandBusy as busy:
+                now_s += busy.wait_s
+                continue
             spent_us["hour" if now_s < 3600 else "ten hours" if now_s < 39_600 else "day"] += transmit.airtime_us
             mac.window_closed()
             mac.window_closed()
@@ -314,8 +318,9 @@ class TestUplink:
 class TestDutyCycle:
     """ETSI EN 300 220-2 V3.1.1: 1 % in 868.0..868.6 MHz and in 865..868 MHz, each with its own budget."""
 
-    @pytest.mark.parametrize("length", [0, 23, 51])
-    def test_no_hour_holds_more_than_36_s_at_sf12(self, length):
+    @pytest.mark.parametrize(("length", "hour_s"), [(0, 3600), (23, 3600), (51, 3600), (51, 3816)])
+    def test_no_hour_holds_more_than_36_s_at_sf12(self, length, hour_s):
+        """Nor does one of a node whose clock, that of its sleep, runs 6 % fast."""
         mac, _ = joined()
         mac.session.dr = 0
         free_bands(mac)
@@ -326,7 +331,7 @@ class TestDutyCycle:
             sent.append((now_s, mac.uplink(now_s, 2, bytes(length)).airtime_us))
 
         for start_s, _ in sent[:-25]:
-            hour_us = sum(airtime_us for at_s, airtime_us in sent if start_s <= at_s < start_s + 3600)
+            hour_us = sum(airtime_us for at_s, airtime_us in sent if start_s <= at_s < start_s + hour_s)
             assert 30_000_000 < hour_us <= 36_000_000
 
     def test_a_band_rests_so_long_that_an_hour_keeps_its_share(self):
@@ -340,9 +345,9 @@ class TestDutyCycle:
         with pytest.raises(BandBusy) as busy:
             mac.uplink(1000 + 300, 2, b"")
         assert busy.value.wait_s >= 1
-        assert mac.wait_s(1001) == 303  # 3600 s / (36 s - 2.8 s) * 2.793 s = 302.9 s
-        assert mac.wait_s(1304) == 0
-        mac.uplink(1304, 2, b"")
+        assert mac.wait_s(1001) == 322  # 1.06 * 3600 s / (36 s - 2.8 s) * 2.793 s = 321.1 s
+        assert mac.wait_s(1323) == 0
+        mac.uplink(1323, 2, b"")
 
     def test_another_band_is_still_free(self):
         mac, _ = joined(cf_list=bytes.fromhex("184f8400000000000000000000000000"))

@@ -172,9 +172,15 @@ MUTANTS = (
     # duty cycle and channels
     MacMutant(
         "pause of a tenth",
-        "airtime_us * 3600 // hour_us",
+        "airtime_us * _HOUR_S // hour_us",
         "airtime_us * 360 // hour_us",
         _M + "TestDutyCycle.test_a_band_rests_so_long_that_an_hour_keeps_its_share",
+    ),
+    MacMutant(
+        "an hour by a clock that is right",
+        "_HOUR_S = 3816",
+        "_HOUR_S = 3600",
+        _M + "TestDutyCycle.test_no_hour_holds_more_than_36_s_at_sf12",
     ),
     MacMutant(
         "join requests cost no airtime",
