@@ -81,7 +81,7 @@ class NodeBench:
         ticks_start_us: int = 0,
         heap: str = "64wK",
         gc_pause_us: int = 0,
-        guard_s: float = 20.0,
+        guard_s: float = 60.0,
         port: Port = Port.ESP32,
     ) -> None:
         self._clock = clock

@@ -22,6 +22,13 @@ DEV_EUI, JOIN_EUI, KEY = "70b3d57ed0000001", "70b3d57ed0ffff00", "8f1c3d5e7a9b0c
 GIVEN = ("--dev-eui", DEV_EUI, "--join-eui", JOIN_EUI)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A board that is only slow, on a busy machine, is neither old nor silent."""
+    monkeypatch.setattr("hardware.raw_repl.OLD_S", 60.0)
+    monkeypatch.setattr("hardware.raw_repl.SILENT_S", 300.0)
+
+
 @pytest.fixture
 def bench(tmp_path):
     return Bench(tmp_path)
@@ -39,7 +46,7 @@ class Bench:
 
     def run(self, *arguments, application=False, port=None, **board):
         """The command at a board that is switched on with ``board``; return its exit status."""
-        chosen = ["--profile", "tree", "--board", "heltec_v3", "--devices", self.devices, *arguments]
+        chosen = ["--profile", "tree", "--board", "heltec_v3", "--devices", self.devices, "--wait", "600", *arguments]
         chosen += [] if application else ["--no-application"]
         with ReplBoard(self.folder, **board) as plugged:
             self.port = port or plugged.port

@@ -154,8 +154,7 @@ class TestUplinks:
 
         assert server.of("updf")[0]["upinfo"]["gpstime"] == 0
 
-    def test_a_server_that_does_not_answer_is_an_error_in_lockstep(self, server, build, monkeypatch):
-        monkeypatch.setattr("simulators.station_link.LOCKSTEP_S", 0.05)
+    def test_a_server_that_does_not_answer_is_an_error_in_lockstep(self, server, build):
         world = build()
         world.station.link._hold_s = 0.05
         server.silent = True
