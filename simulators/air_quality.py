@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from simulators.clock import HOUR_US
 from simulators.traffic import Road, Traffic
 from simulators.vehicles import Direction
-from simulators.weather import HOUR_US, Weather
+from simulators.weather import Weather
 
 KAPPA_FINE, KAPPA_COARSE = 0.40, 0.05  # of fine particles (Crilley) and of road dust (assumed)
 _PARTICLE_DENSITY = 1.65  # g/cm3, Crilley equation 1

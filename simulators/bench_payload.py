@@ -16,13 +16,13 @@ from decoders.layouts.tree import LAYOUT
 from decoders.payload_encoder import encode
 from decoders.payload_v1 import TREE_V1
 from simulators.city import small_jena
+from simulators.clock import HOUR_US
 from simulators.firmware_build import REPOSITORY
 from simulators.metric import Metric
 
 RESULTS = REPOSITORY / ".bench" / "payload.json"
 COUNTS = (1, 4, 8, 16)
 _OVERHEAD = 13  # TS001: MHDR, FHDR, FPort and MIC
-_HOUR_US = 3_600_000_000
 _GPS_S = 1_450_000_000
 _TREES = 4
 _HOURS = 24 * 14
@@ -37,7 +37,7 @@ def series(seed: int) -> list[list[Sample]]:
     for tree in range(_TREES):
         dice, samples = Random(f"payload {seed} {tree}"), []
         for hour in range(_HOURS):
-            truth = city.truth(tree, hour * _HOUR_US)
+            truth = city.truth(tree, hour * HOUR_US)
             values = {
                 "soil_moisture": round(100 * (truth.soil_moisture + dice.gauss(0, 0.1))),
                 "soil_temperature": round(100 * truth.soil_temperature + dice.gauss(0, 3)),

@@ -18,11 +18,12 @@ import io
 import random
 from typing import Any, NamedTuple
 
+from simulators.clock import DAY_US, HOUR_US
 from simulators.flat_map import Lat, Lon, metres, moved, outline
 from simulators.retention import SOILS, SoilClass
 from simulators.soil import PROBE_M, TreePit
 from simulators.stations import STATIONS, Station, Surroundings, chosen
-from simulators.weather import DAY_US, HOUR_US, Weather
+from simulators.weather import Weather
 
 START_UNIX_S = 1_783_296_000  # 2026-07-06 00:00:00 UTC
 JOIN_EUI = "024a454e41000000"

@@ -12,7 +12,8 @@ import click
 
 from simulators.city import small_jena
 from simulators.city_options import AIR, NODES, SEED, SPEED, TRAFFIC, FramesFile
-from simulators.city_run import DAY_US, HOUR_US, CityRun
+from simulators.city_run import CityRun
+from simulators.clock import DAY_US, HOUR_US
 from simulators.concentrators import BASICS_STATION, GWMP
 from simulators.gwmp_forwarder import GatewaySilent
 from simulators.number import Number

@@ -19,8 +19,6 @@ from simulators.firmware_build import REPOSITORY, build_rom
 from simulators.kernel import Kernel
 from simulators.nodes import make_node, provisioned, world_of
 
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
 _STAT_INTERVAL_S = 600
 _LONGEST_NAP_S = 0.1
 _REPORT_S = 0.5

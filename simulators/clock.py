@@ -7,6 +7,9 @@ Events that fall on the same microsecond fire in the order in which they were sc
 import heapq
 from collections.abc import Callable
 
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+
 Action = Callable[[], None]
 
 

@@ -15,6 +15,7 @@ from decoders.lorawan.gps_time import gps_from_unix
 from decoders.lorawan.region import EU868
 from simulators.board import KINDS
 from simulators.city import START_UNIX_S
+from simulators.clock import DAY_US
 from simulators.computing import Computing, ComputingMeter, given
 from simulators.currents import (
     AWAKE,
@@ -37,11 +38,10 @@ from simulators.nodes import alone
 from simulators.small_network import SmallNetwork
 
 DAYS = {"tree": 3.0, "air": 1.0, "traffic": 0.125}  # of the run: enough for a steady mean
-_DAY_US = 86_400_000_000
 _YEAR_DAYS = 365.25
 _SETTLED_UPLINKS = 3  # at the wanted data rate, before the run begins
 _STEP_US = 300_000_000
-_LONGEST_SETTLING_US = 14 * _DAY_US
+_LONGEST_SETTLING_US = 14 * DAY_US
 _WAKE = {Port.ESP32: ResetCause.DEEP_SLEEP, Port.RP2: ResetCause.HARD}  # firmware/boards/rp2.py: it ends by a reset
 _EUI, _JOIN_EUI = "024a454e41ffff01", "024a454e41000000"
 
@@ -168,7 +168,7 @@ def estimate(
         meter = ComputingMeter(bench, KINDS[board].port)
         sent.clear()
         awake_us, wakes = _awake_us(bench), bench.statistics.boots[_WAKE[KINDS[board].port]]
-        begin_us, until_us = device.now_us, device.now_us + round(run_days * _DAY_US)
+        begin_us, until_us = device.now_us, device.now_us + round(run_days * DAY_US)
         while device.now_us < until_us:
             device.run_until(min(device.now_us + _STEP_US, until_us))
             if progress is not None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TextIO
 from decoders.lorawan.gps_time import gps_from_unix
 from simulators.board import KINDS
 from simulators.city import START_UNIX_S
+from simulators.clock import DAY_US
 from simulators.device import Device, Uplink
 from simulators.energy import Battery, EnergyLedger
 from simulators.firmware_build import build_rom
@@ -27,9 +28,8 @@ from simulators.small_network import SmallNetwork
 DEV_EUI = "70b3d57ed0000001"
 JOIN_EUI = "70b3d57ed0ffff00"
 FLASH_CYCLES = 100_000  # Winbond W25Q64JV, "Features": erase cycles of a sector
-_DAY_US = 86_400_000_000
 _YEAR_DAYS = 365
-_STEP_US = _DAY_US // 4
+_STEP_US = DAY_US // 4
 # What moves bytes or bits between the microcontroller and its chips; a 1-Wire slot carries one bit.
 _BUS_OPERATIONS = {
     "SPI": (_ops.SPI_WRITE, _ops.SPI_TRANSFER),
@@ -117,7 +117,7 @@ def run_node(
     """Run one node of the small Jena for ``days``; ``progress`` is told the share that is done."""
     dice = Random(f"node {seed}")
     app_key = dice.randbytes(16)
-    until_us = round(days * _DAY_US)
+    until_us = round(days * DAY_US)
     cpu_before_s = _cpu_s()
     with (
         TemporaryDirectory() as own,  # a copy of the firmware that nobody rebuilds during a long run

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from simulators.city import City
-from simulators.city_run import DAY_US, HOUR_US, CityRun
+from simulators.city_run import CityRun
+from simulators.clock import DAY_US, HOUR_US
 from simulators.firmware_build import REPOSITORY
 from simulators.frame_ledger import FIELDS, Ledger
 from simulators.metric import Metric

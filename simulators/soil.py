@@ -9,8 +9,9 @@ import math
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from simulators.clock import DAY_US
 from simulators.retention import FREEZING_KPA_PER_K, SoilClass, liquid_percent, permittivity, water_seen_percent
-from simulators.weather import DAY_US, Weather
+from simulators.weather import Weather
 
 STEP_US = 600_000_000  # water moves in steps of 10 minutes; between them its state runs straight
 STRESS_SHARE = 0.5  # FAO-56 "Water stress coefficient": p, share of the available water that costs the tree nothing

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from simulators.clock import HOUR_US
 from simulators.vehicles import Direction, Kind, Vehicle
-from simulators.weather import HOUR_US, Weather
+from simulators.weather import Weather
 
 QUARTER_US = HOUR_US // 4
 _CITY_TIME = ZoneInfo("Europe/Berlin")

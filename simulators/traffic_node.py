@@ -9,10 +9,9 @@ from simulators.air import Air
 from simulators.board import SOLAR_MV, BoardSim
 from simulators.chips.ld2451 import Ld2451Sim
 from simulators.chips.pulse_source import TubesSim
-from simulators.clock import Clock
+from simulators.clock import HOUR_US, Clock
 from simulators.traffic import Traffic
 from simulators.vehicles import Vehicle
-from simulators.weather import HOUR_US
 
 
 def endless(traffic: Traffic, from_us: int = 0) -> Iterator[Vehicle]:

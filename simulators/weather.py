@@ -13,8 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-DAY_US = 86_400_000_000
-HOUR_US = 3_600_000_000
+from simulators.clock import DAY_US, HOUR_US
+
 _COLDEST_H = 4.0  # UTC, a little after sunrise in July
 _WARMEST_H = 14.0
 _SOLAR_CONSTANT = 0.0820  # MJ m-2 min-1, FAO-56 equation 21

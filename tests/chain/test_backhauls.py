@@ -12,7 +12,8 @@ from gateway.devices_file import read_devices
 from gateway.mac_control import Wanted
 from gateway.store import open_store
 from simulators.city import small_jena
-from simulators.city_run import HOUR_US, CityRun
+from simulators.city_run import CityRun
+from simulators.clock import HOUR_US
 from simulators.concentrators import BASICS_STATION, GWMP
 from tests.gateway.nodes import write_config
 from tests.gateway.running import GatewayThread

@@ -5,9 +5,10 @@ import pytest
 
 from simulators.chips.smt100 import Fault
 from simulators.city import Truth
-from simulators.city_run import HOUR_US, CityRun
-from simulators.public_readings import get
+from simulators.city_run import CityRun
+from simulators.clock import HOUR_US
 from simulators.ports import free_port
+from simulators.public_readings import get
 from simulators.town import GATEWAY_EUI, Town
 from tests.chain.public import drained, until
 

@@ -3,7 +3,8 @@
 
 import pytest
 
-from simulators.city_run import DAY_US, HOUR_US, CityRun
+from simulators.city_run import CityRun
+from simulators.clock import DAY_US, HOUR_US
 from simulators.ports import free_port
 from simulators.town import GATEWAY_EUI, Town
 

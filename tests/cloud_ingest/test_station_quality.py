@@ -7,9 +7,10 @@ import pytest
 
 from cloud_ingest.station_quality import Sample, Sensor, Suspicion, observe
 from simulators.air_quality import AirQuality, AirTruth
+from simulators.clock import HOUR_US
 from simulators.traffic import Road, Traffic
 from simulators.vehicles import Direction, Kind
-from simulators.weather import HOUR_US, Weather
+from simulators.weather import Weather
 
 QUARTER, HOUR, DAY = 900, 3600, 86400
 START = 1_783_296_000  # Monday, 2026-07-06 00:00 UTC

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.air_quality import AirQuality, Place, growth
+from simulators.clock import DAY_US, HOUR_US
 from simulators.traffic import Road
-from simulators.weather import DAY_US, HOUR_US, Weather
+from simulators.weather import Weather
 
 START = 1_783_296_000  # Monday, 2026-07-06 00:00 UTC
 JANUARY = 182  # days after it

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cloud_ingest.registry import parse
 from simulators.city import small_jena
-from simulators.weather import DAY_US, HOUR_US
+from simulators.clock import DAY_US, HOUR_US
 
 SEEDS = range(1, 7)
 

@@ -5,11 +5,11 @@ import pytest
 
 from decoders.lorawan.gps_time import gps_from_unix
 from simulators.city import START_UNIX_S, small_jena
+from simulators.clock import HOUR_US
 from simulators.device import Device
 from simulators.nodes import alone, world_of
 from simulators.small_network import SmallNetwork
 from simulators.vehicles import Kind
-from simulators.weather import HOUR_US
 
 GPS_0 = gps_from_unix(START_UNIX_S)
 LIGHT = (Kind.BICYCLE, Kind.PEDESTRIAN)

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulators.clock import DAY_US, HOUR_US
 from simulators.retention import SOILS, VanGenuchten, liquid_percent, permittivity, water_seen_percent
 from simulators.soil import TreePit
-from simulators.weather import DAY_US, HOUR_US, Weather
+from simulators.weather import Weather
 
 START = 1_783_296_000  # 2026-07-06 00:00 UTC
 LOAM = SOILS["Slu"]

@@ -7,9 +7,10 @@ from statistics import fmean, pvariance
 
 import pytest
 
+from simulators.clock import DAY_US, HOUR_US
 from simulators.traffic import MOTOR, QUARTER_US, Road, Traffic
 from simulators.vehicles import Direction, Kind
-from simulators.weather import DAY_US, HOUR_US, Weather
+from simulators.weather import Weather
 
 START = 1_783_296_000  # Monday, 2026-07-06 00:00 UTC: 02:00 in Jena
 TOWARDS, AWAY = Direction.APPROACHING, Direction.RECEDING
