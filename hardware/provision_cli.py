@@ -172,9 +172,10 @@ def _write(job: Provisioning, port: str, wait: int, reset: bool) -> None:
 def _told(result: dict[str, Any]) -> list[str]:
     """What a technician reads."""
     key = [f"app_key {result['app_key']}"] if "app_key" in result else []
+    files = "1 file" if result["files_written"] == 1 else f"{result['files_written']} files"
     return [
         f"{result['board']}: is the {result['profile']} node {result['dev_eui']} now, "
-        f"a reading every {result['interval_s']} s; {result['files_written']} files written, "
+        f"a reading every {result['interval_s']} s; {files} written, "
         f"application {result['application']}",
         *key,
         f"{result['devices']}: has its line and its key; then: stadtfunk gateway devices import {result['devices']}",

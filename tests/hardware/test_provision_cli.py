@@ -94,6 +94,8 @@ class TestANewBoard:
 
     def test_has_the_identity_that_its_line_says_and_the_gateway_takes_the_file(self, bench):
         assert bench.run("--name", "Löbdergraben 1", "--interval", "900") == 0
+        assert "a reading every 900 s; 1 file written, application as it was" in bench.stdout
+        assert bench.output == bench.stdout  # nobody looks at the progress
 
         identity, (line,) = parse_identity(bench.files()["/data/identity.bin"]), bench.lines()
         assert (identity.dev_eui, identity.join_eui) == (line["dev_eui"], line["join_eui"])
