@@ -83,7 +83,7 @@ class TestOperate:
         _, ports = folder
         import_devices, run_gateway = commands("stadtfunk gateway")[:2]
         start(*commands("nats-server"))
-        assert start(import_devices).wait(60) == 0
+        assert start(import_devices).wait(300) == 0
 
         start(run_gateway)
         start(*commands("stadtfunk ingest"))

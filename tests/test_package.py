@@ -71,10 +71,10 @@ class TestExtras:
 
 class TestWheel:
     def test_has_what_the_services_need_at_run_time(self, tmp_path):
-        # A copy, because setuptools leaves a build folder behind whose old files would get into the next wheel.
-        source = shutil.copytree(
-            ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".*", "node_modules", "build")
-        )
+        # A copy, because setuptools leaves a build folder behind whose old files would get into the next wheel; without
+        # what other tests write meanwhile, for a file may be gone between the look and the copy.
+        ignored = shutil.ignore_patterns(".*", "node_modules", "build", "__pycache__", "*.egg-info")
+        source = shutil.copytree(ROOT, tmp_path / "source", ignore=ignored)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
 

@@ -112,7 +112,7 @@ class TestOverMqtt:
             eventually(lambda: made.gateway.status()["broker_connected"])
             application.ask('{"id": "bad", "f_port": 0}')
             application.ask(
-                encode_command(DownlinkCommand("stranger", Node(99).dev_eui, 21, b"", False, time.time() + 60))
+                encode_command(DownlinkCommand("stranger", Node(99).dev_eui, 21, b"", False, time.time() + 86_400))
             )
             application.ask("nonsense")
 
