@@ -45,6 +45,31 @@ class TestGaps:
 
         assert delivery.gap() == (100, 2000)
 
+    def test_a_report_that_reaches_back_before_the_island_makes_the_gap_smaller(self):
+        delivery = Delivery(known_s=100)
+        delivery.arrived(800, 900, 1000)
+
+        delivery.arrived(400, 500, 1100)
+
+        assert delivery.gap() == (100, 500)
+
+    def test_a_report_that_covers_all_leaves_no_island(self):
+        delivery = Delivery(known_s=100)
+        delivery.arrived(800, 900, 1000)
+
+        delivery.arrived(90, 110, 1200)
+
+        assert (delivery.known_s, delivery.island_from_s) == (1200, 0)
+        assert not delivery.wants()
+
+    def test_a_request_for_nothing_hides_no_gap(self):
+        delivery = Delivery(known_s=100)
+        delivery.arrived(800, 900, 1000)
+
+        delivery.again(0, 0)
+
+        assert delivery.gap() == (100, 900)
+
     def test_what_the_network_asks_for_goes_first(self):
         delivery = Delivery(known_s=10_000)
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The ring of samples on flash: what comes back, what is given up, what a damaged file costs."""
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,6 +65,19 @@ class TestRing:
         assert [values[0] for _, values in newest] == [699, 698, 697]
         assert history.between(GPS_S, GPS_S + 900, 3) == (0, [])
 
+    def test_the_oldest_of_a_range_come_in_order_from_file_to_file(self, folder):
+        history = filled(folder, 700)  # 340 in a file
+
+        oldest = history.between(GPS_S + 337 * 900, GPS_S + 699 * 900, 6, oldest=True)[1]
+
+        assert [values[0] for _, values in oldest] == [343, 342, 341, 340, 339, 338]
+
+    def test_no_file_is_longer_than_a_block_of_flash(self, folder):
+        history = filled(folder, 700)
+
+        assert {os.stat(history._name(number)).st_size for number in (0, 1)} == {7 + 340 * 12}
+        assert 7 + 341 * 12 > 4_096
+
     def test_samples_of_other_fields_are_never_mixed(self, folder):
         history = filled(folder, 3)
         history.append(GPS_S + 10_000, 1, [7])
@@ -73,8 +88,6 @@ class TestRing:
     def test_file_numbers_wrap_round(self, folder):
         history = filled(folder, 1)
         (tmp := history._name(0xFFFF))
-        import os
-
         os.rename(history._name(0), tmp)
         for n in range(1, 600):
             history.append(GPS_S + n * 900, MASK, [n, 1, 2])
@@ -116,6 +129,20 @@ class TestBeforeTheTimeIsKnown:
         history.stamp(GPS_S - 10_000, GPS_S)
 
         assert [time for time, _ in history.newest(9)[1]] == [GPS_S + 2, GPS_S + 1, GPS_S]
+
+    def test_flash_that_refuses_leaves_them_as_they_were(self, folder, monkeypatch):
+        history = History(folder)
+        history.append(100, MASK, [1, 2, 3], local=True)
+
+        def refuse(_old, _new):
+            raise OSError(28)
+
+        monkeypatch.setattr(os, "rename", refuse)
+        with pytest.raises(OSError, match="28"):
+            history.stamp(GPS_S, 0)
+
+        assert history.newest(9, local=True)[1] == [(100, (1, 2, 3))]
+        assert history.newest(9) == (0, [])
 
     def test_those_of_a_clock_that_is_gone_are_given_up(self, folder):
         history = filled(folder, 2)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """firmware.journal, firmware.state and firmware.provisioning: what survives which damage."""
 
+import binascii
 import re
 from pathlib import Path
 
@@ -280,6 +281,73 @@ class TestFrameCounter:
         again, _, _ = reopened(rtc, tmp_path)
 
         assert again.session.nwk_s_key == bytes(16)
+
+    def test_a_reset_between_flash_and_rtc_memory_repeats_neither_counter(self, rtc, tmp_path, store):
+        """After an accepted downlink flash is written first."""
+        mac, _ = joined()
+        memory = store.load(Mac(IDENTITY), 0)
+        mac.session.f_cnt_up, mac.session.f_cnt_down = 7, 3
+        store.save(mac, memory, 0)
+        mac.session.f_cnt_down = 4
+        store.checkpoint(mac, memory, 0)
+
+        again, _, _ = reopened(rtc, tmp_path)
+
+        assert (again.session.f_cnt_up, again.session.f_cnt_down) == (7, 4)
+
+    def test_a_new_data_rate_is_on_flash_before_it_is_used(self, rtc, tmp_path, store):
+        mac, _ = joined()
+        memory = store.load(Mac(IDENTITY), 0)
+        store.checkpoint(mac, memory, 0)
+        mac.session.dr = 1
+        self.uplink(mac, store, memory)
+        rtc.data = b""
+
+        assert reopened(rtc, tmp_path)[0].session.dr == 1
+
+    def test_a_frame_of_another_session_is_not_repeated(self, rtc, tmp_path, store):
+        old, _ = joined()
+        old.frame, old.repeats = b"frame", 2
+        store.save(old, store.load(Mac(IDENTITY), 0), 0)
+        new, _ = joined(join_nonce=2)
+        new.session.nwk_s_key = bytes(16)
+        store.checkpoint(new, Memory(), 0)
+
+        assert reopened(rtc, tmp_path)[0].frame == b""
+
+
+class TestFlash:
+    """What a power cut leaves besides the session."""
+
+    def test_what_was_delivered_and_what_was_counted(self, rtc, tmp_path, store):
+        memory = store.load(Mac(IDENTITY), 0)
+        memory.delivery.known_s = 1_469_000_000
+        memory.counters.sensor_faults = 9
+        store.checkpoint(joined()[0], memory, 0)
+
+        _, again, _ = reopened(rtc, tmp_path)
+
+        assert (again.delivery.known_s, again.counters.sensor_faults) == (1_469_000_000, 9)
+
+    @pytest.mark.parametrize("attempts", [249, 250, 255, 256, 300, 1_000])
+    def test_how_often_it_tried_to_join_as_far_as_data_rates_go(self, rtc, tmp_path, store, attempts):
+        mac = Mac(IDENTITY)
+        store.load(mac, 0)
+        mac.join_attempts = attempts
+        store.checkpoint(mac, Memory(), 0)
+
+        again, _, _ = reopened(rtc, tmp_path)
+
+        assert again.join_attempts > 200
+        assert again.join_attempts % 6 == attempts % 6  # SF7 to SF12 in turn
+
+    def test_rtc_memory_of_another_version_is_not_read(self, rtc, tmp_path, store):
+        store.save(joined()[0], store.load(Mac(IDENTITY), 0), 0)
+        crashes, record = rtc.data[:6], bytearray(rtc.data[10:])
+        record[0] += 1
+        rtc.data = crashes + binascii.crc32(record).to_bytes(4, "little") + bytes(record)
+
+        assert reopened(rtc, tmp_path)[1].cold
 
 
 class TestMemory:
