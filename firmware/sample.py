@@ -81,6 +81,8 @@ def _passed(layout: "Layout", settings: "Settings", values: "Values", mask: int,
             if raw < FAULT:
                 last[field.name] = field.value(raw)
     for number, (kind, limit) in settings.thresholds.items():
+        if number >= len(layout.fields):
+            continue  # of a newer firmware
         field = layout.fields[number]
         raw = field.raw(values.get(field.name, ""))
         if (
@@ -98,6 +100,8 @@ def _beyond(value: "Value", kind: int, limit: int) -> bool:
 
 def _calibrate(values: "Values", layout: "Layout", settings: "Settings") -> None:
     for number, (scale, offset) in settings.calibrations.items():
+        if number >= len(layout.fields):
+            continue
         name = layout.fields[number].name
         value = values.get(name, "")
         if not isinstance(value, str):

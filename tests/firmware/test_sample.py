@@ -41,3 +41,16 @@ class TestThresholds:
     @pytest.mark.parametrize(("kind", "quiet", "loud"), [(BELOW, 1_600, 1_400), (ABOVE, 1_400, 1_600)])
     def test_a_fault_passes_none_and_hides_none(self, urgent, kind, quiet, loud):
         assert [urgent(value, kind, 1_500) for value in (quiet, "no_answer", loud)] == [False, False, True]
+
+
+class TestSettingsOfAnotherFirmware:
+    """What a newer one, or another profile, has left behind on flash."""
+
+    def test_for_a_field_that_is_not_there_they_cost_nothing(self, tmp_path):
+        memory, settings, history = Memory(), Settings(str(tmp_path), 900), History(str(tmp_path))
+        settings.thresholds = {31: (BELOW, 1_500)}
+        settings.calibrations = {30: (20_000, 0), MOISTURE: (10_000, 100)}
+
+        assert not sample.keep(memory, "tree", settings, history, 900, {"soil_moisture": 1_000}, False)
+
+        assert history.newest(1)[1] == [(900, (220,))]  # 11 % in steps of 0.05
