@@ -89,8 +89,8 @@ class Dropped(NamedTuple):
 class Tombstone(NamedTuple):
     """A full gateway dropped ``first_seq`` to ``last_seq`` of a lane, undelivered, in what was then its ``epoch``.
 
-    ``others``: how many of them were no uplinks. Received or happened from ``first_at`` to ``last_at``, Unix s. A later
-    tombstone of the same epoch and lane that spans this one's numbers stands for both.
+    ``others``: how many of them were no uplinks, or not of the devices named. Received or happened from ``first_at`` to
+    ``last_at``, Unix s. A later tombstone of the same epoch and lane that spans this one's numbers stands for both.
     """
 
     epoch: int

@@ -29,7 +29,8 @@ from gateway.packing import pack, unpack
 
 _RESERVED = (1 / 8, 1 / 2, 1 / 16)  # of the room: what a lane may fill before it has to give way
 _CHUNK_BYTES = 1 << 18  # dropped at once: a tombstone costs about as much for many rows as for few
-_CHUNK_ROWS = 4096
+_COARSE_BYTES = 1 << 22  # the same while tombstones have filled their room: 0.4 s
+_JOINED_BYTES = 1 << 20  # of tombstones, at once: 90 of the largest, which takes 0.4 s, too
 _FREE_PAGES = 16  # of the file, for what else the transaction writes
 _KEPT_BYTES = 1 << 16  # so little is not given up for want of disk: rather is the next refused
 _EPOCH_BITS = 32
@@ -49,7 +50,7 @@ class Outbox:
     _lanes: Lanes
     limits = Limits()
     _short = False
-    _joined_bytes = 0  # of the alarm lane, when its tombstones were joined last
+    _joined_bytes = 0  # of the alarm lane, when joining its tombstones won nothing; 0: it won something
 
     @property
     def numbering(self) -> Numbering:
@@ -148,15 +149,16 @@ class Outbox:
                 self._forget(lane, size)
                 return
         full = [lane for lane in lanes if lane.bytes > limit * _RESERVED[lane.lane]]
+        are_many = lanes[-1] in full  # tombstones may not crowd out what they are about
+        coarsely = max(size, min(limit // 16, _COARSE_BYTES))
         for lane in full or [lane for lane in lanes if lane.bytes]:
-            self._drop(lane, size)
+            self._drop(lane, coarsely if are_many else size, names_all=not are_many)
             break
         alarms = self.lanes()[ALARM]
-        # Tombstones may not crowd out what they are about; but those that name too many to be joined are read and
-        # written again only when they have grown.
         if alarms.bytes > max(limit * _RESERVED[ALARM], self._joined_bytes * 5 // 4):
-            self._drop(alarms, max(size, alarms.bytes // 2))
-            self._joined_bytes = self.lanes()[ALARM].bytes
+            self._drop(alarms, max(size, min(alarms.bytes // 2, _JOINED_BYTES)))
+            left = self.lanes()[ALARM].bytes
+            self._joined_bytes = left if left >= alarms.bytes else 0  # where none were neighbours: once there are more
 
     def _forget(self, lane: Lane, size: int) -> None:
         """Delete at least ``size`` bytes of the oldest that the cloud has, or all of these."""
@@ -173,18 +175,19 @@ class Outbox:
         bytes_left, delivered_bytes = lane.bytes - freed, lane.delivered_bytes - freed
         self._lanes.change(lane._replace(first_seq=last + 1, bytes=bytes_left, delivered_bytes=delivered_bytes))
 
-    def _drop(self, lane: Lane, size: int) -> None:
+    def _drop(self, lane: Lane, size: int, *, names_all: bool = True) -> None:
         """Delete about ``size`` bytes of the oldest that the cloud does not have, and say so in the alarm lane."""
         table = self._lanes.table(lane.lane)
-        rows = self._db.execute(f"SELECT seq, record FROM {table} ORDER BY seq LIMIT {_CHUNK_ROWS}").fetchall()
+        rows = self._db.execute(f"SELECT seq, record FROM {table} ORDER BY seq")
         base = self.numbering.bases[lane.lane]
-        dropping = Dropping(self.numbering.epoch, lane.lane, lane.first_seq - base)
+        dropping = Dropping(self.numbering.epoch, lane.lane, lane.first_seq - base, names_all)
         freed, last = 0, lane.first_seq - 1
         for seq, stored in rows:
             if freed >= size or not dropping.take(_readable(stored)):
                 break
             freed += len(stored) + ROW_BYTES
             last = seq
+        rows.close()
         self._db.execute(f"DELETE FROM {table} WHERE seq <= ?", (last,))
         bytes_left = lane.bytes - freed
         self._lanes.change(

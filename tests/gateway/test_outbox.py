@@ -211,7 +211,7 @@ class TestFull:
         assert alarms.bytes <= 50_000 / 8 + 50_000 / 16
         assert readings.bytes >= 50_000 / 2
 
-    def test_tombstones_that_name_too_many_to_be_joined_are_not_written_again_for_each(self, outbox):
+    def test_tombstones_of_more_devices_than_one_may_name_are_joined_too(self, outbox):
         outbox.limits = Limits(400_000, 0)
 
         for first in range(0, 40_000, 100):
@@ -221,7 +221,28 @@ class TestFull:
             ]
             outbox.transactions.run(works, lambda _results: None)
 
-        assert 0 < outbox.lanes()[ALARM].last_seq < 200  # were 681
+        stones = [stone for stone in tombstones(outbox) if stone.lane == READING]
+        assert 0 < outbox.lanes()[ALARM].last_seq < 200
+        assert outbox.lanes()[ALARM].bytes < 400_000 / 8 + 400_000 / 16
+        assert sum(stone.last_seq - stone.first_seq + 1 for stone in stones) == outbox.lanes()[READING].first_seq - 1
+
+    def test_however_many_there_are_a_few_are_joined_at_a_time(self, outbox, monkeypatch):
+        """Each may take 12 KB: half of the lane of a full gateway took 22 s and 760 MB."""
+        monkeypatch.setattr("gateway.outbox._CHUNK_BYTES", 1000)
+        monkeypatch.setattr("gateway.outbox._JOINED_BYTES", 2000)
+        monkeypatch.setattr("gateway.eviction.MAX_DROPPED", 3)
+        outbox.limits = Limits(60_000, 0)
+        steps = []
+
+        for n in range(4000):
+            before = outbox.lanes()[ALARM]
+            outbox.append_record(READING, uplink(f"{n % 9:016x}", n // 9))
+            alarms = outbox.lanes()[ALARM]
+            steps.append(alarms.first_seq - before.first_seq)
+            assert alarms.bytes < 2 * 60_000 / 8
+
+        held = sorted(Rows(outbox).sizes(ALARM).values())
+        assert 10 < max(steps) <= 2000 / held[0] + 1
 
     def test_diagnostics_go_before_readings_but_keep_their_reserve(self, outbox):
         outbox.limits = Limits(40_000, 0)
@@ -338,6 +359,14 @@ class TestTombstones:
         assert numbers(result) == numbers(stones)
         assert uplinks_of(result) == uplinks_of(stones)
         assert len(result) <= len(stones)
+
+    def test_of_too_many_devices_those_with_most_uplinks_are_named_and_the_rest_is_counted(self, monkeypatch):
+        monkeypatch.setattr("gateway.eviction.MAX_DROPPED", 2)
+        few, many, more = Dropped(NODE, 1, 0, 0, 1), Dropped(OTHER, 1, 0, 4, 5), Dropped(OTHER, 2, 7, 9, 3)
+        first = Tombstone(1, READING, 1, 7, T, T + 1, 1, (few, many))
+        second = Tombstone(1, READING, 8, 10, T, T + 2, 0, (more,))
+
+        assert joined([second, first]) == [Tombstone(1, READING, 1, 10, T, T + 2, 2, (many, more))]
 
     def test_one_that_spans_another_stands_for_both(self):
         row = Dropped(NODE, 1, 0, 9, 10)
