@@ -193,7 +193,11 @@ class World:
 
     def cloud_is_restored(self) -> None:
         """From yesterday's backup; without one it begins anew."""
-        self.once_named |= self._told()[0]
+        for epoch, lane, first, last in self.cloud.store.db.execute(
+            "SELECT epoch, lane, first_seq, last_seq FROM dropped"
+        ):
+            numbers = self.edge.epochs[epoch]
+            self.once_named |= {numbers.identity(lane, seq) for seq in range(first, last + 1)} - {None}
         backup = self.folder / "cloud.backup" if self.has_cloud_backup else None
         self._restart_cloud(lambda: put_back(backup, self.cloud.path))
         self.was_cloud_restored = True
