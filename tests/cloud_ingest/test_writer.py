@@ -183,6 +183,29 @@ class TestHealth:
 
         until(lambda: writer.problem is None)
 
+    def test_a_store_that_cannot_be_read_after_a_commit_ends_nothing(self, world, monkeypatch):
+        """What is to be told then is told later; the message is stored and acknowledged."""
+        monkeypatch.setattr("cloud_ingest.writer._RETRY_S", 0.01)
+        _, writer = world
+        fails, told, done = [True], threading.Event(), threading.Event()
+
+        def tell():
+            if fails:
+                fails.pop()
+                raise sqlite3.OperationalError("disk I/O error")
+            told.set()
+
+        writer.put(Delivery(UP, moisture_series(NODES[0], [20.0]), done.set))
+        writer.after_commit(tell)
+        writer.start()
+        assert done.wait(60)
+        until(lambda: not fails)
+
+        writer.put(Delivery(UP, moisture_series(NODES[1], [20.0]), lambda: None))
+
+        assert told.wait(60)
+        assert writer.failed is None
+
     def test_a_writer_that_failed_says_so(self, world):
         _, writer = world
 

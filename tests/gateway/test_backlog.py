@@ -147,6 +147,24 @@ class TestWatermark:
         assert (is_new, differs, sent[0]) == (True, True, (READING, 0, 9))
         assert world.store.reader().held(READING).delivered == 0
 
+    def test_one_of_the_epoch_before_that_comes_while_a_new_one_begins_delivers_nothing(self, world):
+        world.append(READING, range(30))
+
+        async def scenario(backlog):
+            await backlog.begin()
+            await all_of(backlog)
+            of_before = told(backlog, None, 20, None)
+            backlog.heard(told(backlog, None, 31, None))
+            beginning = asyncio.create_task(backlog.follow_watermark())
+            await asyncio.sleep(0)
+            backlog.heard(of_before)
+            await beginning
+            await all_of(backlog, 20)
+            return await backlog.follow_watermark()
+
+        assert world.run(scenario) is False
+        assert world.store.reader().held(READING).delivered == 0
+
     def test_one_that_goes_back_is_followed(self, world):
         world.append(READING, range(30))
 
