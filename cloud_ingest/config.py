@@ -118,10 +118,13 @@ _RANGES = {
     "disclosure.min_count": (1, 1000),
 }
 _CHOICES = {"time.source": ("system", "observations")}
+_PORT = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"  # to 65535
 _FORMS = {  # of strings, or of each in a list: what they look like, and how to say it
     "mqtt.gateways": (re.compile(EUI), "16 lower-case hex digits"),
-    "mqtt.cluster": (re.compile(r"[^\s:]+:[0-9]{1,5}"), "like broker-2.example:1883"),
-    "jetstream.servers": (re.compile(r"(nats|tls)://[^\s/]+:[0-9]{1,5}"), "like nats://127.0.0.1:4222"),
+    "mqtt.host": (re.compile(r"[^\s/]+"), "the name or address of a host, without a scheme"),
+    "mqtt.cluster": (re.compile(rf"[^\s:]+:{_PORT}"), "like broker-2.example:1883"),
+    "jetstream.servers": (re.compile(rf"(nats|tls)://[^\s/]+:{_PORT}"), "like nats://127.0.0.1:4222"),
+    "http.public_url": (re.compile(r"(https?://[^\s/]+(/\S*)?)?"), "empty or like https://data.example"),
     "jetstream.consumer": (re.compile(r"[A-Za-z0-9_-]{1,32}"), "letters, digits, - and _, at most 32"),
 }
 

@@ -111,7 +111,7 @@ class StoreSection:
 class MqttSection:
     """The broker towards the cloud."""
 
-    host: str = _key("127.0.0.1")
+    host: str = _key("127.0.0.1", pattern=r"[^\s/]+", what="the name or address of a host, without a scheme")
     port: int = _key(1883, limits=(1, 65_535))
     cluster: tuple[str, ...] = _key((), pattern=r"[^\s:]+:[0-9]{1,5}", what='a list of nodes: "b.example:8883"')
     username: str = _key("")

@@ -41,6 +41,12 @@ class TestSettings:
             ({"http": {"port": 65536}}, "http.port: must be from 0 to 65535"),
             ({"time": {"source": "sundial"}}, "time.source: must be one of system, observations"),
             ({"mqtt": {"gateways": [1]}}, "mqtt.gateways: must be a list of strings"),
+            ({"mqtt": {"host": ""}}, "mqtt.host: must be the name or address of a host"),
+            ({"mqtt": {"host": "mqtt://broker"}}, "mqtt.host: must be the name or address of a host"),
+            ({"mqtt": {"cluster": ["b.example:65536"]}}, "mqtt.cluster: must be like broker-2.example:1883"),
+            ({"mqtt": {"cluster": ["b.example:0"]}}, "mqtt.cluster: must be like broker-2.example:1883"),
+            ({"jetstream": {"servers": ["nats://b.example:99999"]}}, "jetstream.servers: must be like nats://"),
+            ({"http": {"public_url": "data.example"}}, "http.public_url: must be empty or like https://data.example"),
             ({"mqtt": {"gateways": ["0016C001FF10A001"]}}, "mqtt.gateways: must be 16 lower-case hex digits"),
         ],
     )

@@ -74,6 +74,8 @@ class TestConfiguration:
     @pytest.mark.parametrize(
         ("section", "says"),
         [
+            ('[mqtt]\nhost = ""', "host in [mqtt] must be the name or address of a host"),
+            ('[mqtt]\nhost = "mqtt://broker"', "host in [mqtt] must be the name or address of a host"),
             ("[gwmp]\nport = 70000", "port in [gwmp] must be 0 to 65535, not 70000"),
             ("[gwmp]\nport = true", "port in [gwmp] must be a whole number, not True"),
             ("[store]\ngroup_window_ms = 21", "must be 0 to 20"),
