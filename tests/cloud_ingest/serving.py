@@ -74,7 +74,9 @@ def served(
         time=TimeSettings("observations"),
     )
     part = Part()
-    server = uvicorn.Server(uvicorn.Config(create_app(config, city, part, part), log_config=None, access_log=False))
+    app = create_app(config, city, part, part)
+    # No connection that the client keeps is closed just as it asks the next question.
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=3600))
     listener = listen("127.0.0.1", 0)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +85,13 @@ class GatewayThread:
 
     def __enter__(self) -> Any:
         self._thread.start()
-        assert self._ready.wait(60)
+        assert self._ready.wait(300)
         return self.gateway
 
     def __exit__(self, *_: object) -> None:
         if self._loop is not None and self._stop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(60)
+        self._thread.join(300)
         assert not self._thread.is_alive()
 
 
@@ -110,7 +110,7 @@ class GatewayProcess:
                 self.gwmp_port, self.page_port = int(ready[1]), int(ready[2])
                 break
         else:
-            self.process.wait(60)
+            self.process.wait(300)
             raise AssertionError("".join(self.log))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -130,8 +130,8 @@ class GatewayProcess:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; returns the exit status."""
         self.process.send_signal(number)
-        status = self.process.wait(60)
-        self._reader.join(60)
+        status = self.process.wait(300)
+        self._reader.join(300)
         return status
 
 
@@ -242,7 +242,8 @@ class StallingBroker:
         return b"\x40\x02" + body[end : end + 2]  # PUBACK
 
     def hang_up(self) -> None:
-        self._client.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # it has ended by itself
+            self._client.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._server.close()
@@ -275,7 +276,7 @@ class Cloud:
         self._client.loop_start()
 
     def __enter__(self) -> "Cloud":
-        assert self._subscribed.wait(60)
+        assert self._subscribed.wait(300)
         return self
 
     def __exit__(self, *_: object) -> None:
