@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from decoders.lorawan.airtime import time_on_air_us
 from decoders.lorawan.region import EU868
 from simulators.air import STEADY, Air, Position, Transmission
 from simulators.basics_station import BasicsStation
@@ -21,6 +20,7 @@ from simulators.concentrator import Concentrator
 from simulators.firmware_build import REPOSITORY
 from simulators.load_gateway import GatewayFailed, GatewayUnderLoad, import_devices, write_config
 from simulators.load_nodes import LoadNode
+from simulators.lorawan_frame import lorawan_frame
 from simulators.metric import Metric
 
 RESULTS = REPOSITORY / ".bench" / "downlinks.json"
@@ -75,14 +75,17 @@ class _World:
         """Have a node send; returns the end of the frame."""
         rate = EU868.data_rates[data_rate]
         start_us = self.clock.now_us + after_us
-        end_us = start_us + time_on_air_us(len(phy_payload), rate.sf, rate.bandwidth_hz)
-        transmission = Transmission(
-            start_us=start_us, end_us=end_us, frequency_hz=frequency_hz, sf=rate.sf, bandwidth_hz=rate.bandwidth_hz,
-            power_dbm=14.0, iq_inverted=False, sync_word=0x3444, phy_payload=phy_payload, crc_on=True,
-            preamble_symbols=8, position=Position(1000.0, 0.0), low_data_rate=rate.sf >= 11,
-        )  # fmt: skip
+        transmission = lorawan_frame(
+            start_us,
+            frequency_hz,
+            rate.sf,
+            phy_payload,
+            Position(1000.0, 0.0),
+            bandwidth_hz=rate.bandwidth_hz,
+            down=False,
+        )
         self.clock.at(start_us, lambda: self._air.transmit(transmission))
-        return end_us
+        return transmission.end_us
 
     def wait(self, seconds: int = 300) -> list[Transmission]:
         """Let time pass, so long that the bands recover; returns the downlinks meanwhile."""

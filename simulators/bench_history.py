@@ -9,6 +9,7 @@ import struct
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from decoders.layouts.tree import LAYOUT as TREE_V2
@@ -21,19 +22,21 @@ from firmware.settings import Settings
 from firmware.state import SENT, Memory
 from simulators.device import Device, Uplink
 from simulators.firmware_build import REPOSITORY
+from simulators.lorawan_frame import OVERHEAD_BYTES
 from simulators.metric import Metric
 from simulators.small_network import SmallNetwork
 
 RESULTS = REPOSITORY / ".bench" / "history.json"
 LOSSES = (0.0, 0.1, 0.2, 0.3, 0.4)
 GOALS = {0.2: 0.999, 0.4: 0.99}
-_OVERHEAD = 13  # bytes of a frame around its payload
 _START_S = 1_450_000_000
 _HOUR = 3600
 _DAY = 86_400
 _FOLLOW_S = 60
 _TRIES = 3
 _SETTLED_S = 12 * _HOUR  # what is younger when it ends may still come
+
+Seen = dict[int, tuple[float | None, ...]]  # what arrived, values by GPS second
 
 
 @dataclass
@@ -65,7 +68,7 @@ def model(
 ) -> Outcome:
     """Lose uplinks at random with ``loss``, and all of them between the days of ``outage``; ``room``: of a payload."""
     dice = Random(f"history {seed} {loss}")
-    memory, seen, taken = Memory(), dict[int, tuple[float | None, ...]](), list[int]()
+    memory, seen, taken = Memory(), Seen(), list[int]()
     memory.time_known, memory.next_diagnostics_local_s = True, 1 << 40
     memory.gps_less_local_s = 0
     outcome = Outcome(0, 0, 0, 0, 0, 0, 0)
@@ -81,15 +84,13 @@ def model(
             report.noted(memory, ring, now_s)
             outcome.uplinks += 1
             outcome.asked += asks
-            outcome.bytes_on_air += _OVERHEAD + len(report.payload)
-            outcome.airtime_us += time_on_air_us(_OVERHEAD + len(report.payload), 9, 125_000)
+            outcome.bytes_on_air += OVERHEAD_BYTES + len(report.payload)
+            outcome.airtime_us += time_on_air_us(OVERHEAD_BYTES + len(report.payload), 9, 125_000)
             day = (now_s - _START_S) / _DAY
             if dice.random() < loss or (outage and outage[0] <= day < outage[1]):
                 memory.tries += asks
                 return
-            for sample in read(TREE_V2, report.payload).samples:
-                value = tuple(sample.values.values())
-                outcome.doubles += seen.setdefault(sample.time, value) != value
+            outcome.doubles += _doubles(seen, report.payload)
             if asks:
                 memory.tries = 0
                 reports.arrived(memory, now_s)
@@ -122,7 +123,7 @@ def real(
 ) -> Outcome:
     """The same of the real node over the simulated radio; expected is a sample at each place of its grid."""
     dice, key = Random(f"real {seed} {loss}"), bytes(range(16))
-    outcome, seen = Outcome(0, 0, 0, 0, 0, 0, 0), dict[int, tuple[float | None, ...]]()
+    outcome, seen = Outcome(0, 0, 0, 0, 0, 0, 0), Seen()
     with Device("70b3d57ed0000001", "70b3d57ed0ffff00", key, interval_s=interval_s, seed=seed) as device:
         network = SmallNetwork(device, key, gps_at_0=_START_S)
 
@@ -139,9 +140,8 @@ def real(
                 return
             frame = DataFrame.parse(uplink.phy_payload)
             if frame.f_port == TREE_V2.f_port:
-                for sample in read(TREE_V2, frame.decrypt(*network.session_keys, network.f_cnt_up)).samples:
-                    value = tuple(sample.values.values())
-                    outcome.doubles += seen.setdefault(sample.time, value) != value
+                plain = frame.decrypt(*network.session_keys, network.f_cnt_up)
+                outcome.doubles += _doubles(seen, plain)
 
         device.on_transmit = transmitted
         device.power_on()
@@ -154,6 +154,15 @@ def real(
     return outcome
 
 
+def _doubles(seen: Seen, payload: bytes) -> int:
+    """Note what arrives; how many of its samples are there already, with other values."""
+    doubles = 0
+    for arrived in read(TREE_V2, payload).samples:
+        values = tuple(arrived.values.values())
+        doubles += seen.setdefault(arrived.time, values) != values
+    return doubles
+
+
 def measure(progress: Callable[[float], None] | None = None) -> list[Metric]:
     """Rows for ``.bench/history.json``."""
     rows = []
@@ -162,7 +171,7 @@ def measure(progress: Callable[[float], None] | None = None) -> list[Metric]:
         for history in (False, True):
             name = f"arrived_loss_{round(100 * loss)}_{'history' if history else 'newest_only'}"
             goal = GOALS.get(loss) if history else None
-            jobs.append((name, lambda loss=loss, history=history: model(loss, history=history, days=120), goal))  # type: ignore[misc]
+            jobs.append((name, partial(model, loss, history=history, days=120), goal))
     jobs += [
         ("arrived_outage_3_days", lambda: model(0.0, outage=(5, 8), days=20), 1.0),
         ("arrived_outage_3_days_sf12_15_min", lambda: model(0.0, outage=(5, 8), days=20, interval_s=900, room=49), 1.0),

@@ -18,11 +18,11 @@ from decoders.payload_v1 import TREE_V1
 from simulators.city import small_jena
 from simulators.clock import HOUR_US
 from simulators.firmware_build import REPOSITORY
+from simulators.lorawan_frame import OVERHEAD_BYTES
 from simulators.metric import Metric
 
 RESULTS = REPOSITORY / ".bench" / "payload.json"
 COUNTS = (1, 4, 8, 16)
-_OVERHEAD = 13  # TS001: MHDR, FHDR, FPort and MIC
 _GPS_S = 1_450_000_000
 _TREES = 4
 _HOURS = 24 * 14
@@ -104,7 +104,7 @@ def measure(seed: int = 1) -> list[Metric]:
         mean = {}
         for name, scheme in SCHEMES.items():
             messages = [samples[at : at + count] for samples in cities for at in range(_HOURS - count)]
-            total = sum(_OVERHEAD + scheme(message) for message in messages)
+            total = sum(OVERHEAD_BYTES + scheme(message) for message in messages)
             mean[name] = total / sum(len(message[0][1]) for message in messages)
             rows.append(Metric(f"{name}_{count}_samples", round(mean[name], 2), "B", None, None))
         share = mean["ours"] / mean["cayenne_lpp"]

@@ -15,10 +15,10 @@ from typing import NamedTuple
 from firmware.boards import heltec_v3 as pins
 from simulators.air import Air, PathLoss, Position, Transmission
 from simulators.chips.sx1262 import Sx1262Sim
-from simulators.chips.sx1262_commands import Modulation, Packet, time_on_air_us
 from simulators.clock import Clock
 from simulators.firmware_build import REPOSITORY, build, compile_module
 from simulators.kernel import Kernel
+from simulators.lorawan_frame import lorawan_frame
 from simulators.metric import Metric
 from simulators.node import NodeBench
 from simulators.wires import Wire
@@ -101,12 +101,8 @@ class _Network:
         self.sent[sf] += 1
         start_us = transmission.end_us + (delay_s + window - 1) * 1_000_000 + self._off_us
         start_us += self._random.randint(-_JITTER_US, _JITTER_US)
-        length_us = time_on_air_us(Modulation(sf, 125_000, 1, sf >= 11), Packet(8, False, len(_DOWNLINK), False, True))
         frequency_hz = transmission.frequency_hz if window == 1 else 869_525_000
-        down = Transmission(
-            start_us, start_us + length_us, frequency_hz, sf, 125_000, 14.0, True, 0x3444, _DOWNLINK, False, 8,
-            Position(500.0, 0.0), low_data_rate=sf >= 11,
-        )  # fmt: skip
+        down = lorawan_frame(start_us, frequency_hz, sf, _DOWNLINK, Position(500.0, 0.0), down=True)
         self._clock.at(start_us, lambda: self._air.transmit(down))
 
 

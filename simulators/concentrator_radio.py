@@ -11,13 +11,13 @@ from decoders.lorawan.airtime import low_data_rate_optimize
 from simulators.air import PREAMBLE_NEEDED, SNR_LIMIT_DB, Air, Position, Transmission, noise_dbm, total_dbm
 from simulators.clock import Clock
 from simulators.jit_queue import WRAP, Downlink
+from simulators.lorawan_frame import SYNC_WORD
 
 # The three join channels and the five that a European join-accept usually adds
 EU868_CHANNELS_HZ = (
     868_100_000, 868_300_000, 868_500_000, 867_100_000, 867_300_000, 867_500_000, 867_700_000, 867_900_000,
 )  # fmt: skip
 BANDWIDTH_HZ = 125_000
-SYNC_WORD = 0x3444  # LoRaWAN, "public network"
 DEMODULATORS = 16  # SX1302 data sheet: packets received at the same time
 NOISE_FIGURE_DB = 6.0
 SNR_REPORT_MAX_DB = 15.0

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from decoders.lorawan.airtime import time_on_air_us
 from decoders.lorawan.region import EU868
 from simulators.air import Air, PathLoss, Position, Receiver, Transmission
 from simulators.air_quality import AirTruth
@@ -33,14 +32,12 @@ from simulators.clock import Clock
 from simulators.faults import RadioFaults
 from simulators.firmware_build import DEFAULT_BOARD, REPOSITORY, build_rom
 from simulators.kernel import Kernel
+from simulators.lorawan_frame import lorawan_frame
 from simulators.nodes import World, make_node, provisioned
 
 _CABLE = PathLoss(0.0, 1.0, 0.0, 0.0, 0.0)  # between bench and node stands nothing
 _BENCH = Position(0.0, 0.0)
 _DR_BY_RATE = {(rate.sf, rate.bandwidth_hz): dr for dr, rate in enumerate(EU868.data_rates)}
-_PUBLIC_SYNC_WORD = 0x3444
-_PREAMBLE_SYMBOLS = 8
-_SLOW_SYMBOL_US = 16_380
 _MAX_FRAME_BYTES = 255  # SX1261/2 datasheet, rev. 1.2, "LoRa Frame": its length is one byte
 _MILD_AIR = AirTruth(5.0, 7.0, 9.0, 12.0, 425.0, 18.0, 60.0, 1000.0, 100.0, 1.0)
 _MILD = World(lambda _now_us: Truth(23.45, 18.2, 21.5, 0.0), lambda _now_us: _MILD_AIR)
@@ -245,20 +242,15 @@ class Device:
         if len(phy_payload) > _MAX_FRAME_BYTES:
             raise TooLong(len(phy_payload))
         rate = EU868.data_rates[dr]
-        down = Transmission(
-            start_us=time_us,
-            end_us=time_us + time_on_air_us(len(phy_payload), rate.sf, rate.bandwidth_hz, crc=False),
-            frequency_hz=frequency_hz,
-            sf=rate.sf,
+        down = lorawan_frame(
+            time_us,
+            frequency_hz,
+            rate.sf,
+            phy_payload,
+            _BENCH,
             bandwidth_hz=rate.bandwidth_hz,
             power_dbm=power_dbm,
-            iq_inverted=True,
-            sync_word=_PUBLIC_SYNC_WORD,
-            phy_payload=phy_payload,
-            crc_on=False,
-            preamble_symbols=_PREAMBLE_SYMBOLS,
-            position=_BENCH,
-            low_data_rate=(1 << rate.sf) * 1_000_000 // rate.bandwidth_hz >= _SLOW_SYMBOL_US,
+            down=True,
         )
         self._clock.at(time_us, lambda: self._air.transmit(down))
 

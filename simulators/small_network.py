@@ -21,8 +21,6 @@ NET_ID = 0x000013
 DEV_ADDR = 0x2600_0001
 _DOWNLINK_DBM = -100.0
 _LINK_MARGIN_DB = 20
-_ACK_BITS = frame.ACK
-_ADR_ACK_REQ = 0x40
 _RX_DELAY_US = 1_000_000
 _READINGS = [layout.f_port for layout in LAYOUTS if layout.profile in PROFILES]
 _ADR_DONE = 0x07  # TS001-1.0.4 "LinkADRAns": channel mask, data rate and power taken
@@ -112,7 +110,7 @@ class SmallNetwork:
             self.repetitions += 1
         else:
             self.uplinks += 1
-            self._account(bool(data.fhdr.f_ctrl & _ACK_BITS))
+            self._account(bool(data.fhdr.f_ctrl & frame.ACK))
         self._f_cnt_up = f_cnt
         plain = data.decrypt(*keys, f_cnt)
         if data.f_port in _READINGS:
@@ -120,10 +118,23 @@ class SmallNetwork:
             self.samples |= {sample.time: sample for sample in message.samples if sample.time > 0}
         commands = data.fhdr.f_opts or (plain if data.f_port == 0 else b"")
         self.told(data, plain, commands)
+        answers = self._answers(commands, uplink.end_us)
+        confirmed = data.m_type == frame.CONFIRMED_UP
+        answers, f_port, payload = self.orders(answers) if self.answering else (answers, None, b"")
+        wanted = answers or payload or confirmed or data.fhdr.f_ctrl & frame.ADR_ACK_REQ or self._chance(f_cnt)
+        if not wanted or not self.answering:
+            return
+        fhdr = frame.Fhdr(DEV_ADDR, frame.ACK if confirmed else 0, self._f_cnt_down & 0xFFFF, answers)
+        down = frame.DataFrame(frame.CONFIRMED_DOWN, fhdr, f_port, payload).serialize(*keys, self._f_cnt_down)
+        self._f_cnt_down += 1
+        self._send(uplink, _RX_DELAY_US, down)
+
+    def _answers(self, commands: bytes, end_us: int) -> bytes:
+        """MAC commands: what answers those of the uplink that ended then, and the data rate until it is taken."""
         answers = b""
         for cid, payload in mac_commands.parse_uplink(commands):
             if cid == mac_commands.DEVICE_TIME:
-                answers += mac_commands.device_time_ans(*self._gps(uplink.end_us))
+                answers += mac_commands.device_time_ans(*self._gps(end_us))
             elif cid == mac_commands.LINK_CHECK:
                 answers += mac_commands.link_check_ans(_LINK_MARGIN_DB, 1)
             elif cid == mac_commands.LINK_ADR:
@@ -131,15 +142,7 @@ class SmallNetwork:
         if not self.dr_ordered and self._dr is not None:
             # "LinkADRReq": data rate and full power, the three default channels, one transmission each
             answers += bytes([mac_commands.LINK_ADR, self._dr << 4, 0x07, 0x00, 0x01])
-        confirmed = data.m_type == frame.CONFIRMED_UP
-        answers, f_port, payload = self.orders(answers) if self.answering else (answers, None, b"")
-        wanted = answers or payload or confirmed or data.fhdr.f_ctrl & _ADR_ACK_REQ or self._chance(f_cnt)
-        if not wanted or not self.answering:
-            return
-        fhdr = frame.Fhdr(DEV_ADDR, frame.ACK if confirmed else 0, self._f_cnt_down & 0xFFFF, answers)
-        down = frame.DataFrame(frame.CONFIRMED_DOWN, fhdr, f_port, payload).serialize(*keys, self._f_cnt_down)
-        self._f_cnt_down += 1
-        self._send(uplink, _RX_DELAY_US, down)
+        return answers
 
     def told(self, data: frame.DataFrame, plain: bytes, commands: bytes) -> None:
         """For those who want more of the node: ``data`` was heard, its payload is ``plain``."""

@@ -6,15 +6,15 @@ from pathlib import Path
 import loramsg
 
 from decoders.layouts.tree import LAYOUT as TREE
-from decoders.lorawan.airtime import time_on_air_us
 from decoders.payload_reader import read
 from firmware.provisioning import pack_identity
-from simulators.air import Air, PathLoss, Position, Transmission
+from simulators.air import Air, PathLoss, Position
 from simulators.board import KINDS
 from simulators.city import Truth
 from simulators.clock import Clock
 from simulators.firmware_build import build, build_rom
 from simulators.kernel import Kernel
+from simulators.lorawan_frame import lorawan_frame
 from simulators.node_states import State
 from simulators.tree_node import TreeNode, provisioned_flash
 from tests.firmware.lorawan_peer import APP_KEY, DEV_ADDR, IDENTITY, join_accept, session_keys
@@ -113,10 +113,7 @@ class Network:
     def send(self, sent, phy_payload, delay_s):
         start_us = sent.end_us + (delay_s + self.window - 1) * S
         frequency_hz, sf = (sent.frequency_hz, sent.sf) if self.window == 1 else (869_525_000, 12)
-        down = Transmission(
-            start_us, start_us + time_on_air_us(len(phy_payload), sf, crc=False), frequency_hz, sf, 125_000, 14.0,
-            True, 0x3444, phy_payload, False, 8, Position(500.0, 0.0), low_data_rate=sf >= 11,
-        )  # fmt: skip
+        down = lorawan_frame(start_us, frequency_hz, sf, phy_payload, Position(500.0, 0.0), down=True)
         self._clock.at(start_us, lambda: self._air.transmit(down))
 
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from decoders.lorawan.airtime import time_on_air_us
 from gateway.command import open_database
 from gateway.config import load
 from gateway.service import Gateway
@@ -15,6 +14,7 @@ from simulators.air import STEADY, Air, Position, Transmission
 from simulators.basics_station import BasicsStation
 from simulators.clock import Clock
 from simulators.concentrator import Concentrator
+from simulators.lorawan_frame import lorawan_frame
 from tests.gateway.nodes import Node, write_config
 from tests.gateway.running import GatewayThread
 
@@ -72,14 +72,11 @@ class World:
     ) -> int:  # fmt: skip
         """Have a node send; returns the end of the frame."""
         start = self.clock.now_us if at_us is None else at_us
-        end = start + time_on_air_us(len(phy_payload), sf)
-        transmission = Transmission(
-            start_us=start, end_us=end, frequency_hz=frequency_hz, sf=sf, bandwidth_hz=125_000, power_dbm=power_dbm,
-            iq_inverted=False, sync_word=0x3444, phy_payload=phy_payload, crc_on=True, preamble_symbols=8,
-            position=Position(1000.0, 0.0), low_data_rate=sf >= 11,
-        )  # fmt: skip
+        transmission = lorawan_frame(
+            start, frequency_hz, sf, phy_payload, Position(1000.0, 0.0), power_dbm=power_dbm, down=False
+        )
         self.clock.at(start, lambda: self.air.transmit(transmission))
-        return end
+        return transmission.end_us
 
     def wait(self, seconds: float) -> list[Heard]:
         """Let time pass; returns the downlinks meanwhile."""
