@@ -76,7 +76,7 @@ class Plugged:
                     continue
                 desk.kernel.run_until(desk.clock.now_us + _STEP_US)
                 due_s = max(due_s + _STEP_US / S, time.monotonic())
-                time.sleep(due_s - time.monotonic() if due_s > time.monotonic() else 0.0)
+                time.sleep(max(0.0, due_s - time.monotonic()))
             if due_s is not None:
                 desk.kernel.run_until(desk.clock.now_us + 20 * S)
             self.said = desk.said()
