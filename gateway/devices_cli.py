@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from decoders.profiles import PROFILES
 from gateway import adr, mac_control
 from gateway.command import config_option, eui_argument, log_to_stderr, one_line_errors, open_database
 from gateway.config import load
@@ -33,7 +34,9 @@ def devices() -> None:
 @devices.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--profile", help="Payload layout, where the file names none.  [default: that of the device so far, or tree]"
+    "--profile",
+    type=click.Choice(PROFILES),
+    help="Payload layout, where the file names none.  [default: that of the device so far, or tree]",
 )
 @config_option
 @one_line_errors
@@ -142,7 +145,9 @@ def facts_of(ledger: Ledger, dev_eui: str) -> dict[str, Any]:
 @eui_argument("dev_eui")
 @eui_argument("join_eui")
 @click.option("--app-key-file", type=click.Path(path_type=Path), required=True, help="File that holds the key in hex.")
-@click.option("--profile", default="tree", show_default=True, help="Payload layout of the device.")
+@click.option(
+    "--profile", type=click.Choice(PROFILES), default="tree", show_default=True, help="Payload layout of the device."
+)
 @click.option("--name", default="", help="What people call it.")
 @config_option
 @one_line_errors
@@ -196,12 +201,12 @@ def rearm_device(dev_eui: str, config_path: Path) -> None:
 @click.option(
     "--class", "device_class", type=click.Choice(["A", "C"]), help="C: it is on mains power and listens all the time."
 )
-@click.option("--profile", default="", help="Payload layout of the device.")
+@click.option("--profile", type=click.Choice(PROFILES), help="Payload layout of the device.")
 @click.option("--name", default=None, help="What people call it.")
 @config_option
 @one_line_errors
 def set_device(
-    dev_eui: str, interval: str, device_class: str | None, profile: str, name: str | None, config_path: Path
+    dev_eui: str, interval: str, device_class: str | None, profile: str | None, name: str | None, config_path: Path
 ) -> None:  # fmt: skip
     """Change what is known of one device; its key and its session stay.
 
