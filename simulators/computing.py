@@ -15,6 +15,7 @@ from typing import NamedTuple
 from simulators.node import NodeBench
 from simulators.node_states import Moment, Port
 from simulators.process import micropython_folder
+from simulators.process_costs import cpu_ticks
 
 # 2,000 rounds of calls, attributes, lists, dicts and bytes, the quickest of 20 tries, us
 _YARDSTICK = """
@@ -99,11 +100,8 @@ class ComputingMeter:
             self._last = pid, spent_ms
 
     def _ticks(self) -> tuple[int, int]:
-        """Processor time of the process in user mode and in the kernel, in ticks (proc(5), stat)."""
-        if self._bench.pid is None:
-            return 0, 0
-        fields = Path(f"/proc/{self._bench.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]), int(fields[12])
+        """Processor time of the process in user mode and in the kernel."""
+        return (0, 0) if self._bench.pid is None else cpu_ticks(self._bench.pid)
 
     def found(self) -> Computing:
         """What a board takes for the quickest wake so far (the others were disturbed), to a tenth of a second.

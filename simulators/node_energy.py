@@ -160,10 +160,7 @@ def estimate(
 
         device.on_transmit = transmitted
         device.power_on()
-        while sum(uplink.dr == dr for uplink in sent) < _SETTLED_UPLINKS:
-            if device.now_us > _LONGEST_SETTLING_US:
-                raise NeverSettled(network.uplinks, device.node.complaints())
-            device.run_until(device.now_us + _STEP_US)
+        _settle(device, network, sent, dr)
         ledger, bench = EnergyLedger(device.node), device.node.bench
         meter = ComputingMeter(bench, KINDS[board].port)
         sent.clear()
@@ -191,6 +188,14 @@ def estimate(
             (bench.statistics.boots[_WAKE[KINDS[board].port]] - wakes) / run_days,
         )
         return _with_computing(found, meter.found() if computing_s is None else given(computing_s))
+
+
+def _settle(device: Device, network: SmallNetwork, sent: list[Uplink], dr: int) -> None:
+    """Let the node live until enough of what it has ``sent`` had the data rate ``dr``; raises NeverSettled."""
+    while sum(uplink.dr == dr for uplink in sent) < _SETTLED_UPLINKS:
+        if device.now_us > _LONGEST_SETTLING_US:
+            raise NeverSettled(network.uplinks, device.node.complaints())
+        device.run_until(device.now_us + _STEP_US)
 
 
 def _with_computing(found: Estimate, computing: Computing) -> Estimate:

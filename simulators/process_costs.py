@@ -8,10 +8,15 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_s(pid: int) -> float:
+def cpu_ticks(pid: int) -> tuple[int, int]:
     """User and system time of all its threads since its start. man 5 proc_pid_stat: fields 14 and 15."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return int(fields[11]), int(fields[12])
+
+
+def cpu_s(pid: int) -> float:
+    """Both together."""
+    return sum(cpu_ticks(pid)) / _TICKS
 
 
 def waited_s(pid: int) -> float:
