@@ -158,7 +158,9 @@ class TestPartition:
                 before = town.acknowledged()
                 until(lambda before=before: town.acknowledged() >= before + 120, "uplinks without a cable")
                 namespace.plug()
-                until(lambda: (town.held() or 1000) < 60, "the backlog goes")
+                until(lambda: town.held() is not None, "its page answers")
+                heard = town.watermarks()
+                until(lambda heard=heard: town.watermarks() > heard, "the backlog goes")
             verdict = settled(town)
 
         assert verdict.acknowledged >= 300
