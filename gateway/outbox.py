@@ -50,7 +50,6 @@ class Outbox:
     _lanes: Lanes
     limits = Limits()
     _short = False
-    _joined_bytes = 0  # of the alarm lane, when joining its tombstones won nothing; 0: it won something
 
     @property
     def numbering(self) -> Numbering:
@@ -155,10 +154,8 @@ class Outbox:
             self._drop(lane, coarsely if are_many else size, names_all=not are_many)
             break
         alarms = self.lanes()[ALARM]
-        if alarms.bytes > max(limit * _RESERVED[ALARM], self._joined_bytes * 5 // 4):
+        if alarms.bytes > limit * _RESERVED[ALARM]:
             self._drop(alarms, max(size, min(alarms.bytes // 2, _JOINED_BYTES)))
-            left = self.lanes()[ALARM].bytes
-            self._joined_bytes = left if left >= alarms.bytes else 0  # where none were neighbours: once there are more
 
     def _forget(self, lane: Lane, size: int) -> None:
         """Delete at least ``size`` bytes of the oldest that the cloud has, or all of these."""
