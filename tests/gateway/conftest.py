@@ -15,6 +15,13 @@ from tests.gateway.nodes import Concentrator, Node, new_store, write_config
 from tests.gateway.running import Broker, GatewayThread
 
 
+@pytest.fixture(autouse=True)
+def slow_page(monkeypatch):
+    """The page and who asks it give each other time: only the machine is slow."""
+    monkeypatch.setattr("gateway.page._PATIENCE_S", 300.0)
+    monkeypatch.setattr("gateway.page_client._PATIENCE_S", 300.0)
+
+
 @pytest.fixture
 def node():
     return Node()
