@@ -152,7 +152,9 @@ def parse(table: dict[str, Any], path: Path) -> Config:
         if not isinstance(values, dict):
             raise ConfigError(str(path), f"'{name}' must be a table, written [{name}]")
         built[name] = _section(section, name, values, path)
-    return Config(**built)
+    config = Config(**built)
+    _check_tls(config.mqtt, path)
+    return config
 
 
 def keys() -> list[str]:
@@ -170,6 +172,14 @@ def _section(section: Any, name: str, values: dict[str, Any], path: Path) -> Any
         elif isinstance(key.default, Path):
             built[key.name] = path.parent / key.default
     return section(**built)
+
+
+def _check_tls(mqtt: MqttSettings, path: Path) -> None:
+    for name in ("ca_file", "cert_file", "key_file"):
+        if getattr(mqtt, name) is not None and not mqtt.tls:
+            raise ConfigError(f"{path}: mqtt.{name}", "needs mqtt.tls = true: without it nothing is encrypted")
+    if mqtt.key_file is not None and mqtt.cert_file is None:
+        raise ConfigError(f"{path}: mqtt.key_file", "needs mqtt.cert_file")
 
 
 def _value(kind: Any, key: str, value: Any, path: Path) -> Any:

@@ -67,7 +67,7 @@ async def connect(mqtt: MqttSettings, server: str) -> Client:
 
     who = identity(mqtt)
     client = Client()
-    client._transport = _Transport()  # type: ignore[no-untyped-call]
+    client._transport = _Transport(mqtt.tls or server.startswith("tls://"))
     try:
         await client.connect(
             server,
@@ -86,8 +86,27 @@ async def connect(mqtt: MqttSettings, server: str) -> Client:
 
 
 class _Transport(TcpTransport):
-    """One that tells its stream when it turns to TLS. nats-py 2.16 does not (its issue 574), and asyncio complains of
-    that whenever such a connection ends."""
+    """One that ``encrypts`` or says nothing, and tells its stream when it turns to TLS.
+
+    nats-py 2.16 turns to TLS if the server asks for it, so whoever stands between could have our password in clear. It
+    does not tell the stream (its issue 574), and asyncio complains of that whenever such a connection ends.
+    """
+
+    def __init__(self, encrypts: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._may_write = not encrypts
+
+    def write(self, payload: bytes) -> None:
+        self._refuse_in_clear()
+        super().write(payload)  # type: ignore[no-untyped-call]
+
+    def writelines(self, payload: list[bytes]) -> None:
+        self._refuse_in_clear()
+        super().writelines(payload)  # type: ignore[no-untyped-call]
+
+    def _refuse_in_clear(self) -> None:
+        if not self._may_write:
+            raise nats.errors.Error("it offers no TLS")
 
     async def connect_tls(
         self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
@@ -98,6 +117,7 @@ class _Transport(TcpTransport):
         protocol = transport.get_protocol()
         assert isinstance(protocol, asyncio.StreamReaderProtocol)
         protocol.connection_made(transport)
+        self._may_write = True
 
     def __bool__(self) -> bool:
         return True  # so that the client takes it for its own

@@ -93,6 +93,35 @@ class TestIdentities:
             asyncio.run(jetstream.connect(as_party(folder, name), server))
 
 
+class TestWithoutTls:
+    @pytest.mark.parametrize(
+        ("tls", "scheme"), [(True, "nats"), (True, "tls"), (False, "tls")], ids=["tls", "both", "tls://"]
+    )
+    def test_who_stands_between_and_says_that_there_is_none_gets_no_password(
+        self, tmp_path: Path, tls: bool, scheme: str
+    ) -> None:
+        (tmp_path / "password").write_text("s3cret")
+        mqtt = MqttSettings(username="ingest", password_file=tmp_path / "password", tls=tls)
+        got = bytearray()
+
+        async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576,"auth_required":true}\r\n')
+            while data := await reader.read(4096):
+                got.extend(data)
+                writer.write(b"PONG\r\n")
+            writer.close()
+
+        async def main() -> None:
+            port = free_port()
+            async with await asyncio.start_server(between, "127.0.0.1", port):
+                client = await jetstream.connect(mqtt, f"{scheme}://127.0.0.1:{port}")
+                await client.close()
+
+        with pytest.raises(BrokerError, match=r"cannot be used \(it offers no TLS\)"):
+            asyncio.run(main())
+        assert got == b""
+
+
 class TestFiles:
     def test_one_that_cannot_be_used_is_said_at_the_start(self, tmp_path: Path) -> None:
         config = Config(mqtt=MqttSettings(tls=True, ca_file=tmp_path / "ca.pem"))

@@ -47,6 +47,9 @@ class TestSettings:
             ({"mqtt": {"cluster": ["b.example:0"]}}, "mqtt.cluster: must be like broker-2.example:1883"),
             ({"jetstream": {"servers": ["nats://b.example:99999"]}}, "jetstream.servers: must be like nats://"),
             ({"http": {"public_url": "data.example"}}, "http.public_url: must be empty or like https://data.example"),
+            ({"mqtt": {"ca_file": "ca.pem"}}, "mqtt.ca_file: needs mqtt.tls"),
+            ({"mqtt": {"cert_file": "a.pem", "key_file": "a.key"}}, "mqtt.cert_file: needs mqtt.tls"),
+            ({"mqtt": {"tls": True, "key_file": "a.key"}}, "mqtt.key_file: needs mqtt.cert_file"),
             ({"mqtt": {"gateways": ["0016C001FF10A001"]}}, "mqtt.gateways: must be 16 lower-case hex digits"),
         ],
     )
