@@ -20,7 +20,7 @@ _STYLE = (
     "@media(max-width:60rem){table{display:block;overflow-x:auto}td:not(:last-child){white-space:nowrap}}"
     # on a phone, of two cells each has a line of its own
     "@media(max-width:30rem){td:first-child:nth-last-child(2){display:block;border:0;padding-bottom:0}"
-    "td:nth-child(2):last-child{display:block}}"
+    "td:nth-child(2):last-child{display:block}th:first-child:nth-last-child(2),th:nth-child(2):last-child{display:none}}"
 )
 
 
