@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Packs samples into messages as ``decoders.payload`` describes; small and fast enough for the node."""
 
-from decoders.payload import ALL_ZERO, ESCAPED_BITS, FAULT, GAP_BITS, MOST_AGE_S, MOST_K, MOST_ONES, MOST_SAMPLES
+from decoders.payload import (
+    ALL_ZERO,
+    ESCAPED_BITS,
+    FAULT,
+    GAP_BITS,
+    LONGEST_GAP_S,
+    MOST_AGE_S,
+    MOST_K,
+    MOST_ONES,
+    MOST_SAMPLES,
+)
 
 if False:  # types only
     from collections.abc import Sequence
@@ -41,7 +51,7 @@ def encode(layout: "Layout", mask: int, samples: "Sequence[Raw]", clock: bool = 
     """The message of ``samples`` (time s, raws of the fields of ``mask``), newest first, no two at one time.
 
     With a ``clock`` times are GPS s; without, the newest is 0 or less (s before the uplink) and the others lie before.
-    The caller sees to it that gaps are at most LONGEST_GAP_S and samples at most MOST_SAMPLES.
+    The caller sees to it that there are no ``pauses`` and samples at most MOST_SAMPLES.
     """
     bits = _Bits()
     bits.put(len(samples) - 1, 8)
@@ -72,6 +82,11 @@ def fit(layout: "Layout", mask: int, samples: "Sequence[Raw]", room: int, clock:
             return data, count
         count = min(count - 1, count * room // len(data) + 1)
     return b"", 0
+
+
+def pauses(samples: "Sequence[Raw]") -> "list[int]":
+    """Before which of ``samples``, newest first, there was none for longer than a message can tell."""
+    return [n for n in range(1, len(samples)) if samples[n - 1][0] - samples[n][0] > LONGEST_GAP_S]
 
 
 def _put_mask(bits: _Bits, mask: int) -> None:

@@ -79,6 +79,7 @@ def _heard(wake: "Wake", events: "list[Event]", ended_s: int) -> bool:
             if event.payload:
                 _obey(wake, event.f_port, event.payload)
     if answered:
+        unload()  # what obeyed and stamped makes room
         from firmware import reports
 
         memory.tries = 0

@@ -123,12 +123,12 @@ def _undated(memory: "Memory", history: "History", profile: str, room: int, now_
 
 def _readings(memory: "Memory", settings: "Settings", history: "History", profile: str, room: int) -> Report:
     from decoders.layouts import of
-    from decoders.payload_encoder import fit
+    from decoders.payload_encoder import fit, pauses
 
     layout = of(profile)
     most = settings.history or max(_LEAST_SAMPLES, _COVERED_S // settings.interval_s)
     mask, samples = history.newest(min(most, _BLOCK) + 1)
-    for n in _pauses(samples)[:1]:
+    for n in pauses(samples)[:1]:
         samples = samples[:n]
     payload, count = fit(layout, mask, samples[:-1] if len(samples) > most else samples, room)
     report = Report(_READINGS, layout.f_port, payload, False)
@@ -146,12 +146,12 @@ def _readings(memory: "Memory", settings: "Settings", history: "History", profil
 def _again(memory: "Memory", history: "History", profile: str, room: int) -> "Report | None":
     """The oldest that the gateway lacks, or None if there is nothing in the gap."""
     from decoders.layouts import of
-    from decoders.payload_encoder import encode
+    from decoders.payload_encoder import encode, pauses
 
     mask, samples = _lacking(memory, history, _BLOCK)
     if not samples:
         return None
-    for n in _pauses(samples)[-1:]:
+    for n in pauses(samples)[-1:]:
         samples = samples[n:]
     layout = of(profile)
     count = len(samples)
@@ -167,13 +167,6 @@ def _again(memory: "Memory", history: "History", profile: str, room: int) -> "Re
         return report
     report.oldest_s, report.newest_s = samples[-1][0], samples[-count][0]
     return report
-
-
-def _pauses(samples: "list[Raw]") -> "list[int]":
-    """Before which of ``samples``, newest first, the node was off for longer than a message can tell."""
-    from decoders.payload import LONGEST_GAP_S
-
-    return [n for n in range(1, len(samples)) if samples[n - 1][0] - samples[n][0] > LONGEST_GAP_S]
 
 
 def _lacking(memory: "Memory", history: "History", most: int) -> "tuple[int, list[Raw]]":
