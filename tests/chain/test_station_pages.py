@@ -157,6 +157,7 @@ class TestNewCounts:
         with served(tmp_path, small_city(**changes()), public_url="") as city:
             context = browser.new_context(locale="de-DE", base_url=str(city.client.base_url))
             page = context.new_page()
+            page.set_default_timeout(120_000)
             for n, (approaching, receding) in enumerate([(84, 12), (9, 55)]):
                 at = START + n * HOUR
                 counts = {"vehicle_count_approaching_medium": approaching, "vehicle_count_receding_medium": receding}

@@ -3,6 +3,7 @@
 
 import csv
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -120,6 +121,7 @@ class TestLive:
         done = subprocess.run(
             ["bash", "-c", 'ulimit -f 4; exec "$@"', "bash", *command, "--output", tmp_path / "out.csv"],
             capture_output=True, text=True, timeout=120,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},  # it would be cut off, too, for all who come later
         )  # fmt: skip
 
         assert (done.returncode, done.stderr) == (
