@@ -31,6 +31,7 @@ _RESERVED = (1 / 8, 1 / 2, 1 / 16)  # of the room: what a lane may fill before i
 _CHUNK_BYTES = 1 << 18  # dropped at once: a tombstone costs about as much for many rows as for few
 _COARSE_BYTES = 1 << 22  # the same while tombstones have filled their room: 0.4 s
 _JOINED_BYTES = 1 << 20  # of tombstones, at once: 90 of the largest, which takes 0.4 s, too
+_MORE = 8  # times as much, where few of them are neighbours
 _FREE_PAGES = 16  # of the file, for what else the transaction writes
 _KEPT_BYTES = 1 << 16  # so little is not given up for want of disk: rather is the next refused
 _EPOCH_BITS = 32
@@ -50,6 +51,7 @@ class Outbox:
     _lanes: Lanes
     limits = Limits()
     _short = False
+    _more = 1  # times _JOINED_BYTES, at the next time
 
     @property
     def numbering(self) -> Numbering:
@@ -155,7 +157,10 @@ class Outbox:
             break
         alarms = self.lanes()[ALARM]
         if alarms.bytes > limit * _RESERVED[ALARM]:
-            self._drop(alarms, max(size, min(alarms.bytes // 2, _JOINED_BYTES)))
+            joining = max(size, min(alarms.bytes // 2, _JOINED_BYTES * self._more))
+            self._drop(alarms, joining)
+            won = alarms.bytes - self.lanes()[ALARM].bytes
+            self._more = 1 if won > joining // 4 else min(2 * self._more, _MORE)
 
     def _forget(self, lane: Lane, size: int) -> None:
         """Delete at least ``size`` bytes of the oldest that the cloud has, or all of these."""
