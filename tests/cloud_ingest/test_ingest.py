@@ -4,6 +4,7 @@
 import sqlite3
 import zlib
 
+import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from cloud_ingest import dead_letters, streams
 from cloud_ingest.ingest import Ingest
 from decoders import topics
+from decoders.records import READING
 from decoders.senml import Reading
 from decoders.uplink import Batch, Watermark, encode_batch
 from tests.cloud_ingest.world import (
@@ -233,6 +235,16 @@ class TestRefusals:
         assert counter(store, "rejected", reason) == 2
         [letter] = dead_letters.letters(store)
         assert (letter.reason, letter.topic, letter.raw, letter.times) == (reason, topic, payload, 2)
+
+    def test_what_its_gateway_still_has_is_not_counted_as_applied_however_well_its_head_reads(self, world):
+        store, ingest = world
+        malformed = zlib.compress(cbor2.dumps([2, bytes.fromhex(GATEWAY), 1, READING, 1, 1, None, [[9]]]))
+
+        applied = ingest.salvage(UP, malformed, "a bug")
+
+        assert [letter.reason for letter in dead_letters.letters(store)] == ["malformed_batch"]
+        assert applied.watermark is None
+        assert streams.watermark(store, GATEWAY, 1) == Watermark(1, (None, None, None))
 
     def test_a_gateway_that_the_operator_did_not_list(self, tmp_path):
         store, _ = opened(tmp_path / "store.db")

@@ -11,6 +11,7 @@ from gateway.backlog import Backlog
 from gateway.config import load
 from gateway.group_commit import GroupCommit
 from gateway.metrics import Metrics
+from gateway.outbox import Limits
 from gateway.store import open_store
 from tests.gateway.nodes import GATEWAY_EUI, write_config
 from tests.gateway.outbox_world import uplink
@@ -114,6 +115,18 @@ class TestNext:
 
         assert (first.lane, first.first_seq, first.records, first.continues) == (READING, 13, (), (12, epoch, 12))
         assert sent == [(READING, 12, 19)]
+
+
+class TestReader:
+    def test_rows_that_went_before_they_were_read_are_not_taken_for_others(self, world):
+        """Between two looks at the lane: what is read would be sent under the numbers of what is gone."""
+        world.store.ledger.limits = Limits(4000, 0)
+        world.append(READING, range(100))
+        oldest = world.store.reader().held(READING).oldest
+
+        assert oldest > 1
+        assert world.store.reader().records(READING, 1, 10) == []
+        assert len(world.store.reader().records(READING, oldest, 10)) == 10
 
 
 class TestWatermark:
