@@ -79,3 +79,33 @@ class TestCharge:
         counters.charge_uas = 0x01020304
 
         assert counters.pack()[-4:] == bytes.fromhex("04030201")
+
+
+class TestCounters:
+    def test_a_wake_is_charged_with_its_boot_and_the_sleep_after_it(self):
+        """30 mA for 1 s and 0.3 s of boot, 45 mA for 0.1 s, 20 uA for 900 s, and what the sensors drew."""
+        counters = Counters()
+
+        counters.note_wake(1_000, 100_000, 900, 20, 5_000)
+        slept = counters.charge_uas
+        counters.note_wake(1_000, 0, 0, 20, 0)
+
+        assert slept == 1_300 * 30 + 100 * 45 + 900 * 20 + 5_000
+        assert counters.charge_uas - slept == 1_000 * 30
+
+    def test_the_least_free_heap_counts_and_a_pc_has_none(self):
+        counters = Counters()
+
+        for free in (20_000, 18_000, 19_000, 1 << 30):
+            counters.note_free(free)
+
+        assert counters.heap_free == 18_000
+
+    def test_no_more_than_all_answers_were_heard(self):
+        counters = Counters()
+        counters.asked, counters.answered = 4, 3
+        kept = Counters.unpack(counters.pack()).values(0, 1)
+        counters.answered = 9
+
+        assert kept["rx_hit_rate"] == 7_500
+        assert counters.values(0, 1)["rx_hit_rate"] == 10_000

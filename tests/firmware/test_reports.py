@@ -112,3 +112,66 @@ class TestAfterAWinterInTheDepot:
 
         assert told == {time_s: (time_s % 2_000 // 5 * 5) / 100 for time_s in before + after}
         assert memory.delivery.known_s == after[-1]
+
+
+class TestReadings:
+    @pytest.fixture
+    def node(self, tmp_path):
+        memory = Memory()
+        memory.time_known = True
+        memory.next_diagnostics_local_s = 1 << 31
+        return memory, Settings(str(tmp_path), 900), History(str(tmp_path))
+
+    def report(self, node, count, known=0, interval_s=900):
+        """Of ``count`` samples, 900 s apart and up to NOW_S, of which the gateway has the first ``known``."""
+        memory, settings, history = node
+        settings.interval_s = interval_s
+        times = [NOW_S - n * 900 for n in reversed(range(count))]
+        for time_s in times:
+            sample.keep(memory, "tree", settings, history, time_s, {"soil_moisture": 2_000}, False)
+        if known:
+            memory.delivery.known_s = times[known - 1]
+        return sent(node, 200)
+
+    @pytest.mark.parametrize(("interval_s", "samples"), [(900, 16), (600, 24), (3_600, 8), (14_400, 8)])
+    def test_they_cover_four_hours_and_are_eight_at_least(self, node, interval_s, samples):
+        report = self.report(node, 30, interval_s=interval_s)
+
+        assert len(read(TREE, report.payload).samples) == samples
+        assert report.before_s == NOW_S - samples * 900
+
+    @pytest.mark.parametrize(("known", "asks"), [(0, True), (4, True), (5, True), (6, False), (14, False)])
+    def test_it_asks_when_two_thirds_are_not_known_to_have_arrived(self, node, known, asks):
+        """16 of 16, 12, 11, 10 and 2."""
+        assert self.report(node, 16, known=known).asks is asks
+
+    def test_what_is_sent_is_kept_no_more(self, node):
+        node[0].kept = 3
+
+        self.report(node, 2)
+
+        assert node[0].kept == 0
+
+    def test_an_answer_that_has_no_room_waits(self, node):
+        node[0].answer = bytes(30)
+
+        assert sent(node, 29).f_port != 21
+        assert sent(node, 30).f_port == 21
+
+
+class TestDiagnostics:
+    def test_they_are_told_again_after_six_hours_until_they_have_arrived_and_then_after_a_week(self, node):
+        memory = node[0]
+        memory.unanswered = 0
+        memory.counters.sensor_faults = 4
+
+        report = sent(node, 100)
+        again_s = memory.next_diagnostics_local_s
+        memory.sent = struct.pack(SENT, report.kind, 0, 0, 0)
+        reports.arrived(memory, NOW_S + 60)
+        told, memory.counters.sensor_faults = memory.counters.sensor_faults, 1
+        reports.arrived(memory, NOW_S + 120)
+
+        assert again_s == NOW_S + 6 * 3_600
+        assert memory.next_diagnostics_local_s == NOW_S + 60 + 7 * 86_400
+        assert (told, memory.counters.sensor_faults) == (0, 1)

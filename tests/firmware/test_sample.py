@@ -54,3 +54,30 @@ class TestSettingsOfAnotherFirmware:
         assert not sample.keep(memory, "tree", settings, history, 900, {"soil_moisture": 1_000}, False)
 
         assert history.newest(1)[1] == [(900, (220,))]  # 11 % in steps of 0.05
+
+
+class TestValues:
+    def kept(self, tmp_path, values, calibrations=()):
+        settings, history = Settings(str(tmp_path), 900), History(str(tmp_path))
+        settings.calibrations = dict(calibrations)
+        sample.keep(Memory(), "tree", settings, history, 900, values, False)
+        return values
+
+    def test_a_calibration_scales_and_then_shifts(self, tmp_path):
+        """1.2 times 10.00 %, and 0.50 % more."""
+        assert self.kept(tmp_path, {"soil_moisture": 1_000}, {MOISTURE: (12_000, 50)}) == {"soil_moisture": 1_250}
+
+    def test_a_fault_stays_one(self, tmp_path):
+        assert self.kept(tmp_path, {"soil_moisture": "stuck"}, {MOISTURE: (12_000, 50)}) == {"soil_moisture": "stuck"}
+
+    def test_frozen_soil_is_named_at_its_depth_only(self, tmp_path):
+        values = {"soil_moisture": 900, "soil_temperature": -150, "soil_moisture_2": 1_900, "soil_temperature_2": 250}
+
+        assert self.kept(tmp_path, dict(values)) == {**values, "soil_moisture": "frozen"}
+
+    @pytest.mark.parametrize(
+        ("battery", "level"), [(2_800, 1), (2_900, 1), (3_125, 127), (3_350, 254), (3_600, 254), ("open_circuit", 255)]
+    )
+    def test_dev_status_says_how_full_the_battery_is(self, battery, level):
+        assert sample.battery_level({"battery_voltage": battery}) == level
+        assert sample.battery_level({}) == 255
