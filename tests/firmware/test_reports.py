@@ -13,7 +13,7 @@ from firmware.history import History
 from firmware.settings import Settings
 from firmware.state import SENT, Memory
 
-NOW_S = 100_000
+NOW_S = 10_000_000
 
 
 @pytest.fixture
@@ -94,13 +94,13 @@ class TestAfterAWinterInTheDepot:
 
     @pytest.mark.parametrize("days", [12, 13, 30, 200])
     def test_every_sample_is_sent_with_its_own_time(self, node, days):
-        before = [NOW_S + n * 900 for n in range(3)]
+        before = [NOW_S + n * 900 for n in (-2_881, -2_880, 0, 1, 2)]  # 30 days lie between the first ones, too
         after = [NOW_S + days * 86_400 + n * 900 for n in range(2)]
         self.taken(node, *before, *after)
         memory, settings, history = node
         told = {}
 
-        for sampled in (True, False, False):
+        for sampled in (True, False, False, False):
             memory.kept = int(sampled)
             report = reports.choose(memory, settings, history, "tree", 200, NOW_S, sampled, False)
             message = read(TREE, report.payload)
