@@ -16,9 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
-from cloud_ingest.gaps import gaps
 from decoders.records import DIAGNOSTIC, READING, Record, UplinkKey
 from decoders.uplink import Watermark, encode_watermark
 from tests.chain.edge_and_cloud import (
@@ -36,6 +34,7 @@ from tests.chain.edge_and_cloud import (
     raw,
     uplink,
 )
+from tests.chain.lossless_verdict import Given, Lived, judge
 from tests.cloud_ingest.world import NODES, START
 
 STEPS = 120  # of a life
@@ -44,26 +43,8 @@ KEEPS_ALL = (1 << 24, 1 << 20)  # cap and horizon: whatever the cloud loses can 
 _ROUNDS = 300  # until everything has arrived, at most
 
 
-class Lived(NamedTuple):
-    """What happened how often, and of the records accepted: how many arrived, and how many of the rest are named by a
-    tombstone, stand in a gap, or were on a card that is gone."""
-
-    steps: Counter[str]
-    arrived: int
-    named: int
-    seen: int
-    excused: int
-
-
-class Given(NamedTuple):
-    """What was accepted: when the reading was sampled, and in which lane it went."""
-
-    lane: int
-    at: int
-
-
 class World:
-    """A life. Its methods without an underscore, up to ``judge``, are what may happen."""
+    """A life. Its methods without an underscore, up to ``settle``, are what may happen."""
 
     def __init__(self, folder: Path, seed: str) -> None:
         self.dice = dice = Random(seed)
@@ -364,69 +345,6 @@ class World:
             self._time_passes(61.0)
         raise Broken(f"{self.edge.waiting()} records wait for ever")
 
-    def judge(self) -> Lived:
-        """Raises Broken."""
-        store = self.cloud.store
-        found = store.db.execute(
-            "SELECT d.dev_eui, o.at FROM observations o JOIN datastreams d ON d.id = o.datastream WHERE flag IS NULL"
-        ).fetchall()
-        events = {int(n) for (n,) in store.db.execute("SELECT detail ->> 'n' FROM gateway_events")}
-        uplinks = {UplinkKey(*row) for row in store.db.execute("SELECT dev_eui, session, f_cnt FROM uplinks")}
-        wanted = {(key.dev_eui, given.at): key for key, given in self.given.items() if isinstance(key, UplinkKey)}
-        if invented := set(found) - wanted.keys():
-            raise Broken(f"nobody measured {invented}")
-        stored: set[Identity] = {wanted[place] for place in found} | {("event", n) for n in events}
-        if uplinks != {identity for identity in stored if isinstance(identity, UplinkKey)}:
-            raise Broken("uplinks and readings do not agree")
-        applied = store.db.execute(
-            "SELECT value FROM counters WHERE name = 'uplinks' AND reason = 'applied'"
-        ).fetchone()
-        if (applied[0] if applied else 0) != len(uplinks):
-            raise Broken(f"{applied} uplinks were counted, {len(uplinks)} are there")
-        return self._account_for(self.given.keys() - stored)._replace(arrived=len(stored))
-
-    def _account_for(self, missing: set[Identity]) -> Lived:
-        named, seen = self._told()
-        lost = missing - self.excused - named
-        if self.was_cloud_restored and not self.keeps_all:
-            lost -= seen | self.once_named
-            lost -= {identity for identity in lost if not self._must_be_seen(identity)}
-        if lost:
-            raise Broken(f"lost and not said: {sorted(lost, key=str)[:5]} of {len(lost)}")
-        if not self.was_cloud_restored and not self.was_edge_restored and seen - named:
-            raise Broken(f"said to be missing, and nobody knows why: {seen - named}")
-        return Lived(Counter(), 0, len(missing & named), len(missing & seen - named), len(missing & self.excused))
-
-    def _must_be_seen(self, identity: Identity) -> bool:
-        """A gateway tells what it has no more of its epoch and the one before, in a lane that says anything."""
-        epoch, bases, continues = self.edge.backlog.numbering
-        for (lane, row), one in self.edge.rows.items():
-            before = continues[lane]
-            base = bases[lane] if before is None else self.edge.epochs[before.epoch].bases[lane]
-            if one == identity and (epoch, lane) in self.spoken and row > base:
-                return True
-        return False
-
-    def _told(self) -> tuple[set[Identity], set[Identity]]:
-        """What tombstones in the store name, and what stands in gaps that none explains."""
-        named: set[Identity] = set()
-        seen: set[Identity] = set()
-        for gap in gaps(self.cloud.store):
-            numbers = self.edge.epochs[gap.epoch]
-            spans = {(eui, session): (first, last) for eui, session, first, last, _ in gap.devices}
-            for seq in range(gap.first_seq, gap.last_seq + 1):
-                identity = numbers.identity(gap.lane, seq)
-                if identity is None:
-                    continue
-                if not gap.named:
-                    seen.add(identity)
-                elif isinstance(identity, UplinkKey):
-                    first, last = spans.get((identity.dev_eui, identity.session), (1, 0))
-                    named |= {identity} if first <= identity.f_cnt <= last else set()
-                else:
-                    named.add(identity)
-        return named, seen
-
 
 WAYS = {"append": 8, "send": 8, "ingest": 6, "tell": 6, "acknowledge": 4, "time_passes": 4, "edge_has_room": 1}
 FAULTS = {
@@ -468,7 +386,7 @@ def live(seed: str, steps: int = STEPS) -> Lived:
         try:
             done.update(world.step() for _ in range(steps))
             world.settle()
-            return world.judge()._replace(steps=done)
+            return judge(world)._replace(steps=done)
         except Exception as error:
             error.add_note(f"life {seed}, {world.settings}, after {done.total()} steps")
             raise

@@ -11,7 +11,8 @@ import pytest
 from cloud_ingest import gateway_records, ingest, streams
 from gateway import backlog, delivery, outbox
 from tests.chain.edge_and_cloud import Broken
-from tests.chain.lossless import FAULTS, Lived, live
+from tests.chain.lossless import FAULTS, live
+from tests.chain.lossless_verdict import Lived
 
 LIVES = 36
 LIVES_OF_A_MUTANT = 150  # at most; each has been found out within 30
