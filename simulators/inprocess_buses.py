@@ -6,8 +6,8 @@ For fast unit tests of drivers. Every operation takes the time it takes on the w
 
 import errno
 
+from simulators import inprocess
 from simulators.clock import Clock
-from simulators.inprocess import CALL_US
 from simulators.wires import ONEWIRE_SLOT_US, I2cBus, I2cOutcome, OneWireDevice, SerialPort, SerialSettings, SpiDevice
 
 _ETIMEDOUT = 116  # newlib's number
@@ -23,7 +23,7 @@ class Spi:
 
     def write_readinto(self, write: bytes | bytearray, read: bytearray | memoryview) -> None:
         # The chip sees the bytes when the last of them has been clocked.
-        self._clock.run_for(CALL_US + len(write) * 8_000_000 // self._baudrate)
+        self._clock.run_for(inprocess.CALL_US + len(write) * 8_000_000 // self._baudrate)
         read[:] = self._device.transfer(bytes(write))
 
     def write(self, data: bytes | bytearray) -> None:
@@ -57,7 +57,7 @@ class I2c:
 
     def _pass(self, count: int) -> None:
         """The time of so many bytes and their acknowledgements, and of START and STOP."""
-        self._clock.run_for(CALL_US + (2 + 9 * count) * 1_000_000 // self._freq)
+        self._clock.run_for(inprocess.CALL_US + (2 + 9 * count) * 1_000_000 // self._freq)
 
     def _check(self, outcome: I2cOutcome, needed: int) -> None:
         waited_us = self._timeout if outcome.stuck else outcome.stretched_us
@@ -136,7 +136,7 @@ class Uart:
             self._port.rxbuf = rxbuf
 
     def _call(self) -> None:
-        self._clock.run_for(CALL_US)
+        self._clock.run_for(inprocess.CALL_US)
 
     def write(self, data: bytes | bytearray) -> int:
         self._call()

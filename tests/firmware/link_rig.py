@@ -177,11 +177,11 @@ class ScriptedMac:
 @contextmanager
 def each_call_takes(us: int) -> Iterator[None]:
     """A slow interpreter: what every call into ``machine`` and ``time`` costs."""
-    before, inprocess._CALL_US = inprocess._CALL_US, us
+    before, inprocess.CALL_US = inprocess.CALL_US, us
     try:
         yield
     finally:
-        inprocess._CALL_US = before
+        inprocess.CALL_US = before
 
 
 class PausingGc:
