@@ -2,6 +2,7 @@
 """The MAC core's tests have teeth: each mutant is killed by the test that is named for it, with a failed assertion."""
 
 import inspect
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ def replaced(texts: Mapping[str, str], suite: str) -> Iterator[ModuleType]:
         for name, attribute in attributes.items():
             if attribute is not None:
                 setattr(package, name, attribute)
+            else:  # nobody had imported it yet, and whoever does shall not find the broken one
+                delattr(package, name)
 
 
 def parameters(test: object) -> list[dict[str, object]]:
@@ -79,6 +82,20 @@ def test_the_broken_core_fails(mutant: MacMutant) -> None:
     texts = broken(sources(*MODULES), Mutant(mutant.name, mutant.old, mutant.new))
 
     assert failure(texts, mutant.test) is not None, "the mutant survives"
+
+
+def test_no_mutant_stays_behind() -> None:
+    program = (
+        "from tests.firmware.mutants import test_mac_mutants as tests\n"
+        "texts = tests.sources(*tests.MODULES)\n"
+        "with tests.replaced(texts, 'test_mac'):\n"
+        "    from firmware import mac_join as replaced\n"
+        "from firmware import mac_join\n"
+        "assert mac_join is not replaced\n"
+        "assert mac_join.__file__\n"
+    )
+
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 def test_there_are_enough_mutants_and_no_name_twice() -> None:
