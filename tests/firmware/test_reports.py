@@ -77,27 +77,29 @@ class TestWithoutTime:
         assert node[0].counters.readings_lost == 0
 
 
+@pytest.fixture
+def dated(tmp_path):
+    """A node that knows the time and has no diagnostics to send."""
+    memory = Memory()
+    memory.time_known = True
+    memory.next_diagnostics_local_s = 1 << 31
+    return memory, Settings(str(tmp_path), 900), History(str(tmp_path))
+
+
 class TestAfterAWinterInTheDepot:
     """A message can tell gaps of 12 days (decoders/payload.py: 20 bits of seconds)."""
 
-    @pytest.fixture
-    def node(self, tmp_path):
-        memory = Memory()
-        memory.time_known = True
-        memory.next_diagnostics_local_s = 1 << 31
-        return memory, Settings(str(tmp_path), 900), History(str(tmp_path))
-
-    def taken(self, node, *times_s):
-        memory, settings, history = node
+    def taken(self, dated, *times_s):
+        memory, settings, history = dated
         for time_s in times_s:
             sample.keep(memory, "tree", settings, history, time_s, {"soil_moisture": time_s % 2_000}, False)
 
     @pytest.mark.parametrize("days", [12, 13, 30, 200])
-    def test_every_sample_is_sent_with_its_own_time(self, node, days):
+    def test_every_sample_is_sent_with_its_own_time(self, dated, days):
         before = [NOW_S + n * 900 for n in (-2_881, -2_880, 0, 1, 2)]  # 30 days lie between the first ones, too
         after = [NOW_S + days * 86_400 + n * 900 for n in range(2)]
-        self.taken(node, *before, *after)
-        memory, settings, history = node
+        self.taken(dated, *before, *after)
+        memory, settings, history = dated
         told = {}
 
         for sampled in (True, False, False, False):
@@ -115,48 +117,41 @@ class TestAfterAWinterInTheDepot:
 
 
 class TestReadings:
-    @pytest.fixture
-    def node(self, tmp_path):
-        memory = Memory()
-        memory.time_known = True
-        memory.next_diagnostics_local_s = 1 << 31
-        return memory, Settings(str(tmp_path), 900), History(str(tmp_path))
-
-    def report(self, node, count, known=0, interval_s=900):
+    def report(self, dated, count, known=0, interval_s=900):
         """Of ``count`` samples, 900 s apart and up to NOW_S, of which the gateway has the first ``known``."""
-        memory, settings, history = node
+        memory, settings, history = dated
         settings.interval_s = interval_s
         times = [NOW_S - n * 900 for n in reversed(range(count))]
         for time_s in times:
             sample.keep(memory, "tree", settings, history, time_s, {"soil_moisture": 2_000}, False)
         if known:
             memory.delivery.known_s = times[known - 1]
-        return sent(node, 200)
+        return sent(dated, 200)
 
     @pytest.mark.parametrize(("interval_s", "samples"), [(900, 16), (600, 24), (3_600, 8), (14_400, 8)])
-    def test_they_cover_four_hours_and_are_eight_at_least(self, node, interval_s, samples):
-        report = self.report(node, 30, interval_s=interval_s)
+    def test_they_cover_four_hours_and_are_eight_at_least(self, dated, interval_s, samples):
+        report = self.report(dated, 30, interval_s=interval_s)
 
         assert len(read(TREE, report.payload).samples) == samples
         assert report.before_s == NOW_S - samples * 900
 
     @pytest.mark.parametrize(("known", "asks"), [(0, True), (4, True), (5, True), (6, False), (14, False)])
-    def test_it_asks_when_two_thirds_are_not_known_to_have_arrived(self, node, known, asks):
+    def test_it_asks_when_two_thirds_are_not_known_to_have_arrived(self, dated, known, asks):
         """16 of 16, 12, 11, 10 and 2."""
-        assert self.report(node, 16, known=known).asks is asks
+        assert self.report(dated, 16, known=known).asks is asks
 
-    def test_what_is_sent_is_kept_no_more(self, node):
-        node[0].kept = 3
+    def test_what_is_sent_is_kept_no_more(self, dated):
+        dated[0].kept = 3
 
-        self.report(node, 2)
+        self.report(dated, 2)
 
-        assert node[0].kept == 0
+        assert dated[0].kept == 0
 
-    def test_an_answer_that_has_no_room_waits(self, node):
-        node[0].answer = bytes(30)
+    def test_an_answer_that_has_no_room_waits(self, dated):
+        dated[0].answer = bytes(30)
 
-        assert sent(node, 29).f_port != 21
-        assert sent(node, 30).f_port == 21
+        assert sent(dated, 29).f_port != 21
+        assert sent(dated, 30).f_port == 21
 
 
 class TestDiagnostics:

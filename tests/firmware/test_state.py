@@ -113,25 +113,24 @@ class TestJournal:
 
 
 class TestNonces:
-    def test_a_committed_nonce_is_not_used_again_after_a_power_cut(self, rtc, tmp_path, store):
+    def commit_three(self, rtc, store):
+        """Join requests; then power fails."""
         mac = Mac(IDENTITY)
         store.load(mac, 0)
         for n in range(3):
             free_bands(mac).join_request(n)
             store.checkpoint(mac, Memory(), 0)
         rtc.data = b""
+
+    def test_a_committed_nonce_is_not_used_again_after_a_power_cut(self, rtc, tmp_path, store):
+        self.commit_three(rtc, store)
 
         again, _, _ = reopened(rtc, tmp_path)
 
         assert again.next_dev_nonce == 3
 
     def test_neither_is_one_whose_record_is_damaged_then(self, rtc, tmp_path, store):
-        mac = Mac(IDENTITY)
-        store.load(mac, 0)
-        for n in range(3):
-            free_bands(mac).join_request(n)
-            store.checkpoint(mac, Memory(), 0)
-        rtc.data = b""
+        self.commit_three(rtc, store)
         (tmp_path / "state.a").write_bytes(b"")  # the third; the second is whole
 
         again, _, _ = reopened(rtc, tmp_path)
