@@ -100,9 +100,9 @@ class Outbox:
     def confirm(self, lane: int, row: int, epoch: int, seq: int) -> None:
         """The cloud has everything up to ``row``, which it calls ``seq`` of ``epoch``, and nothing after it."""
         now = self.lanes()[lane]
-        seq -= row
+        seq_less_row = seq - row
         row = min(max(row, now.first_seq - 1), now.last_seq)
-        seq += row
+        seq = row + seq_less_row
         low, high = sorted((row, now.delivered_seq))
         (size,) = self._db.execute(
             f"SELECT coalesce(sum(length(record) + {ROW_BYTES}), 0) FROM {self._lanes.table(lane)} "
@@ -192,9 +192,7 @@ class Outbox:
         rows.close()
         self._db.execute(f"DELETE FROM {table} WHERE seq <= ?", (last,))
         bytes_left = lane.bytes - freed
-        self._lanes.change(
-            lane._replace(first_seq=last + 1, delivered_seq=last, bytes=bytes_left, delivered_bytes=0)
-        )  # fmt: skip
+        self._lanes.change(lane._replace(first_seq=last + 1, delivered_seq=last, bytes=bytes_left, delivered_bytes=0))
         for tombstone in dropping.tombstones():
             self._lanes.put(ALARM, pack(encode_record(tombstone)))
 
