@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from cloud_ingest.errors import StoreError
 
+OF_STREAM = "WHERE gateway_eui = ? AND epoch = ? AND lane = ?"  # what the numbers of records count in
 _BUSY_S = 5
 
 

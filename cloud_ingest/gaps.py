@@ -9,7 +9,7 @@ what it no longer had when it told us so, never came, and no tombstone names.
 import json
 from typing import NamedTuple
 
-from cloud_ingest.database import Opened
+from cloud_ingest.database import OF_STREAM, Opened
 from cloud_ingest.progress import Range, without
 from decoders.records import ALARM
 
@@ -76,7 +76,7 @@ def gaps(store: Opened, gateway_eui: str | None = None) -> list[Gap]:
     for stream in _streams(store, gateway_eui):
         dropped = store.db.execute(
             "SELECT first_seq, last_seq, min(without_number, without_key), first_at, last_at, devices "
-            f"FROM ({_DROPPED}) {_STREAM}",
+            f"FROM ({_DROPPED}) {OF_STREAM}",
             stream,
         ).fetchall()
         spans = [(first, last) for first, last, *_ in dropped]
@@ -88,9 +88,6 @@ def gaps(store: Opened, gateway_eui: str | None = None) -> list[Gap]:
     return sorted(found, key=lambda gap: gap[:5])
 
 
-_STREAM = "WHERE gateway_eui = ? AND epoch = ? AND lane = ?"
-
-
 def _streams(store: Opened, gateway_eui: str | None) -> list[tuple[str, int, int]]:
     return store.db.execute(
         "SELECT gateway_eui, epoch, lane FROM dropped WHERE ?1 IS NULL OR gateway_eui = ?1 "
@@ -100,4 +97,4 @@ def _streams(store: Opened, gateway_eui: str | None) -> list[tuple[str, int, int
 
 
 def _ranges(store: Opened, table: str, stream: tuple[str, int, int]) -> list[Range]:
-    return store.db.execute(f"SELECT first_seq, last_seq FROM {table} {_STREAM}", stream).fetchall()
+    return store.db.execute(f"SELECT first_seq, last_seq FROM {table} {OF_STREAM}", stream).fetchall()

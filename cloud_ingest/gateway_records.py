@@ -3,7 +3,7 @@
 
 import json
 
-from cloud_ingest.database import Opened
+from cloud_ingest.database import OF_STREAM, Opened
 from cloud_ingest.store import SqliteStore
 from decoders.records import Event, Tombstone
 
@@ -48,14 +48,13 @@ def keep_tombstone(store: SqliteStore, gateway_eui: str, tombstone: Tombstone) -
     """Inside a transaction: of two that overlap the one that spans the other stands for both, whichever came first."""
     stream = (gateway_eui, tombstone.epoch, tombstone.lane)
     span = (tombstone.first_seq, tombstone.last_seq)
-    where = "WHERE gateway_eui = ? AND epoch = ? AND lane = ?"
     is_known = store.db.execute(
-        f"SELECT 1 FROM dropped {where} AND first_seq <= ? AND last_seq >= ?", (*stream, *span)
+        f"SELECT 1 FROM dropped {OF_STREAM} AND first_seq <= ? AND last_seq >= ?", (*stream, *span)
     ).fetchone()
     store.count("tombstones", "duplicates" if is_known else "applied")
     if is_known:
         return
-    store.db.execute(f"DELETE FROM dropped {where} AND first_seq >= ? AND last_seq <= ?", (*stream, *span))
+    store.db.execute(f"DELETE FROM dropped {OF_STREAM} AND first_seq >= ? AND last_seq <= ?", (*stream, *span))
     devices = json.dumps([list(row) for row in tombstone.dropped])
     store.db.execute(
         "INSERT INTO dropped VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -5,21 +5,19 @@ A watermark follows from what was committed, whoever committed it; `touched` num
 in one order (publisher.py).
 """
 
-from cloud_ingest.database import Opened
+from cloud_ingest.database import OF_STREAM, Opened
 from cloud_ingest.progress import Progress
 from cloud_ingest.store import SqliteStore
 from decoders.batch_head import Head
 from decoders.records import LANES
 from decoders.uplink import Continues, Watermark
 
-_STREAM = "WHERE gateway_eui = ? AND epoch = ? AND lane = ?"
-
 
 def progress(store: SqliteStore, gateway_eui: str, epoch: int, lane: int) -> Progress:
     """How far one lane of a gateway's epoch is durable here."""
     stream = (gateway_eui, epoch, lane)
-    ranges = store.db.execute(f"SELECT first_seq, last_seq FROM applied {_STREAM} ORDER BY 1", stream)
-    oldest = store.db.execute(f"SELECT oldest_seq FROM watermarks {_STREAM}", stream).fetchone()
+    ranges = store.db.execute(f"SELECT first_seq, last_seq FROM applied {OF_STREAM} ORDER BY 1", stream)
+    oldest = store.db.execute(f"SELECT oldest_seq FROM watermarks {OF_STREAM}", stream).fetchone()
     return Progress(tuple(ranges), oldest[0] if oldest else 0)
 
 
@@ -59,7 +57,9 @@ def _advance(store: SqliteStore, gateway_eui: str, epoch: int, lane: int, news: 
         return False
     for table, old, new in (("applied", before.applied, after.applied), ("gaps", before.gaps, after.gaps)):
         gone, come = set(old) - set(new), set(new) - set(old)
-        store.db.executemany(f"DELETE FROM {table} {_STREAM} AND first_seq = ?", [(*stream, pair[0]) for pair in gone])
+        store.db.executemany(
+            f"DELETE FROM {table} {OF_STREAM} AND first_seq = ?", [(*stream, pair[0]) for pair in gone]
+        )
         store.db.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", [(*stream, *pair) for pair in come])
     store.db.execute(
         "INSERT INTO watermarks VALUES (?, ?, ?, ?, ?) "
